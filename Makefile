@@ -1,0 +1,56 @@
+# The commands of the project. Each installs what it needs into .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export REQUIRE_ALL
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint format clean
+
+help:
+	@echo 'make install  make .venv with what the service needs'
+	@echo 'make run      serve on 127.0.0.1:8080'
+	@echo 'make demo     a sample shop and the service, looked up cold and warm'
+	@echo 'make test     every test (REQUIRE_ALL=1: a missing program is a failure)'
+	@echo 'make lint     format check, linter, strict types, import layers'
+	@echo 'make format   format the code'
+	@echo 'make clean    remove .venv and what tools left behind'
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.made
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed
+
+run: install
+	exec $(BIN)/gunicorn -c gunicorn.conf.py app:wsgi
+
+demo: install
+	exec $(BIN)/python -m demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
