@@ -1,0 +1,181 @@
+"""Settings: what is read, and the one line for each thing that is wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import load, load_server
+
+SHOP = """
+[sources.shop]
+page_url = "https://shop.example/item/{id}"
+extract = [{ regex = 'src="(.+?)"' }]
+"""
+
+
+def write(folder: Path, text: str) -> dict[str, str]:
+    path = folder / "covers.toml"
+    path.write_text(text, "utf-8")
+    return {"COVERS_CONFIG": str(path)}
+
+
+def test_without_anything_the_defaults_serve() -> None:
+    settings = load({})
+    assert settings.default_source == "ozon"
+    assert settings.store == "sqlite:var/covers.db"
+    assert settings.lru_size == 100_000
+    assert settings.deadline == 10.0
+    assert settings.max_body == 1_048_576
+    assert settings.max_calls == 1000
+    assert settings.fetch_concurrency == 256
+    assert settings.admin_token is None
+    assert re.fullmatch(r"\w+/\d+\.\d+\.\d+", settings.user_agent)
+
+
+def test_the_seed_rule_is_built_in() -> None:
+    ozon = load({}).sources["ozon"]
+    assert ozon.page_url_of("42") == "http://www.ozon.ru/context/detail/id/42"
+    assert ozon.extract[0].regex == r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"
+    assert ozon.id_pattern == r"\d{1,19}"
+
+
+def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
+    shop = load(write(tmp_path, SHOP)).sources["shop"]
+    assert shop.id_pattern == "[A-Za-z0-9._-]{1,64}"
+    day = 86_400.0
+    assert (shop.ttl, shop.grace, shop.keep) == (30 * day, 7 * day, 365 * day)
+    assert (shop.negative_ttl, shop.error_ttl) == (3600.0, 10.0)
+    assert (shop.timeout, shop.retries, shop.concurrency, shop.delay) == (5.0, 1, 8, 0.0)
+    assert shop.max_page == 2_097_152
+    assert (shop.headers, shop.allowed_hosts, shop.canary) == ({}, [], [])
+    assert not shop.private_network
+    assert not shop.robots
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
+)
+def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
+    assert load(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+
+
+def test_a_table_with_a_page_url_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
+    ozon = load(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
+    assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
+
+
+def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
+    ozon = load(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
+    assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
+    settings = load(environ)
+    assert (settings.lru_size, settings.max_calls, settings.deadline) == (7, 6, 2.5)
+
+
+def test_a_token_of_digits_stays_a_text() -> None:
+    assert load({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
+
+
+def test_the_server_listens_where_the_environment_says() -> None:
+    server = load_server({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
+    assert (server.bind, server.workers) == ("[::1]:9000", 3)
+    assert load_server({}).bind == "127.0.0.1:8080"
+
+
+WRONG = [
+    ("lru_sise = 5", "lru_sise: unknown key, expected perhaps lru_size"),
+    ("colour = 'red'", "colour: unknown key, expected one of admin_token, "),
+    ("lru_size = 'many'", "lru_size: expected `int`, got 'many'"),
+    ("lru_size = true", "lru_size: expected `int`, got True"),
+    ("lru_size = 0", "lru_size: expected `int` >= 1, got 0"),
+    ("max_body = 1.5", "max_body: expected `int`, got 1.5"),
+    ("deadline = 0", "deadline: expected more than 0 and at most 600 seconds, got 0"),
+    ("deadline = inf", "deadline: expected a number of seconds or a text"),
+    ("deadline = nan", "deadline: expected a number of seconds or a text"),
+    ("store = 'mysql://x'", 'store: expected "none", "sqlite:PATH", "redis://…" or "rediss://…", got \'mysql://x\''),
+    ("default_source = 'shop'", "default_source: expected one of ozon, got 'shop'"),
+    ("admin_token = ''", "admin_token: expected `str` of length >= 1, got ''"),
+    ('user_agent = "a\\r\\nb"', "user_agent: expected a text of printable ASCII characters, got 'a\\r\\nb'"),
+    ("sources = 3", "sources: expected tables [sources.NAME], got 3"),
+    ("sources.shop = 3", "sources.shop: expected a table, got 3"),
+    ("[sources.'My Shop']", "sources.My Shop: expected a name of lower-case letters, digits, - and _"),
+    ("[sources.shop]", "sources.shop.page_url: expected, since it is required, but it is missing"),
+    (SHOP.replace("extract", "exract"), "sources.shop.exract: unknown key, expected perhaps extract"),
+    (SHOP.replace("https:", "ftp:"), "sources.shop.page_url: expected an http or https URL with {id}, got 'ftp:"),
+    (SHOP.replace("{id}", "{ID}"), "sources.shop.page_url: expected an http or https URL with {id}, got 'https:"),
+    (SHOP.replace("shop.example", "a:b@shop.example"), "sources.shop.page_url: expected a URL without a user name"),
+    (
+        SHOP.replace("shop.example", "{id}.example"),
+        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+    ),
+    (SHOP.replace("regex", "regexp"), "sources.shop.extract[0]: object contains unknown field `regexp`"),
+    (SHOP.replace("'src=", "'(?=src)"), "sources.shop.extract[0].regex: expected a regular expression of RE2"),
+    (SHOP.replace("}]", ", css = 'img' }]"), "sources.shop.extract[0]: expected exactly one of regex, css, meta"),
+    (SHOP.replace("regex", "json"), "sources.shop.extract[0].json: expected a JMESPath expression"),
+    (
+        SHOP.replace("[{ regex = 'src=\"(.+?)\"' }]", "[]"),
+        "sources.shop.extract: expected `array` of length >= 1, got []",
+    ),
+    (f"{SHOP}id_pattern = '['", "sources.shop.id_pattern: expected a regular expression of RE2"),
+    (f"{SHOP}ttl = '1w'", 'sources.shop.ttl: expected a number of seconds or a text such as "10s"'),
+    (f"{SHOP}ttl = -1", 'sources.shop.ttl: expected a number of seconds or a text such as "10s"'),
+    (f"{SHOP}timeout = 0", "sources.shop.timeout: expected more than 0"),
+    (f"{SHOP}concurrency = 0", "sources.shop.concurrency: expected `int` >= 1, got 0"),
+    (f"{SHOP}retries = 11", "sources.shop.retries: expected `int` <= 10, got 11"),
+    (f"{SHOP}robots = 1", "sources.shop.robots: expected `bool`, got 1"),
+    (f"{SHOP}image_url = 'https://x/'", "sources.shop.image_url: expected an http or https URL with {match}"),
+    (
+        f'{SHOP}headers = {{ "X-A" = "a\\nb" }}',
+        "sources.shop.headers: expected header names and printable ASCII values",
+    ),
+    (f"{SHOP}headers = {{ Host = 'x' }}", "sources.shop.headers: host is set by the service itself"),
+    (f"{SHOP}allowed_hosts = ['https://x']", "sources.shop.allowed_hosts[0]: expected a host such as"),
+    ("lru_size =", "expected a TOML file: Invalid value"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), WRONG, ids=[line.partition(": ")[0] for _, line in WRONG])
+def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+    """The line names the file, the key and what was expected."""
+    environ = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    assert str(caught.value).startswith(f"{environ['COVERS_CONFIG']}: {line}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("COVERS_LRU_SIZE", "many", "expected `int`, got 'many'"),
+        ("COVERS_LRU_SISE", "5", "unknown key, expected perhaps COVERS_LRU_SIZE"),
+        ("COVERS_DEFAULT_SOURCE", "shop", "expected one of ozon, got 'shop'"),
+        ("COVERS_WORKERS", "0", "expected `int` >= 1, got 0"),
+        ("COVERS_WORKERS", "two", "expected `int`, got 'two'"),
+        ("COVERS_BIND", "localhost", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N, got 'localhost'"),
+        ("COVERS_BIND", "localhost:70000", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N"),
+    ],
+)
+def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
+    read = load_server if variable in {"COVERS_BIND", "COVERS_WORKERS"} else load
+    with pytest.raises(SettingsError) as caught:
+        read({variable: value})
+    assert str(caught.value).startswith(f"environment: {variable}: {line}")
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^/no/such\.toml: expected a readable TOML file: No such file"):
+        load({"COVERS_CONFIG": "/no/such.toml"})
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "covers.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="expected a TOML file"):
+        load({"COVERS_CONFIG": str(path)})
