@@ -1,0 +1,88 @@
+"""One fetch per key: whoever asks for what is being fetched already shares that flight.
+
+A flight runs in a greenlet of its own, so a caller that goes away or runs out of time does not end it. Its failure
+reaches each waiter as an exception of the waiter's own: one object that is raised in many greenlets would collect the
+tracebacks of all of them.
+"""
+
+import copy
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import gevent
+
+from app.errors import Overloaded
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class FlightLost(Exception):
+    """The flight's greenlet was killed before it came to a result."""
+
+
+class Flight(Generic[V]):
+    """One run of a function that any number of greenlets may wait for."""
+
+    def __init__(self, run: Callable[[], V]) -> None:
+        self._run = run
+        self._value: V | None = None
+        self._error: BaseException | None = FlightLost("the lookup was ended before it came to a result")
+        self.greenlet = gevent.spawn(self._fly)
+
+    def _fly(self) -> None:
+        try:
+            self._value = self._run()
+            self._error = None
+        except Exception as error:  # noqa: BLE001 - it is the waiters' to tell what it means
+            self._error = error
+
+    def wait(self, timeout: float) -> V:
+        """Return what the flight came to.
+
+        Raises:
+            TimeoutError: it is still under way after ``timeout`` seconds; it goes on.
+            FlightLost: it was killed.
+            Exception: what its function raised, as a copy.
+
+        """
+        self.greenlet.join(max(timeout, 0))
+        if not self.greenlet.dead:
+            raise TimeoutError(f"not there after {timeout:.1f} seconds")
+        if self._error is not None:
+            raise _copy_of(self._error) from self._error
+        return self._value  # type: ignore[return-value]  # no error, so it is what the function returned
+
+
+class Flights(Generic[K, V]):
+    """The flights under way by key, at most ``limit`` of them."""
+
+    def __init__(self, limit: int) -> None:
+        self._under_way: dict[K, Flight[V]] = {}
+        self._limit = limit
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def join(self, key: K, run: Callable[[], V]) -> Flight[V]:
+        """Return the flight that is under way for ``key``, or start one that calls ``run``.
+
+        Raises:
+            Overloaded: one would have to be started, and ``limit`` are under way.
+
+        """
+        flight = self._under_way.get(key)
+        if flight is None:
+            if len(self._under_way) >= self._limit:
+                raise Overloaded(f"{self._limit} lookups are waiting already")
+            flight = self._under_way[key] = Flight(run)
+            # A link is called even when the greenlet is killed before its first step; a finally inside it is not.
+            flight.greenlet.rawlink(lambda _greenlet: self._under_way.pop(key, None))
+        return flight
+
+
+def _copy_of(error: BaseException) -> BaseException:
+    try:
+        return copy.copy(error)
+    except Exception:  # noqa: BLE001 - a class whose constructor takes other arguments than it keeps
+        return RuntimeError(f"{type(error).__name__}: {error}")

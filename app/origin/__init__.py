@@ -1,0 +1,1 @@
+"""The world outside: pages are asked for here, with manners and within limits, and nowhere else."""

@@ -1,0 +1,119 @@
+"""The service as its users run it: a real gunicorn in a process of its own, on a port that the system chose."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import xmlrpc.client
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+STOP_SECONDS = 20.0
+
+#: A source in the ozon form at the scripted origin.
+CONFIG = """
+store = "none"
+
+[sources.ozon]
+page_url = "{origin}/context/detail/id/{{id}}"
+id_pattern = '\\d{{1,19}}'
+extract = [{{ regex = '(/multimedia/audio_cd_covers/(?:\\d+)\\.jpg)' }}]
+private_network = true
+"""
+
+
+@dataclass(slots=True)
+class Server:
+    """A running service: where it listens, its master process, what it logs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    config: Path
+    log: Path
+    clients: list[Any] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where XML-RPC is answered."""
+        return f"http://127.0.0.1:{self.port}/RPC2"
+
+    def client(self) -> Any:
+        """Return a client with a connection of its own, for one greenlet; it is closed with the server."""
+        client = xmlrpc.client.ServerProxy(self.url, allow_none=True)
+        self.clients.append(client)
+        return client
+
+    def reload(self) -> None:
+        """Have gunicorn read its configuration again and replace its workers."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> int:
+        """End it gracefully; return the exit status. Clients go first: the service waits for their connections."""
+        self.close_clients()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def close_clients(self) -> None:
+        """Close the connections of all clients."""
+        for client in self.clients:
+            client("close")()
+        self.clients.clear()
+
+
+def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment for the service: ours, without what would configure it, and what is given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COVERS_", "GUNICORN_"))}
+    return inherited | {"COVERS_CONFIG": str(config)} | dict(extra or {})
+
+
+def gunicorn(*arguments: str) -> list[str]:
+    """Return the command that serves the application, as the README has it."""
+    return [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "app:wsgi"]
+
+
+@contextmanager
+def serving(folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run the service with this configuration until the block ends; ``extra`` are further variables.
+
+    The listening socket is made here and handed over, so the port is known, nobody else can take it, and a client that
+    comes before the workers are up waits in its backlog.
+    """
+    path = folder / "covers.toml"
+    path.write_text(config, "utf-8")
+    log = folder / "gunicorn.log"
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log.open("wb") as output:
+        port = listener.getsockname()[1]
+        variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
+        process = subprocess.Popen(
+            gunicorn(),
+            cwd=ROOT,
+            env=environment(path, variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+    server = Server(port, process, path, log)
+    try:
+        yield server
+        server.stop()
+    finally:
+        server.close_clients()
+        # Whatever the test did to it: nothing of it stays. Its session is its own, so the group is the whole of it.
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            left = False
+        else:
+            left = True
+    assert not left, f"processes were left behind:\n{log.read_text(errors='replace')}"
