@@ -1,0 +1,170 @@
+"""The dispatcher: the published functions, and the way of a call to one of them and back.
+
+The bytes of a request go in, the bytes of an answer come out, and no ``Exception`` ever does: whatever goes wrong is a
+fault. Names are looked up in a plain dict, so a caller reaches what was published and nothing that hangs on it.
+"""
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from gevent import Timeout
+
+from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
+from app.rpc.handles import HANDLES, value_of
+from app.rpc.introspection import CAPABILITIES, Method, describe
+from app.rpc.wire import read_call, write_fault, write_value
+
+log: Final = logging.getLogger(__name__)
+
+_is_name: Final = re.compile(r"[A-Za-z0-9_.:/]{1,256}").fullmatch
+
+
+class Dispatcher:
+    """Published functions behind one function from bytes to bytes.
+
+    ``explain`` translates an error of the domain into a ``Fault``, or says None of one that it does not know: that one
+    is logged with its traceback, and the caller is told a reference to the log. ``max_calls`` bounds the entries of one
+    ``system.multicall``. ``deadline`` is how many seconds after a call's start a handle is given up; the builtin
+    ``TimeoutError`` then goes through ``explain`` like any other.
+    """
+
+    def __init__(
+        self,
+        *,
+        explain: Callable[[Exception], Fault | None],
+        max_calls: int = 1000,
+        deadline: float = 10.0,
+    ) -> None:
+        self._explain = explain
+        self._max_calls = max_calls
+        self._deadline = deadline
+        self._methods: dict[str, Method] = {}
+        self.publish(self._list_methods, "system.listMethods")
+        self.publish(self._method_help, "system.methodHelp")
+        self.publish(self._method_signature, "system.methodSignature")
+        self.publish(self._multicall, "system.multicall")
+        self.publish(self._get_capabilities, "system.getCapabilities")
+
+    def publish(self, function: Callable[..., Any], name: str | None = None) -> None:
+        """Let callers call ``function`` as ``name``, by default its own.
+
+        Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
+        fault -32602 before it is called. It returns the answer or a handle (``app.rpc.handles``) that will hold it, and
+        may raise a ``Fault`` or what ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of
+        XML-RPC's letters, and for a function that cannot be called by position.
+        """
+        name = function.__name__ if name is None else name
+        if not _is_name(name) or name in self._methods:
+            raise ValueError(f"{name!r} is taken, or no name for a method")
+        self._methods[name] = describe(function, name)
+
+    def dispatch(self, body: bytes, *, charset: str | None = None) -> bytes:
+        """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
+
+        Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
+        ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
+        """
+        ends = time.monotonic() + self._deadline
+        try:
+            call = read_call(body, charset=charset)
+            return write_value(self._answer(call.method, call.params, ends), dialect=call.dialect)
+        except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
+            return _written(self.fault_of(error))
+
+    def fault_of(self, error: BaseException) -> Fault:
+        """Return what a caller is told of ``error``; one that nobody can explain is logged here."""
+        if isinstance(error, Fault):
+            return error
+        if isinstance(error, Exception):
+            try:
+                fault = self._explain(error)
+            except Exception as another:  # noqa: BLE001 - logged below, ``error`` being its context
+                error = another
+            else:
+                if fault is not None:
+                    return fault
+        reference = secrets.token_hex(4)
+        log.error("internal error %s", reference, exc_info=error)
+        return Fault(INTERNAL_ERROR, f"internal error, reference {reference}")
+
+    def _answer(self, name: str, params: tuple[Any, ...], ends: float) -> Any:
+        value = self._method(name).call(params)
+        while isinstance(value, HANDLES):
+            value = value_of(value, ends - time.monotonic())
+        return value
+
+    def _method(self, name: str) -> Method:
+        method = self._methods.get(name)
+        if method is None:
+            raise Fault(METHOD_NOT_FOUND, f"there is no method {name:.64}")
+        return method
+
+    def _list_methods(self) -> list[str]:
+        """Return the names of all methods, sorted."""
+        return sorted(self._methods)
+
+    def _method_help(self, name: str) -> str:
+        """Return what the method does, in the words of its author."""
+        return self._method(name).help
+
+    def _method_signature(self, name: str) -> list[list[str]] | str:
+        """Return the signatures of the method, each a list of type names, that of the result first; or "undef"."""
+        return self._method(name).signatures
+
+    def _get_capabilities(self) -> dict[str, dict[str, Any]]:
+        """Return the specifications that this server keeps to, each with its address and version."""
+        return CAPABILITIES
+
+    def _multicall(self, calls: list[Any]) -> list[Any]:
+        """Make several calls at once, each a struct of methodName and params.
+
+        The answers come in the order of the calls, each an array of the one value or a fault struct.
+        """
+        if len(calls) > self._max_calls:
+            raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")
+        ends = time.monotonic() + self._deadline
+        entries = [gevent.spawn(self._entry, call, ends) for call in calls]
+        try:
+            gevent.joinall(entries, timeout=self._deadline)
+            return [entry.value if entry.ready() else self._late_entry() for entry in entries]
+        finally:  # those past the deadline, and all if the one who asks is gone
+            gevent.killall([entry for entry in entries if not entry.ready()], block=False)
+
+    def _entry(self, call: Any, ends: float) -> list[Any] | dict[str, Any]:
+        """Return the answer to one entry of a multicall, a fault struct if it comes to that."""
+        try:
+            name, params = _entry_call(call)
+            value = self._answer(name, params, ends)
+            write_value([[value]])  # one that cannot be written is to spoil its own entry only
+        except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
+            return _fault_struct(self.fault_of(error))
+        return [value]
+
+    def _late_entry(self) -> dict[str, Any]:
+        return _fault_struct(self.fault_of(TimeoutError("the answer is not there in time")))
+
+
+def _entry_call(call: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return method and parameters of an entry; no ``params`` are none, as in a call of its own."""
+    match call:
+        case {"methodName": "system.multicall"}:
+            raise Fault(INVALID_REQUEST, "a multicall within a multicall")
+        case {"methodName": str(name), "params": list(params)}:
+            return name, tuple(params)
+        case {"methodName": str(name)} if "params" not in call:
+            return name, ()
+    raise Fault(INVALID_REQUEST, "an entry of a multicall is a struct of methodName, a string, and params, an array")
+
+
+def _written(fault: Fault) -> bytes:
+    # A function of its own: a fault in a variable of the frame that its traceback leads to would be a cycle of garbage.
+    return write_fault(fault.code, fault.text)
+
+
+def _fault_struct(fault: Fault) -> dict[str, Any]:
+    return {"faultCode": fault.code, "faultString": fault.text}

@@ -1,0 +1,1 @@
+"""Tests of XML-RPC: bytes in, bytes out, no socket anywhere."""
