@@ -116,8 +116,10 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _signatures(result: tuple[str, ...], params: list[tuple[str, ...]], least: int) -> list[list[str]]:
+    # Of several results the first is told: signatures that differ in nothing else cannot be told apart by a caller, and
+    # stubs that xml-rpc-api2cpp makes of them do not compile.
     counts = range(least, len(params) + 1)
-    return [list(words) for count in counts for words in product(result, *params[:count])]
+    return [[result[0], *words] for count in counts for words in product(*params[:count])]
 
 
 def _accepted(words: tuple[str, ...]) -> frozenset[type]:
