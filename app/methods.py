@@ -1,0 +1,133 @@
+"""What is published over XML-RPC. A docstring here is what system.methodHelp answers, the annotations its signature."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.cover import Answer, Outcome, timestamp
+from app.errors import InvalidParams, ServiceError, TooSlow
+from app.lookup import Lookup, Started
+from app.rpc.faults import Fault
+from app.sources.registry import Registry
+
+
+class Methods:
+    """The methods of the service.
+
+    ``max_calls`` bounds the ids of one ``get_covers``; ``fault_of`` tells what a caller is told of an exception.
+    """
+
+    def __init__(
+        self,
+        *,
+        lookup: Lookup,
+        sources: Registry,
+        max_calls: int,
+        fault_of: Callable[[Exception], Fault],
+        wall: Callable[[], float],
+    ) -> None:
+        self._lookup = lookup
+        self._sources = sources
+        self._max_calls = max_calls
+        self._fault_of = fault_of
+        self._wall = wall
+
+    def published(self) -> Sequence[Callable[..., Any]]:
+        """Return the functions to publish, under their own names."""
+        return (self.get_cover, self.get_covers, self.explain_cover, self.list_sources)
+
+    def get_cover(self, content_id: int | str, source: str = "") -> str:
+        """Return the absolute URL of an item's cover image.
+
+        content_id is the item's id at its source, an int or a string; "caa:ID" names the source in the id. Without
+        a source, the default one is asked. Faults: -32602 no such id or source, 404 no cover, 403 the origin blocks,
+        429 it asks to wait, 502 it failed, 504 too slow, 503 overloaded.
+        """
+        return self._url(self._lookup.find(self._sources.resolve(content_id, source)))
+
+    def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
+        """Look up many covers at once.
+
+        Returns a struct: each id, as given but as a string, with its URL, or with a struct of faultCode and
+        faultString that says why there is none.
+        """
+        if not isinstance(ids, list):
+            raise InvalidParams("ids: expected an array of ints and strings")
+        if len(ids) > self._max_calls:
+            raise InvalidParams(f"ids: expected at most {self._max_calls} of them, got {len(ids)}")
+        for content_id in ids:
+            if type(content_id) not in {int, str}:
+                raise InvalidParams(f"ids: expected ints and strings, got {content_id!r:.80}")
+        if source not in {"", *self._sources}:
+            raise InvalidParams(f"unknown source {source!r:.80}")
+
+        # All are begun before any is waited for, and all are answered by one deadline.
+        until = self._lookup.until()
+        begun = {str(content_id): self._begin(content_id, source) for content_id in ids}
+        return {name: self._end(started, until) for name, started in begun.items()}
+
+    def _begin(self, content_id: int | str, source: str) -> Started | Exception:
+        try:
+            return self._lookup.start(self._sources.resolve(content_id, source))
+        except Exception as error:  # noqa: BLE001 - one id's failure is its own, whatever it is
+            return error
+
+    def _end(self, started: Started | Exception, until: float) -> str | dict[str, Any]:
+        try:
+            if isinstance(started, Exception):
+                raise started
+            return self._url(self._lookup.finish(started, until))
+        except Exception as error:  # noqa: BLE001 - as above
+            fault = self._fault_of(error)
+            return {"faultCode": fault.code, "faultString": fault.text}
+
+    def explain_cover(self, content_id: int | str, source: str = "") -> dict[str, Any]:
+        """Tell what is known of an item's cover and why.
+
+        Returns a struct: outcome (found, no_such_item, no_cover, blocked, throttled, origin_failed, too_slow), url,
+        source, page_url, rule, fetched_at, fresh_until (UTC, as 2026-11-22T12:45:21Z), cache (memory, fetched) and
+        error; what does not apply is an empty string.
+        """
+        item = self._sources.resolve(content_id, source)
+        answer = self._lookup.find(item)
+        record = answer.record
+        return {
+            "outcome": str(record.outcome),
+            "url": record.url,
+            "source": item.source,
+            "page_url": record.page_url,
+            "rule": record.rule,
+            "fetched_at": timestamp(record.fetched_at),
+            "fresh_until": timestamp(record.fresh_until),
+            "cache": str(answer.cache),
+            "error": record.error,
+        }
+
+    def list_sources(self) -> list[dict[str, Any]]:
+        """Tell which sources there are.
+
+        Returns an array of structs: name, page_url, id_pattern, and default (whether bare ids are its own).
+        """
+        return [
+            {
+                "name": name,
+                "page_url": str(source.page_url),
+                "id_pattern": str(source.id_pattern),
+                "default": name == self._sources.default,
+            }
+            for name, source in self._sources.items()
+        ]
+
+    def _url(self, answer: Answer) -> str:
+        record = answer.record
+        if record.outcome is Outcome.FOUND:
+            return record.url
+        raise record.failure(self._wall())
+
+
+def service_fault(error: Exception) -> Fault | None:
+    """Return the fault that a domain error stands for, or None for any other exception."""
+    if isinstance(error, ServiceError):
+        return Fault(error.fault_code, str(error))
+    if isinstance(error, TimeoutError):
+        return Fault(TooSlow.fault_code, str(error))
+    return None

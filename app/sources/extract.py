@@ -1,0 +1,196 @@
+"""From the bytes of a page to the URL of a cover, by the rules of its source. Pure: bytes in, a value out.
+
+Pages are hostile: whatever they hold, no rule raises, and none costs more than the page is long (what HTML needs for
+that is in ``markup``). A rule that finds nothing usable is a miss with its reason, and the next one is tried.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import jmespath
+import msgspec
+
+from app.source import Rule, compile_pattern
+from app.sources.document import Document, Unreadable
+from app.sources.image_url import Unusable, absolute_url, decode_entities
+
+MAX_CANDIDATES = 100  # matches of one rule that are tried: a page full of bad ones has no good one
+
+#: The names that stand for one picture in <meta>, the best first.
+_META_RELATIVES = {
+    "og:image": ("og:image:secure_url", "og:image:url", "og:image"),
+    "twitter:image": ("twitter:image:src", "twitter:image"),
+}
+# A URL without its blanks, and unless a comma ends it, its descriptor up to the next comma.
+_SRCSET_CANDIDATE = re.compile(r"([^\s,]\S*)(?:(?<!,)\s+([^,]*))?")
+_SRCSET_SIZE = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+
+
+class Extraction(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules made of a page.
+
+    ``url`` is the cover's absolute URL and ``rule`` the rule that found it, as text; both are empty when none did.
+    ``misses`` has, for each rule tried in vain, ``"<rule>: <why, in a few words>"``.
+    """
+
+    url: str
+    rule: str
+    misses: tuple[str, ...]
+
+
+def extract(
+    body: bytes,
+    *,
+    rules: Sequence[Rule],
+    page_url: str,
+    charset: str | None = None,
+    image_url: str | None = None,
+) -> Extraction:
+    """Try ``rules`` in order until one finds a cover. Raises nothing, whatever the page is.
+
+    ``page_url`` is the final URL of the page, which relative matches are resolved against; ``charset`` is what its HTTP
+    header said; ``image_url`` is the template with ``{match}`` that a match is put into instead.
+    """
+    document = Document(body, charset)
+    misses: list[str] = []
+    for rule in rules:
+        try:
+            url = _first_url(rule, document, page_url, image_url)
+        except (Unreadable, Unusable) as miss:
+            misses.append(f"{rule}: {miss}")
+        else:
+            return Extraction(url=url, rule=str(rule), misses=tuple(misses))
+    return Extraction(url="", rule="", misses=tuple(misses))
+
+
+def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
+    """Return the first usable URL of those that a rule finds, or raise the reason why the very first is not."""
+    reason = Unusable("no match")
+    matches = list(itertools.islice(_FINDERS[rule.kind](rule, document), MAX_CANDIDATES))
+    base = _base_url(document, page_url) if matches and rule.kind in _OF_HTML else page_url
+    for number, match in enumerate(matches):
+        try:
+            return absolute_url(match, base=base, template=image_url)
+        except Unusable as unusable:
+            if number == 0:
+                reason = unusable
+    raise reason
+
+
+def _base_url(document: Document, page_url: str) -> str:
+    """Return what the relative URLs of an HTML page are relative to: its ``<base href>``, else the page."""
+    for element in document.select("base[href]")[:1]:
+        try:
+            base = urljoin(page_url, (element.attributes["href"] or "").strip())
+            if urlsplit(base).scheme in {"http", "https"}:
+                return base
+        except ValueError:
+            break
+    return page_url
+
+
+def _find_by_regex(rule: Rule, document: Document) -> Iterator[str]:
+    pattern = _compile(str(rule.regex))
+    match = pattern.search(document.utf8)
+    if match is None:
+        return
+    group = match.group(1) if pattern.groups else None
+    text = (match.group(0) if group is None else group).decode("utf-8", "replace")
+    yield decode_entities(text.replace("\\/", "/"))  # as JSON in a script writes a slash
+
+
+def _find_by_css(rule: Rule, document: Document) -> Iterator[str]:
+    attribute = (rule.attribute or "src").lower()
+    for element in document.select(str(rule.css)):
+        value = element.attributes.get(attribute)
+        if value:
+            yield _largest_of_srcset(value) if attribute.endswith("srcset") else value
+
+
+def _find_by_meta(rule: Rule, document: Document) -> Iterator[str]:
+    wanted = str(rule.meta).strip().lower()
+    contents: dict[str, list[str]] = {}
+    for element in document.select("meta[content]"):
+        attributes = element.attributes
+        for kind in ("property", "name", "itemprop"):
+            name = (attributes.get(kind) or "").strip().lower()
+            contents.setdefault(name, []).append(attributes["content"] or "")
+    for name in _META_RELATIVES.get(wanted, (wanted,)):
+        yield from filter(None, contents.get(name, ()))
+
+
+def _find_by_jsonld(rule: Rule, document: Document) -> Iterator[str]:
+    nodes = [node for value in document.linked_data for node in _nodes(value)]
+    by_id = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str)}
+    for node in nodes:
+        for value in _as_list(node.get(str(rule.jsonld))):
+            for text in _image_texts(value, by_id):
+                yield decode_entities(text)
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Return the objects that describe the page: at the top, in arrays and in ``@graph``, in their order.
+
+    Not those within their properties: the image of an author is not the image of the book.
+    """
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case list(values):
+                pending += reversed(values)
+            case dict(node):
+                yield node
+                pending.append(node.get("@graph"))
+
+
+def _image_texts(value: Any, by_id: dict[str, Any]) -> Iterator[str]:
+    """Return the URLs of one value: a text, an ImageObject, or a reference to one."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        if value.keys() == {"@id"} and isinstance(value["@id"], str):
+            value = by_id.get(value["@id"], {})
+        for key in ("url", "contentUrl"):
+            yield from (text for text in _as_list(value.get(key)) if isinstance(text, str))
+
+
+def _find_by_json(rule: Rule, document: Document) -> Iterable[str]:
+    value = document.json
+    try:
+        found = _compile_path(str(rule.json)).search(value)
+    except Exception as error:  # noqa: BLE001 - on hostile data its functions raise what Python does, not jmespath
+        raise Unreadable(f"the expression failed: {type(error).__name__}") from None
+    return (decode_entities(text) for text in _as_list(found) if isinstance(text, str))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _largest_of_srcset(value: str) -> str:
+    """Return the URL of the largest picture in a ``srcset`` (WHATWG, 4.8.4.2.1), the first of equals."""
+
+    def size(candidate: re.Match[str]) -> float:
+        number = _SRCSET_SIZE.match(candidate[2] or "")
+        return float(number[0]) if number is not None else 1.0
+
+    best = max(_SRCSET_CANDIDATE.finditer(value), key=size, default=None)
+    return best[1].rstrip(",") if best is not None else ""
+
+
+# Compiled once for each rule of the configuration, however many pages it reads.
+_compile = functools.cache(compile_pattern)
+_compile_path = functools.cache(jmespath.compile)
+
+_OF_HTML = frozenset({"css", "meta", "jsonld"})
+_FINDERS: dict[str, Callable[[Rule, Document], Iterable[str]]] = {
+    "regex": _find_by_regex,
+    "css": _find_by_css,
+    "meta": _find_by_meta,
+    "jsonld": _find_by_jsonld,
+    "json": _find_by_json,
+}

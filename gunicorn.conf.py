@@ -1,0 +1,71 @@
+"""How gunicorn serves the application: ``gunicorn -c gunicorn.conf.py app:wsgi``.
+
+gunicorn's own flags beat what stands here.
+"""
+
+# First of all: whatever is imported from here on gets cooperative sockets, ssl included.
+from gevent import monkey
+
+monkey.patch_all()
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+# gunicorn runs this file again at each reload (HUP). What the master has imported of the application is set aside then,
+# so that the reload serves the code and the settings that are on disk now; workers inherit both from here.
+_before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
+
+
+def _read_settings():
+    from app.settings import load_server, settings_in_force
+
+    return load_server(os.environ), settings_in_force()
+
+
+try:
+    _server, _settings = _read_settings()
+except Exception as error:
+    if _before:
+        # A reload that cannot be done must not end a server that runs: it goes on as it was.
+        logging.getLogger("gunicorn.error").error("not reloaded, all stays as it was: %s", error)
+        sys.modules.update(_before)
+        _server, _settings = _read_settings()
+    elif type(error).__name__ == "SettingsError":
+        sys.exit(str(error))
+    else:
+        raise
+
+bind = _server.bind
+workers = _server.workers
+worker_class = "gevent"
+
+# The Python parser refuses obsolete folding and bare LF; gunicorn_h1c takes both, and "auto" would use it if installed.
+http_parser = "python"
+
+# Two instances with one HOME would take each other's control socket, and nothing here is controlled through it.
+control_socket_disable = True
+
+# Open connections of a worker; each costs a greenlet and a file descriptor.
+worker_connections = 1000
+backlog = 2048
+
+# A head has this many seconds to arrive, an idle connection as many to ask again.
+keepalive = 5
+
+# A worker that leaves finishes what is under way, which is answered within `deadline`, and lets idle connections run
+# out. Beyond that, silence of the hub for `timeout` seconds means that it is stuck, and the master replaces the worker.
+graceful_timeout = int(_settings.deadline) + keepalive + 5
+timeout = 30
+
+# No XML-RPC client comes near these.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+# The heartbeat is a file's time stamp, which must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+# A worker's own log lines; gunicorn's loggers have their own handlers.
+logging.basicConfig(format="[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s", level=logging.INFO)

@@ -1,0 +1,117 @@
+"""What is published: by the contract, on a scripted origin."""
+
+from typing import Any
+
+import pytest
+from gevent.event import Event
+
+from app.errors import Blocked, InvalidParams, NoCover, NoSuchItem, TooSlow
+from app.methods import Methods, service_fault
+from app.rpc.faults import INTERNAL_ERROR, Fault
+from tests.stories import Story, failing, picture
+
+URL = "https://shop.example/42.jpg"
+
+
+def fault_of(error: Exception) -> Fault:
+    return service_fault(error) or Fault(INTERNAL_ERROR, "internal error")
+
+
+def methods(story: Story) -> Methods:
+    return Methods(lookup=story.lookup(), sources=story.sources, max_calls=5, fault_of=fault_of, wall=story.wall)
+
+
+def test_get_cover_answers_with_the_url_for_an_int_and_its_digits() -> None:
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story)
+    assert service.get_cover(42) == service.get_cover("42") == service.get_cover("shop:42") == URL
+    assert story.asked == ["42"]
+
+
+def test_get_cover_of_a_missing_item_is_a_404_that_says_so() -> None:
+    story = Story({"42": failing(NoSuchItem("no such item: shop.example answered 404"))})
+    with pytest.raises(NoCover, match="no such item"):
+        methods(story).get_cover(42)
+
+
+def test_get_covers_answers_each_id_with_its_url_or_its_fault() -> None:
+    story = Story({"1": picture("/1.jpg"), "2": failing(Blocked("blocked")), "3": failing(ZeroDivisionError())})
+    answers = methods(story).get_covers([1, "2", 3, "other:1", "a b"])
+    assert answers["1"] == answers["other:1"] == "https://shop.example/1.jpg"
+    assert answers["2"] == {"faultCode": 403, "faultString": "blocked"}
+    assert answers["3"] == {"faultCode": INTERNAL_ERROR, "faultString": "internal error"}
+    assert answers["a b"]["faultCode"] == -32602
+    assert list(answers) == ["1", "2", "3", "other:1", "a b"]
+
+
+def test_get_covers_looks_up_concurrently() -> None:
+    """Each page waits for the last one to be asked for."""
+    all_asked, asked = Event(), []
+
+    def held() -> bytes:
+        asked.append(1)
+        if len(asked) == 5:
+            all_asked.set()
+        assert all_asked.wait(5)
+        return b'<img src="/x.jpg">'
+
+    answers = methods(Story({str(number): held for number in range(5)})).get_covers(list(range(5)))
+    assert set(answers.values()) == {"https://shop.example/x.jpg"}
+
+
+def test_get_covers_of_one_id_twice_is_one() -> None:
+    story = Story({"42": picture("/42.jpg")})
+    assert methods(story).get_covers([42, "42"]) == {"42": URL}
+    assert story.asked == ["42"]
+
+
+def test_get_covers_of_nothing_is_nothing() -> None:
+    assert methods(Story()).get_covers([]) == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("42",), (42,), ({"a": 1},), ([None],), ([[42]],), ([True],), ([4.2],), ([1] * 6,), ([1], "nosuch"), ([1], 5)],
+    ids=repr,
+)
+def test_get_covers_of_what_cannot_be_is_refused_whole(arguments: Any) -> None:
+    story = Story()
+    with pytest.raises(InvalidParams):
+        methods(story).get_covers(*arguments)
+    assert story.asked == []
+
+
+def test_explain_cover_tells_why() -> None:
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story)
+    record = service.explain_cover("42")
+    assert record == {
+        "outcome": "found",
+        "url": URL,
+        "source": "shop",
+        "page_url": "https://shop.example/item/42",
+        "rule": 'regex src="([^"]+)"',
+        "fetched_at": "2023-11-14T22:13:20Z",
+        "fresh_until": "2023-11-14T22:15:00Z",
+        "cache": "fetched",
+        "error": "",
+    }
+    assert service.explain_cover(42) == record | {"cache": "memory"}
+
+
+def test_explain_cover_of_what_failed_is_an_answer_too() -> None:
+    story = Story({"42": failing(TooSlow("shop.example took longer than 5 seconds"))})
+    record = methods(story).explain_cover(42)
+    assert (record["outcome"], record["url"]) == ("too_slow", "")
+    assert record["error"] == "shop.example took longer than 5 seconds"
+
+
+def test_list_sources_tells_name_page_pattern_and_default() -> None:
+    sources = methods(Story()).list_sources()
+    assert sources[0] == {
+        "name": "shop",
+        "page_url": "https://shop.example/item/{id}",
+        "id_pattern": "[A-Za-z0-9._-]{1,64}",
+        "default": True,
+    }
+    assert [source["default"] for source in sources] == [True, False]
