@@ -7,13 +7,14 @@ export REQUIRE_ALL
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format clean
+.PHONY: help install run demo test node-client bench lint format clean
 
 help:
 	@echo 'make install  make .venv with what the service needs'
 	@echo 'make run      serve on 127.0.0.1:8080'
 	@echo 'make demo     a sample shop and the service, looked up cold and warm'
 	@echo 'make test     every test (REQUIRE_ALL=1: a missing program is a failure)'
+	@echo 'make bench    the benchmark tables, each a ratio to a peer in the same run'
 	@echo 'make lint     format check, linter, strict types, import layers'
 	@echo 'make format   format the code'
 	@echo 'make clean    remove .venv and what tools left behind'
@@ -40,6 +41,13 @@ demo: install
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The one client that comes from npm; the others come from the system's packages (see .ci/run).
+node-client:
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix tests/clients/node xmlrpc@1.3.2
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.wire
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -88,6 +88,8 @@ def serving(folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, 
     path.write_text(config, "utf-8")
     log = folder / "gunicorn.log"
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log.open("wb") as output:
+        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
         variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
         process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""The whole service: a real gunicorn, a real origin, real sockets."""
