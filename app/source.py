@@ -7,7 +7,7 @@ ValueError with what it expected. So a source that exists is a source that works
 import math
 import re
 from typing import Annotated, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import jmespath
 import msgspec
@@ -108,8 +108,11 @@ class JsonPath(str):
         if not isinstance(value, str):
             raise ValueError("expected a JMESPath expression")
         try:
-            jmespath.compile(value)
-        except jmespath.exceptions.JMESPathError as error:
+            # Searched once as well: that is when an unknown function, or one with too few arguments, comes out.
+            jmespath.compile(value).search(None)
+        except jmespath.exceptions.JMESPathTypeError:
+            return cls(value)  # a function that wants something else than null: pages have that
+        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             raise ValueError(f"expected a JMESPath expression: {str(error).splitlines()[0]}") from None
         return cls(value)
 
@@ -145,6 +148,25 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 RULE_KINDS = ("regex", "css", "meta", "jsonld", "json")
 
+#: The kinds that need the page parsed as HTML.
+HTML_KINDS = frozenset({"css", "meta", "jsonld"})
+
+
+def _web_address(text: str, expected: str) -> SplitResult:
+    """Return the parts of an absolute http or https URL. Raises ValueError(expected) for anything else."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(expected)
+    try:
+        parts = urlsplit(text)
+        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # urlsplit's own words, of a port or a bracket, do not name what was expected
+        is_right = False
+    if not is_right:
+        raise ValueError(expected)
+    if parts.username is not None:
+        raise ValueError("expected a URL without a user name: use headers")
+    return parts
+
 
 class PageUrl(str):
     """The URL of an item's page: http or https, with ``{id}`` where the id goes."""
@@ -155,16 +177,9 @@ class PageUrl(str):
     def parse(cls, value: object) -> Self:
         """Read a template."""
         expected = "expected an http or https URL with {id}"
-        if not isinstance(value, str) or "{id}" not in value or not value.isascii() or not value.isprintable():
+        if not isinstance(value, str) or "{id}" not in value:
             raise ValueError(expected)
-        try:
-            parts = urlsplit(value)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or " " in value:
-                raise ValueError(expected)
-        except ValueError:  # urlsplit's own words, of a port or a bracket, do not name what was expected
-            raise ValueError(expected) from None
-        if parts.username is not None:
-            raise ValueError("expected a URL without a user name: use headers")
+        _web_address(value, expected)
         return cls(value)
 
     @property
@@ -181,8 +196,12 @@ class ImageUrl(str):
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read a template."""
-        if not isinstance(value, str) or "{match}" not in value or not value.startswith(("http://", "https://")):
-            raise ValueError("expected an http or https URL with {match}")
+        expected = "expected an http or https URL with {match} behind its host"
+        if not isinstance(value, str) or "{match}" not in value:
+            raise ValueError(expected)
+        parts = _web_address(value, expected)
+        if "{match}" in parts.netloc:
+            raise ValueError(expected)  # the page would choose the host
         return cls(value)
 
 

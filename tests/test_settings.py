@@ -130,6 +130,10 @@ WRONG = [
     (f"{SHOP}retries = 11", "sources.shop.retries: expected `int` <= 10, got 11"),
     (f"{SHOP}robots = 1", "sources.shop.robots: expected `bool`, got 1"),
     (f"{SHOP}image_url = 'https://x/'", "sources.shop.image_url: expected an http or https URL with {match}"),
+    (f"{SHOP}image_url = 'https://{{match}}/'", "sources.shop.image_url: expected an http or https URL with {match}"),
+    (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'nosuch(@)'"), "sources.shop.extract[0].json: expected"),
+    (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'length()'"), "sources.shop.extract[0].json: expected"),
+    (SHOP.replace("'src=\"(.+?)\"'", "'" + "(" * 9999 + "'").replace("regex", "json"), "sources.shop.extract[0].json:"),
     (
         f'{SHOP}headers = {{ "X-A" = "a\\nb" }}',
         "sources.shop.headers: expected header names and printable ASCII values",

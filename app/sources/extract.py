@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import jmespath
 import msgspec
 
-from app.source import Rule, compile_pattern
+from app.source import HTML_KINDS, Rule, compile_pattern
 from app.sources.document import Document, Unreadable
 from app.sources.image_url import Unusable, absolute_url, decode_entities
 
@@ -71,7 +71,7 @@ def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | N
     """Return the first usable URL of those that a rule finds, or raise the reason why the very first is not."""
     reason = Unusable("no match")
     matches = list(itertools.islice(_FINDERS[rule.kind](rule, document), MAX_CANDIDATES))
-    base = _base_url(document, page_url) if matches and rule.kind in _OF_HTML else page_url
+    base = _base_url(document, page_url) if matches and rule.kind in HTML_KINDS else page_url
     for number, match in enumerate(matches):
         try:
             return absolute_url(match, base=base, template=image_url)
@@ -186,7 +186,6 @@ def _largest_of_srcset(value: str) -> str:
 _compile = functools.cache(compile_pattern)
 _compile_path = functools.cache(jmespath.compile)
 
-_OF_HTML = frozenset({"css", "meta", "jsonld"})
 _FINDERS: dict[str, Callable[[Rule, Document], Iterable[str]]] = {
     "regex": _find_by_regex,
     "css": _find_by_css,

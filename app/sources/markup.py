@@ -1,12 +1,13 @@
 """Hostile markup made tame: the same elements in the same order, nested properly and within limits.
 
 The tree construction of HTML (WHATWG, 13.2.6) is no linear algorithm: it costs the square of the depth and of the
-attributes of one tag, and formatting elements left open are opened again in each paragraph. In lexbor 40,000 nested
-``<div>`` take 7 s, 10,000 attributes 0.2 s, and 34 kB of ``<p><b id=1><p><b id=2>...`` 1.1 GB. So a page is read here
-first, by the rules of the tokenizer (13.2.5) but with a plain stack, and written anew: each element is closed where it
-ends, comments are gone, raw text (scripts apart) is emptied, and what exceeds a limit is left out, though not what is
-in it. A parser that reads the outcome has little to repair, and finds what it would have found in the page itself,
-where that was no riddle.
+attributes of one tag, opens formatting elements left open again in each paragraph, and may copy text when more follows.
+In lexbor 40,000 nested ``<div>`` take 7 s, 10,000 attributes 0.2 s, and 34 kB of ``<p><b id=1><p><b id=2>...`` 1.1 GB.
+
+So a page is read here first, by the rules of the tokenizer (13.2.5) but with a plain stack, and written anew: each
+element is closed where it ends; there are no comments, and no texts but scripts; what exceeds a limit is left out, but
+not what is in it. A parser that reads the outcome has little to repair, and finds the elements that it would have found
+in the page itself, where that was no riddle.
 """
 
 import re
@@ -47,7 +48,8 @@ _RAW_TEXT = {
     for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
 }
 _ONCE = frozenset({"html", "head", "body"})  # never closed: what follows their end tags is a part of them all the same
-_LEFT_OUT = frozenset({"noscript", "plaintext"})  # here no scripts run, and a plaintext could not be closed
+#: No scripts run here, so what is in <noscript> counts; a frameset would replace the body; a plaintext never ends.
+_LEFT_OUT = frozenset({"noscript", "frameset", "plaintext"})
 _VOID = _names("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
 _FORMATTING = _names("a b big code em font i nobr s small strike strong tt u")
 _TABLE = _names("caption colgroup table tbody td tfoot th thead tr")
@@ -78,23 +80,21 @@ def tame(html: str) -> str:
     page = _Page()
     position = 0
     while page.elements < MAX_ELEMENTS and (token := _TOKEN.search(html, position)) is not None:
-        page.text(html[position : token.start()])
         position = token.end()
-        name = (token["name"] or "").lower()
-        if token["closed"] is None or _NAME.fullmatch(name) is None:
-            continue  # a comment, a doctype, a tag that the page's end cuts off, or a name that no selector holds
-        if token["slash"]:
+        slash, name, gap, closed = token.groups()
+        if closed is None:
+            continue  # a comment, a doctype, or a tag that the end of the page cuts off
+        name = name.lower()
+        if slash:
             page.end(name)
             continue
-        tag = token[0]
-        is_empty = token["gap"].endswith("/")  # <br/>, but not <a href=/x/>
+        is_empty = gap.endswith("/")  # <br/>, but not <a href=/x/>
         if name in _RAW_TEXT and not is_empty:
-            end = _RAW_TEXT[name].search(html, position)
-            begin, position = position, len(html) if end is None else end.start()
-            page.raw_text(name, tag, html[begin:position])
+            ending = _RAW_TEXT[name].search(html, position)
+            position = len(html) if ending is None else ending.start()
+            page.raw_text(name, token[0], html[token.end() : position])
         else:
-            page.start(name, tag, is_empty=is_empty)
-    page.text(html[position:] if page.elements < MAX_ELEMENTS else "")
+            page.start(name, token[0], is_empty=is_empty)
     return "".join(page.written)
 
 
@@ -105,11 +105,7 @@ class _Page:
         self.written = ["<!doctype html>"]
         self.open: list[str] = []
         self.elements = 0
-        self._seen: set[str] = set()
-
-    def text(self, text: str) -> None:
-        """Write text: a ``<`` in it began no tag, and must not begin one with what now follows it."""
-        self.written.append(text.replace("<", "&lt;"))
+        self._once: set[str] = set()
 
     def raw_text(self, name: str, tag: str, content: str) -> None:
         """Write an element that holds no markup; only of scripts the content is wanted."""
@@ -139,10 +135,9 @@ class _Page:
         """Close an element and those open within it, unless it is not open, or too far out to be meant."""
         if name not in self.open:
             return
-        depth = len(self.open) - 1 - self.open[::-1].index(name)
-        within = self.open[depth + 1 :]
+        within = self.open[len(self.open) - self.open[::-1].index(name) :]
         if name in _TABLE or (_SCOPES if name in _BLOCKS else _BLOCKS).isdisjoint(within):
-            while len(self.open) > depth:
+            for _ in range(len(within) + 1):
                 self._close()
 
     def _close(self) -> None:
@@ -150,11 +145,12 @@ class _Page:
 
     def _admits(self, name: str, tag: str) -> bool:
         """Whether an element may be written at all; counts it."""
-        if name in _LEFT_OUT or (name in _ONCE and name in self._seen):
+        if name in _LEFT_OUT or name in self._once or _NAME.fullmatch(name) is None:
             return False
         if len(tag) > _SHORT_TAG and next(islice(_ATTRIBUTES.finditer(tag), MAX_ATTRIBUTES, None), None) is not None:
             return False
-        self._seen.add(name)
+        if name in _ONCE:
+            self._once.add(name)
         self.elements += 1
         return True
 

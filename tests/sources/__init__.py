@@ -1,0 +1,1 @@
+"""Tests of the rules, and of what they stand on."""
