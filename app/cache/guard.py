@@ -1,0 +1,103 @@
+"""The guard in front of a store: one that fails, hangs or lies costs speed, never an answer.
+
+After a failure the store is left alone for a while and then tried by one caller; until it answers again, everybody goes
+on as if there were none. State changes are logged once each.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from app.cache.store import Store, StoreError
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+_log = logging.getLogger(__name__)
+
+#: How long a store is left alone after a failure, in seconds.
+PAUSE = 5.0
+
+
+class GuardedStore(Generic[V]):
+    """The methods of a store, but for values instead of bytes, and none raises.
+
+    ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``failures`` counts calls that
+    failed and values that could not be decoded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        encode: Callable[[V], bytes],
+        decode: Callable[[bytes], V],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._encode = encode
+        self._decode = decode
+        self._clock = clock
+        self._closed_until: float | None = None
+        self._has_lied = False
+        self.failures = 0
+
+    @property
+    def is_passed_over(self) -> bool:
+        """Whether the store has failed and not answered since."""
+        return self._closed_until is not None
+
+    def get(self, key: str) -> V | None:
+        """Return the value, or None where there is none to be had."""
+        data = self._attempt(lambda: self._store.get(key), None)
+        if data is None:
+            return None
+        try:
+            return self._decode(data)
+        except ValueError as error:
+            self.failures += 1
+            if not self._has_lied:
+                self._has_lied = True
+                _log.warning("the store has %r as what it is not: %s; the like is taken for a miss", key, error)
+            return None
+
+    def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
+        """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
+        if lifetime > 0:
+            data = self._encode(value)
+            self._attempt(lambda: self._store.put(key, data, lifetime=lifetime, is_precious=is_precious), None)
+
+    def forget(self, key: str) -> bool:
+        """Have the value dropped and everybody told; return whether there was one, as far as can be said."""
+        return self._attempt(lambda: self._store.forget(key), otherwise=False)
+
+    def forgotten(self, since: str) -> tuple[str, list[str]]:
+        """Return what was forgotten since then, as far as can be said."""
+        nothing: list[str] = []
+        return self._attempt(lambda: self._store.forgotten(since), (since, nothing))
+
+    def lease(self, key: str, token: str, seconds: float) -> bool:
+        """Return whether the lease is the token's; a store that cannot say grants it."""
+        return self._attempt(lambda: self._store.lease(key, token, seconds), otherwise=True)
+
+    def release(self, key: str, token: str) -> None:
+        """Give a lease back."""
+        self._attempt(lambda: self._store.release(key, token), None)
+
+    def _attempt(self, call: Callable[[], T], otherwise: T) -> T:
+        if self._closed_until is not None:
+            if self._clock() < self._closed_until:
+                return otherwise
+            self._closed_until = self._clock() + PAUSE  # this caller tries, the others go on without
+        try:
+            result = call()
+        except StoreError as error:
+            self.failures += 1
+            if self._closed_until is None:
+                _log.warning("the store is passed over: %s", error)
+            self._closed_until = self._clock() + PAUSE
+            return otherwise
+        if self._closed_until is not None:
+            _log.warning("the store answers again")
+            self._closed_until = None
+        return result

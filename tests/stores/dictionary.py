@@ -1,0 +1,50 @@
+"""A store in a dictionary, for stories of several workers in one process. It passes the contract of the real ones."""
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all stores on it share."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DictionaryStore:
+    """One worker's store."""
+
+    shared: Shared = field(default_factory=Shared)
+
+    def get(self, key: str) -> bytes | None:
+        return self.shared.values.get(key)
+
+    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
+        assert lifetime > 0
+        assert isinstance(is_precious, bool)
+        self.shared.values[key] = value
+
+    def forget(self, key: str) -> bool:
+        self.shared.forgotten.append(key)
+        return self.shared.values.pop(key, None) is not None
+
+    def forgotten(self, since: str) -> tuple[str, list[str]]:
+        point = str(len(self.shared.forgotten))
+        return point, self.shared.forgotten[int(since or point) :]
+
+    def lease(self, key: str, token: str, seconds: float) -> bool:
+        holder, end = self.shared.leases.get(key, ("", 0.0))
+        if holder != token and time.monotonic() < end:
+            return False
+        self.shared.leases[key] = (token, time.monotonic() + seconds)
+        return True
+
+    def release(self, key: str, token: str) -> None:
+        if self.shared.leases.get(key, ("",))[0] == token:
+            del self.shared.leases[key]
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,126 @@
+"""A real redis-server: on loopback, on a port that the system chose, keeping nothing on disk unless asked to."""
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import redis
+
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+
+
+def hold_a_port() -> socket.socket:
+    """Return a socket on a port of loopback that a server may share, since both say SO_REUSEADDR."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
+
+
+@dataclass(slots=True)
+class RedisServer:
+    """A redis-server: its program, where it writes, further options of its command line, and where it listens."""
+
+    program: str
+    folder: Path
+    options: tuple[str, ...] = ()
+    password: str | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    #: Bound and never listening: nobody else is given the port, not even while the server is dead.
+    place: socket.socket = field(default_factory=hold_a_port, repr=False)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self.place.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """What a store is told."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self.process is not None, "it was not started"
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it, or start it again on the port that it had, and wait until it answers."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [self.program, *self._arguments()],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with gevent.Timeout(START_SECONDS, TimeoutError(f"redis-server does not answer; see {self.log}")):
+            while not self._is_serving():
+                assert self.process.poll() is None, f"redis-server ended:\n{self.log.read_text(errors='replace')}"
+                gevent.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it as a power failure would, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+            self.process = None
+
+    def freeze(self) -> None:
+        """Stop it: the system still accepts connections for it, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def ask(self, *command: str | bytes | int) -> Any:
+        """Return its answer to one command, asked on a connection of its own."""
+        with redis.Redis(port=self.port, password=self.password, protocol=2, driver_info=None) as client:
+            return client.execute_command(*command)
+
+    def connections(self) -> list[str]:
+        """Return the addresses of its clients, but for the one that asks."""
+        return [client["addr"] for client in self.ask("CLIENT LIST") if client["cmd"] != "client|list"]
+
+    @property
+    def log(self) -> Path:
+        """Where it writes what it has to say."""
+        return self.folder / "redis.log"
+
+    def _arguments(self) -> list[str]:
+        secret = ["--requirepass", self.password] if self.password else []
+        silent = ["--save", "", "--appendonly", "no"]
+        return ["--port", str(self.port), "--bind", "127.0.0.1", *silent, *secret, *self.options]
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None, "it was not started"
+        self.process.send_signal(number)
+
+    def _is_serving(self) -> bool:
+        try:
+            return bool(self.ask("INFO", "server")["process_id"] == self.pid)
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+
+
+@contextmanager
+def serving_redis(program: str, folder: Path, *options: str, password: str | None = None) -> Iterator[RedisServer]:
+    """Run ``program`` (redis-server or valkey-server) until the block ends."""
+    server = RedisServer(program, folder, options, password)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        server.place.close()
