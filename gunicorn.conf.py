@@ -14,14 +14,19 @@ import sys
 from pathlib import Path
 
 # gunicorn runs this file again at each reload (HUP). What the master has imported of the application is set aside then,
-# so that the reload serves the code and the settings that are on disk now; workers inherit both from here.
+# so that the reload serves the code and the settings that are on disk now.
 _before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
 
 
 def _read_settings():
+    # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
+    # is opened by that; preload_app would build the application here too, and keep its code over a reload.
+    import app.main
     from app.settings import load_server, settings_in_force
 
-    return load_server(os.environ), settings_in_force()
+    settings = settings_in_force()
+    app.main.open_store(settings)  # which opens nothing yet, but looks at what it is told
+    return load_server(os.environ), settings
 
 
 try:

@@ -1,69 +1,92 @@
-"""The story of a lookup, told once: what is remembered is answered; what is not is asked for, by one flight per item.
+"""The story of a lookup, told once.
+
+What is remembered and fresh is answered. What is stale is answered too, and refreshed behind the answer. What is not
+known, or only kept for an emergency, is asked for: by one flight per item in this worker, which looks into the store
+first, and by one worker at a time, the one that holds the item's lease. What came of it is remembered, here and in the
+store, whatever it was. An old cover that may still be served beats every failure.
 
 Everything that it needs is handed to it: it knows neither requests nor gunicorn nor XML-RPC.
 """
 
 import functools
+import logging
+import random
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from typing import Protocol
 
 import gevent
+import msgspec
 
+from app import lifetime
 from app.cache.flight import Flight, Flights
-from app.cache.lru import LRU
+from app.cache.guard import GuardedStore
+from app.cache.lease import Lease
+from app.cache.memory import Memory
+from app.clock import Clock
 from app.cover import Answer, CacheState, ContentId, CoverRecord, Outcome
-from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginFailed, Throttled, TooSlow
-from app.origin.page import Page
-from app.source import Source
+from app.errors import LookupFailed, NoCover, Overloaded, TooSlow
+from app.lifetime import Freshness
+from app.origin.page import Page, Validators
+from app.source import HTML_KINDS, Source
 from app.sources.extract import Extraction, extract
 
-#: What an exception of a fetch says about the item; the first that fits counts.
-_OUTCOMES: tuple[tuple[type[LookupFailed], Outcome], ...] = (
-    (NoSuchItem, Outcome.NO_SUCH_ITEM),
-    (NoCover, Outcome.NO_COVER),
-    (Blocked, Outcome.BLOCKED),
-    (Throttled, Outcome.THROTTLED),
-    (TooSlow, Outcome.TOO_SLOW),
-    (OriginFailed, Outcome.ORIGIN_FAILED),
-)
+_log = logging.getLogger(__name__)
 
-#: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long.
-_INLINE_BYTES = 65_536
+#: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
+#: 150 microseconds a kilobyte, a regular expression or JSON less than ten.
+_INLINE_HTML, _INLINE_TEXT = 16_384, 262_144
 
-#: A lookup that has begun: the answer that was remembered, or the flight that is on its way to one.
-Started = Answer | Flight[CoverRecord]
+#: Who waits for another worker's fetch looks for what it brought after this many seconds, then ever less often.
+_FIRST_LOOK, _LAST_LOOK = 0.01, 0.15
 
 
 class Fetch(Protocol):
     """Asks an origin for a page, as ``app.origin.fetch.Fetcher.fetch`` does."""
 
-    def __call__(self, name: str, source: Source, url: str, patience: float) -> Page: ...  # noqa: D102 - see the class
+    def __call__(  # noqa: D102 - see the class
+        self, name: str, source: Source, url: str, patience: float, validators: Validators | None, /
+    ) -> Page | None: ...
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A lookup that waits for a flight."""
+
+    item: ContentId
+    flight: Flight[Answer]
+
+
+#: A lookup that has begun.
+Started = Answer | Waiting
 
 
 class Lookup:
     """Finds covers. ``deadline`` is the seconds that a caller, and a flight at its gate, waits at most.
 
-    ``clock`` is monotonic, ``wall`` tells seconds since the epoch; both in seconds.
+    ``clock`` tells seconds since the epoch and does not jump; ``luck`` draws numbers from 0 to 1.
     """
 
     def __init__(
         self,
         *,
         sources: Mapping[str, Source],
-        memory: LRU[ContentId, CoverRecord],
-        flights: Flights[ContentId, CoverRecord],
+        memory: Memory[CoverRecord],
+        store: GuardedStore[CoverRecord],
+        flights: Flights[str, Answer],
         fetch: Fetch,
         deadline: float,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
+        clock: Clock,
+        luck: Callable[[], float] = random.random,
     ) -> None:
         self._sources = sources
         self._memory = memory
+        self._store = store
         self._flights = flights
         self._fetch = fetch
         self._deadline = deadline
         self._clock = clock
-        self._wall = wall
+        self._luck = luck
+        self._news_point = ""
 
     def find(self, item: ContentId) -> Answer:
         """Return what is known of the item's cover, or what the origin says now.
@@ -80,16 +103,23 @@ class Lookup:
         return self._clock() + self._deadline
 
     def start(self, item: ContentId) -> Started:
-        """Return the answer that is remembered, or the flight that is on its way to one.
+        """Return the answer that is remembered, or what waits for the flight that is on its way to one.
 
         Raises:
             Overloaded: too many lookups are waiting.
 
         """
-        record = self._memory.get(item)
-        if record is not None:
-            return Answer(record, CacheState.MEMORY)
-        return self._flights.join(item, lambda: self._ask(item))
+        record = self._memory.get(str(item))
+        answer = None if record is None else self._remembered(item, record)
+        if answer is not None:
+            return answer
+        try:
+            return Waiting(item, self._flights.join(str(item), lambda: self._fly(item)))
+        except Overloaded:
+            old = self._old_answer(item)
+            if old is None:
+                raise
+            return old
 
     def finish(self, started: Started, until: float) -> Answer:
         """Return the answer to what ``start`` began, by the time ``until``.
@@ -102,46 +132,139 @@ class Lookup:
         if isinstance(started, Answer):
             return started
         try:
-            return Answer(started.wait(until - self._clock()), CacheState.FETCHED)
-        except TimeoutError:
+            return started.flight.wait(until - self._clock())
+        except (TimeoutError, Overloaded) as error:
+            old = self._old_answer(started.item)
+            if old is not None:
+                return old
+            if isinstance(error, Overloaded):
+                raise
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
-    def _ask(self, item: ContentId) -> CoverRecord:
+    def forget(self, item: ContentId) -> bool:
+        """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known."""
+        was_here = self._memory.forget(str(item))
+        return self._store.forget(str(item)) or was_here
+
+    def hear(self) -> None:
+        """Drop from memory what was forgotten elsewhere since this was called last."""
+        self._news_point, keys = self._store.forgotten(self._news_point)
+        for key in keys:
+            self._memory.forget(key)
+
+    def _remembered(self, item: ContentId, record: CoverRecord) -> Answer | None:
+        """Return the answer that a record from memory is, or None where the origin is to be asked first."""
+        now = self._clock()
+        fresh = self._freshness(item, record, now)
+        if fresh is Freshness.FRESH:
+            return Answer(record, CacheState.MEMORY)
+        if fresh is Freshness.STALE and lifetime.is_due(record, now):
+            self._refresh(item)
+        elif fresh is Freshness.GONE or lifetime.is_due(record, now):
+            return None
+        return Answer(record, CacheState.STALE)
+
+    def _old_answer(self, item: ContentId) -> Answer | None:
+        """Return the cover that is known from before, if it may still be served."""
+        record = self._memory.get(str(item))
+        if record is None or self._freshness(item, record, self._clock()) is Freshness.GONE:
+            return None
+        return Answer(record, CacheState.STALE)
+
+    def _refresh(self, item: ContentId) -> None:
+        """Have the origin asked behind an answer that was given already."""
+        with suppress(Overloaded):  # then the next one who asks for it will
+            self._flights.join(f"refresh {item}", lambda: self._find_out(item))
+
+    def _fly(self, item: ContentId) -> Answer:
+        """Find the item's cover in the store, else at the origin."""
+        known = self._recall(item)
+        if known is not None:
+            if not lifetime.is_due(known, self._clock()):
+                return self._stored(item, known)
+            if self._freshness(item, known, self._clock()) is Freshness.STALE:
+                self._refresh(item)
+                return Answer(known, CacheState.STALE)
+        return self._find_out(item)
+
+    def _find_out(self, item: ContentId) -> Answer:
+        """Ask the origin, or wait for what a worker brings that asks it already."""
+        until = self.until()
+        look = _FIRST_LOOK
+        while (lease := Lease.taken(self._store, str(item))) is None and self._clock() < until:
+            gevent.sleep(look * (0.5 + self._luck()))
+            look = min(look * 1.5, _LAST_LOOK)
+            known = self._recall(item)
+            if known is not None and not lifetime.is_due(known, self._clock()):
+                return self._stored(item, known)
+        # Without a lease after all that time, its holder has had it for long enough.
+        with lease or nullcontext():
+            known = self._recall(item)  # somebody may have been quicker
+            if known is not None and not lifetime.is_due(known, self._clock()):
+                return self._stored(item, known)
+            return self._ask(item, known, max(until - self._clock(), 0))
+
+    def _recall(self, item: ContentId) -> CoverRecord | None:
+        """Return the newest that memory and store know, and remember it; None where it is no use any more."""
+        key = str(item)
+        known = self._memory.get(key)
+        stored = self._store.get(key)
+        if stored is not None:
+            stored = lifetime.clamped(stored, self._clock())
+            if known is None or stored.next_check > known.next_check:
+                known = stored
+                self._memory.put(key, stored)
+        if known is None or self._freshness(item, known, self._clock()) is Freshness.GONE:
+            return None
+        return known
+
+    def _stored(self, item: ContentId, record: CoverRecord) -> Answer:
+        """Return the answer that a record is which the store had."""
+        fresh = self._freshness(item, record, self._clock()) is Freshness.FRESH
+        return Answer(record, CacheState.STORE if fresh else CacheState.STALE)
+
+    def _freshness(self, item: ContentId, record: CoverRecord, now: float) -> Freshness:
+        return lifetime.freshness(record, self._sources[item.source], now)
+
+    def _ask(self, item: ContentId, known: CoverRecord | None, patience: float) -> Answer:
         """Ask the origin, and remember what came of it."""
-        source = self._sources[item.source]
-        page_url = source.page_url_of(item.id)
+        key, source = str(item), self._sources[item.source]
         try:
-            page = self._fetch(item.source, source, page_url, self._deadline)
-            record = self._record(source, page_url, _extracted(source, page))
+            record = self._asked(item, source, known, patience)
         except LookupFailed as error:
-            record = self._record_of_failure(source, page_url, error)
-        self._memory.put(item, record, record.fresh_until - record.fetched_at)
-        return record
-
-    def _record(self, source: Source, page_url: str, found: Extraction) -> CoverRecord:
-        if not found.url:
-            raise NoCover(f"no cover on the page: {'; '.join(found.misses)}")
-        now = self._wall()
-        return CoverRecord(
-            outcome=Outcome.FOUND,
-            page_url=page_url,
-            fetched_at=now,
-            fresh_until=now + source.ttl,
-            url=found.url,
-            rule=found.rule,
+            record = lifetime.failed(known, source, error, now=self._clock(), luck=self._luck())
+            if record.url and isinstance(error, NoCover):
+                _log.warning("%s: its page has no cover any more, the old one is kept: %s", item, error)
+        self._memory.put(key, record)
+        self._store.put(
+            key,
+            record,
+            lifetime=lifetime.lifetime(record, source, self._clock()),
+            is_precious=record.outcome is Outcome.FOUND,
         )
+        return Answer(record, CacheState.STALE if record.url and record.error else CacheState.FETCHED)
 
-    def _record_of_failure(self, source: Source, page_url: str, error: LookupFailed) -> CoverRecord:
-        now = self._wall()
-        lifetime: float = source.negative_ttl if isinstance(error, NoCover) else source.error_ttl
-        if isinstance(error, Throttled):
-            lifetime = max(lifetime, error.retry_after)
-        return CoverRecord(
-            outcome=next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)),
-            page_url=page_url,
-            fetched_at=now,
-            fresh_until=now + lifetime,
-            error=str(error),
+    def _asked(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
+        """Return the record of the cover that the item's page shows. Raises LookupFailed where it shows none."""
+        validators = None
+        if known is not None and known.outcome is Outcome.FOUND and (known.etag or known.last_modified):
+            validators = Validators(etag=known.etag, last_modified=known.last_modified)
+        page = self._fetch(item.source, source, source.page_url_of(item.id), patience, validators)
+        if page is None and known is not None:
+            return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())
+        if page is None:
+            raise AssertionError("a page that was not asked for conditionally is not modified")
+        extraction = _extracted(source, page)
+        if not extraction.url:
+            raise NoCover(f"no cover on the page: {'; '.join(extraction.misses)}")
+        return lifetime.found(
+            source,
+            url=extraction.url,
+            rule=len(extraction.misses),
+            etag=page.validators.etag,
+            last_modified=page.validators.last_modified,
+            now=self._clock(),
+            luck=self._luck(),
         )
 
 
@@ -154,7 +277,8 @@ def _extracted(source: Source, page: Page) -> Extraction:
         charset=page.charset,
         image_url=source.image_url,
     )
-    if len(page.body) <= _INLINE_BYTES:
+    is_html = any(rule.kind in HTML_KINDS for rule in source.extract)
+    if len(page.body) <= (_INLINE_HTML if is_html else _INLINE_TEXT):
         return run()
     found: Extraction = gevent.get_hub().threadpool.apply(run)
     return found

@@ -1,11 +1,20 @@
 """The one place where objects meet: settings in, the WSGI application out."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gevent
+
 from app.cache.flight import Flights
-from app.cache.lru import LRU
-from app.cover import ContentId, CoverRecord
+from app.cache.guard import GuardedStore
+from app.cache.memory import Memory
+from app.cache.redis import RedisStore
+from app.cache.sqlite import SqliteStore
+from app.cache.store import NoStore, Store
+from app.clock import steady_clock
+from app.cover import Answer, CoverRecord, Outcome, decode_record, encode_record
+from app.errors import SettingsError
 from app.lookup import Lookup
 from app.methods import Methods, service_fault
 from app.origin.fetch import Fetcher
@@ -21,30 +30,71 @@ if TYPE_CHECKING:
 #: Lookups under way at once in a worker, waiting ones included; each is a greenlet of some 20 kB.
 _MAX_FLIGHTS = 4096
 
+#: A worker hears at this interval, in seconds, what was forgotten elsewhere.
+_NEWS_SECONDS = 0.5
+
 
 def build_wsgi(settings: Settings) -> "WSGIApplication":
-    """Return the application that serves by these settings. It opens nothing yet."""
-    clock, wall = time.monotonic, time.time
+    """Return the application that serves by these settings, and begin to hear the store's news in the background."""
+    clock = steady_clock()
     sources = Registry(settings.sources, settings.default_source)
     fetcher = Fetcher(
-        gate=Gate(settings.fetch_concurrency, clock=clock),
+        gate=Gate(settings.fetch_concurrency, clock=time.monotonic),
         user_agent=settings.user_agent,
         pool_size=settings.fetch_concurrency,
-        wall=wall,
+        wall=time.time,
     )
     lookup = Lookup(
         sources=sources,
-        memory=LRU[ContentId, CoverRecord](settings.lru_size, clock=clock),
-        flights=Flights[ContentId, CoverRecord](_MAX_FLIGHTS),
+        memory=Memory[CoverRecord](
+            settings.lru_size,
+            encode=encode_record,
+            decode=decode_record,
+            is_precious=lambda record: record.outcome is Outcome.FOUND,
+        ),
+        store=GuardedStore[CoverRecord](
+            open_store(settings), encode=encode_record, decode=decode_record, clock=time.monotonic
+        ),
+        flights=Flights[str, Answer](_MAX_FLIGHTS),
         fetch=fetcher.fetch,
         deadline=settings.deadline,
         clock=clock,
-        wall=wall,
     )
     dispatcher = Dispatcher(explain=service_fault, max_calls=settings.max_calls, deadline=settings.deadline)
     methods = Methods(
-        lookup=lookup, sources=sources, max_calls=settings.max_calls, fault_of=dispatcher.fault_of, wall=wall
+        lookup=lookup,
+        sources=sources,
+        max_calls=settings.max_calls,
+        admin_token=settings.admin_token,
+        fault_of=dispatcher.fault_of,
+        clock=clock,
     )
     for function in methods.published():
         dispatcher.publish(function)
+    if settings.store != "none":
+        gevent.spawn(_hear_for_ever, lookup)
     return Application(dispatch=dispatcher.dispatch, max_body=settings.max_body)
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name. It opens nothing before it is asked for something.
+
+    Raises:
+        SettingsError: the store cannot be what its URL says.
+
+    """
+    kind, _, path = settings.store.partition(":")
+    if kind == "none":
+        return NoStore()
+    if kind == "sqlite":
+        return SqliteStore(Path(path), max_rows=settings.store_size, clock=time.time)
+    try:
+        return RedisStore(settings.store)
+    except ValueError as error:
+        raise SettingsError(f"store: {error}") from error
+
+
+def _hear_for_ever(lookup: Lookup) -> None:
+    while True:
+        lookup.hear()
+        gevent.sleep(_NEWS_SECONDS)

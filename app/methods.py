@@ -1,10 +1,12 @@
 """What is published over XML-RPC. A docstring here is what system.methodHelp answers, the annotations its signature."""
 
+import hmac
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.clock import Clock
 from app.cover import Answer, Outcome, timestamp
-from app.errors import InvalidParams, ServiceError, TooSlow
+from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.lookup import Lookup, Started
 from app.rpc.faults import Fault
 from app.sources.registry import Registry
@@ -13,7 +15,8 @@ from app.sources.registry import Registry
 class Methods:
     """The methods of the service.
 
-    ``max_calls`` bounds the ids of one ``get_covers``; ``fault_of`` tells what a caller is told of an exception.
+    ``max_calls`` bounds the ids of one ``get_covers``. ``admin_token`` opens the administrative methods; where it is
+    None they are closed. ``fault_of`` tells what a caller is told of an exception.
     """
 
     def __init__(
@@ -22,18 +25,20 @@ class Methods:
         lookup: Lookup,
         sources: Registry,
         max_calls: int,
+        admin_token: str | None,
         fault_of: Callable[[Exception], Fault],
-        wall: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._lookup = lookup
         self._sources = sources
         self._max_calls = max_calls
+        self._admin_token = admin_token
         self._fault_of = fault_of
-        self._wall = wall
+        self._clock = clock
 
     def published(self) -> Sequence[Callable[..., Any]]:
         """Return the functions to publish, under their own names."""
-        return (self.get_cover, self.get_covers, self.explain_cover, self.list_sources)
+        return (self.get_cover, self.get_covers, self.explain_cover, self.list_sources, self.forget_cover)
 
     def get_cover(self, content_id: int | str, source: str = "") -> str:
         """Return the absolute URL of an item's cover image.
@@ -84,18 +89,20 @@ class Methods:
         """Tell what is known of an item's cover and why.
 
         Returns a struct: outcome (found, no_such_item, no_cover, blocked, throttled, origin_failed, too_slow), url,
-        source, page_url, rule, fetched_at, fresh_until (UTC, as 2026-11-22T12:45:21Z), cache (memory, fetched) and
-        error; what does not apply is an empty string.
+        source, page_url, rule, fetched_at, fresh_until (UTC, as 2026-11-22T12:45:21Z), cache (memory, store, stale,
+        fetched) and error; what does not apply is an empty string. An error beside a url says why the last refresh
+        failed.
         """
         item = self._sources.resolve(content_id, source)
         answer = self._lookup.find(item)
         record = answer.record
+        origin = self._sources[item.source]
         return {
             "outcome": str(record.outcome),
             "url": record.url,
             "source": item.source,
-            "page_url": record.page_url,
-            "rule": record.rule,
+            "page_url": origin.page_url_of(item.id),
+            "rule": str(origin.extract[record.rule]) if 0 <= record.rule < len(origin.extract) else "",
             "fetched_at": timestamp(record.fetched_at),
             "fresh_until": timestamp(record.fresh_until),
             "cache": str(answer.cache),
@@ -117,11 +124,22 @@ class Methods:
             for name, source in self._sources.items()
         ]
 
+    def forget_cover(self, content_id: int | str, source: str, token: str) -> bool:
+        """Drop what is known of an item's cover, everywhere; return whether anything was.
+
+        Administrative: fault 403 without the service's admin_token.
+        """
+        if self._admin_token is None:
+            raise NotAllowed("administrative methods are switched off: there is no admin_token")
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._admin_token.encode()):
+            raise NotAllowed("this is not the admin_token")
+        return self._lookup.forget(self._sources.resolve(content_id, source))
+
     def _url(self, answer: Answer) -> str:
         record = answer.record
         if record.outcome is Outcome.FOUND:
             return record.url
-        raise record.failure(self._wall())
+        raise record.failure(self._clock())
 
 
 def service_fault(error: Exception) -> Fault | None:

@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     default_source: str = "ozon"
     store: Store = Store("sqlite:var/covers.db")
+    store_size: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     lru_size: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     deadline: Timeout = Timeout(10)
     max_body: Annotated[int, msgspec.Meta(ge=1)] = 1_048_576

@@ -78,7 +78,7 @@ def running(
     `leaving` seconds to go by itself.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener, output.open("wb") as log:
-        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for an ACK.
+        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = "http://{}:{}".format(*listener.getsockname())
         child = subprocess.Popen(  # noqa: S603 - a command line of our own, no shell

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import xmlrpc.client
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import gevent
 
 ROOT = Path(__file__).parent.parent
 STOP_SECONDS = 20.0
@@ -48,15 +50,25 @@ class Server:
         self.clients.append(client)
         return client
 
+    def workers(self) -> set[int]:
+        """Return the process ids of the workers."""
+        return _listed("-P", str(self.process.pid))
+
+    def kill(self) -> None:
+        """End all of it at once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        while _listed("-g", str(self.process.pid)):
+            gevent.sleep(0.01)
+
     def reload(self) -> None:
         """Have gunicorn read its configuration again and replace its workers."""
         self.process.send_signal(signal.SIGHUP)
 
-    def stop(self) -> int:
-        """End it gracefully; return the exit status. Clients go first: the service waits for their connections."""
-        self.close_clients()
+    def quit(self) -> int:
+        """End it without waiting for anybody, and return the exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGQUIT)
         return self.process.wait(STOP_SECONDS)
 
     def close_clients(self) -> None:
@@ -66,19 +78,27 @@ class Server:
         self.clients.clear()
 
 
+def _listed(*criteria: str) -> set[int]:
+    """Return the ids of processes that run, those that are dead and not yet buried left out."""
+    listed = subprocess.run(["pgrep", "-r", "D,I,R,S,T,t", *criteria], capture_output=True, text=True, check=False)
+    return {int(pid) for pid in listed.stdout.split()}
+
+
 def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment for the service: ours, without what would configure it, and what is given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COVERS_", "GUNICORN_"))}
-    return inherited | {"COVERS_CONFIG": str(config)} | dict(extra or {})
+    return inherited | {"COVERS_CONFIG": str(config), "PYTHONPATH": str(ROOT)} | dict(extra or {})
 
 
 def gunicorn(*arguments: str) -> list[str]:
     """Return the command that serves the application, as the README has it."""
-    return [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "app:wsgi"]
+    return [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), *arguments, "app:wsgi"]
 
 
 @contextmanager
-def serving(folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, str] | None = None, directory: Path = ROOT
+) -> Iterator[Server]:
     """Run the service with this configuration until the block ends; ``extra`` are further variables.
 
     The listening socket is made here and handed over, so the port is known, nobody else can take it, and a client that
@@ -88,13 +108,13 @@ def serving(folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, 
     path.write_text(config, "utf-8")
     log = folder / "gunicorn.log"
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log.open("wb") as output:
-        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for an ACK.
+        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
         variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
         process = subprocess.Popen(
             gunicorn(),
-            cwd=ROOT,
+            cwd=directory,
             env=environment(path, variables),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -105,17 +125,14 @@ def serving(folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, 
     server = Server(port, process, path, log)
     try:
         yield server
-        server.stop()
+        server.quit()
     finally:
         server.close_clients()
         # Whatever the test did to it: nothing of it stays. Its session is its own, so the group is the whole of it.
         if process.poll() is None:
             process.kill()
             process.wait()
-        try:
+        left = _listed("-g", str(process.pid))
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            left = False
-        else:
-            left = True
     assert not left, f"processes were left behind:\n{log.read_text(errors='replace')}"

@@ -1,13 +1,18 @@
-"""A lookup with scripted pages and clocks that the test moves: everything real but the network."""
+"""A lookup with scripted pages and a clock that the test moves: everything real but the network.
+
+Several lookups of one story are several workers: each has its own memory, all share the story's store and origin.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.cache.flight import Flights
-from app.cache.lru import LRU
-from app.cover import ContentId, CoverRecord
+from app.cache.guard import GuardedStore
+from app.cache.memory import Memory
+from app.cache.store import NoStore, Store
+from app.cover import Answer, CoverRecord, Outcome, decode_record, encode_record
 from app.lookup import Lookup
-from app.origin.page import Page
+from app.origin.page import Page, Validators
 from app.source import Duration, PageUrl, Pattern, Rule, Source
 from app.sources.registry import Registry
 from tests.clock import Clock
@@ -16,55 +21,76 @@ SHOP = Source(
     page_url=PageUrl("https://shop.example/item/{id}"),
     extract=[Rule(regex=Pattern(r'src="([^"]+)"'))],
     ttl=Duration(100),
+    grace=Duration(20),
+    keep=Duration(1000),
     negative_ttl=Duration(50),
     error_ttl=Duration(10),
 )
+
+#: What fetching a page does; None says that it has not changed.
+Script = Callable[[], bytes | None]
+
+
+def new_memory(size: int = 1000) -> Memory[CoverRecord]:
+    """Return a worker's memory."""
+    return Memory(
+        size, encode=encode_record, decode=decode_record, is_precious=lambda record: record.outcome is Outcome.FOUND
+    )
 
 
 @dataclass(slots=True)
 class Story:
     """``pages`` maps an id to what fetching its page does; ``asked`` lists the ids whose pages were fetched."""
 
-    pages: dict[str, Callable[[], bytes]] = field(default_factory=dict)
+    pages: dict[str, Script] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    clock: Clock = field(default_factory=Clock)
-    wall: Clock = field(default_factory=lambda: Clock(1_700_000_000.0))
+    validators: Validators = field(default_factory=Validators)
+    conditions: list[Validators | None] = field(default_factory=list)
+    clock: Clock = field(default_factory=lambda: Clock(1_700_000_000.0))
     sources: Registry = field(default_factory=lambda: Registry({"shop": SHOP, "other": SHOP}, default="shop"))
+    store: Store = field(default_factory=NoStore)
     deadline: float = 5.0
+    luck: float = 0.0
 
-    def fetch(self, name: str, source: Source, url: str, patience: float) -> Page:
+    def fetch(self, name: str, source: Source, url: str, patience: float, validators: Validators | None) -> Page | None:
         """Play the fetcher."""
         assert source is self.sources[name]
-        assert patience == self.deadline
+        assert 0 <= patience <= self.deadline
         item_id = url.rpartition("/")[2]
         self.asked.append(item_id)
-        return Page(url=url, body=self.pages[item_id]())
+        self.conditions.append(validators)
+        body = self.pages[item_id]()
+        return None if body is None else Page(url=url, body=body, validators=self.validators)
 
     def lookup(self) -> Lookup:
-        """Return a lookup on these pages."""
+        """Return one worker's lookup."""
         return Lookup(
             sources=self.sources,
-            memory=LRU[ContentId, CoverRecord](1000, clock=self.clock),
-            flights=Flights[ContentId, CoverRecord](1000),
+            memory=new_memory(),
+            store=GuardedStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock),
+            flights=Flights[str, Answer](1000),
             fetch=self.fetch,
             deadline=self.deadline,
             clock=self.clock,
-            wall=self.wall,
+            luck=lambda: self.luck,
         )
 
     def pass_time(self, seconds: float) -> None:
-        """Move both clocks."""
+        """Move the clock."""
         self.clock.now += seconds
-        self.wall.now += seconds
 
 
-def picture(name: str) -> Callable[[], bytes]:
+def picture(name: str) -> Script:
     """Make a page that shows this picture."""
     body = f'<img src="{name}">'.encode()
     return lambda: body
 
 
-def failing(error: Exception) -> Callable[[], bytes]:
+def unchanged() -> None:
+    """Be a page that has not changed."""
+
+
+def failing(error: Exception) -> Script:
     """Make a page whose fetching fails."""
 
     def fail() -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from app.errors import Blocked, LookupFailed, NoSuchItem, OriginFailed, Throttled, TooSlow
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
-from app.origin.page import Page
+from app.origin.page import Page, Validators
 from app.source import HostPattern, PageUrl, Pattern, Rule, Source, Timeout
 from tests.origin import Hold, Origin, Request, cover, page, raw, redirect
 
@@ -28,7 +28,9 @@ def source(origin: Origin, **keys: Any) -> Source:
 
 def fetch(origin: Origin, path: str = "/page", **keys: Any) -> Page:
     fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="covers/1.0", pool_size=9, wall=lambda: WALL)
-    return fetcher.fetch("shop", source(origin, **keys), origin.url + path, 9)
+    found = fetcher.fetch("shop", source(origin, **keys), origin.url + path, 9)
+    assert found is not None
+    return found
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
@@ -279,3 +281,43 @@ def test_others_run_while_a_fast_page_is_read(origin: Origin) -> None:
         turns += 1
     assert len(fetching.get().body) == 20_000_000
     assert turns > 100
+
+
+VALIDATORS = Validators(etag='W/"a"', last_modified="Wed, 21 Oct 2015 07:28:00 GMT")
+
+
+def ask_again(origin: Origin, validators: Validators | None) -> Page | None:
+    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    return fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9, validators)
+
+
+def test_a_page_comes_with_its_validators(origin: Origin) -> None:
+    origin.pages["/page"] = page("x", headers={"ETag": VALIDATORS.etag, "Last-Modified": VALIDATORS.last_modified})
+    assert fetch(origin).validators == VALIDATORS
+
+
+def test_a_validator_that_cannot_be_sent_back_is_none(origin: Origin) -> None:
+    origin.pages["/page"] = page("x", headers={"ETag": '"\xe9"', "Last-Modified": "x" * 300})
+    assert fetch(origin).validators == Validators()
+
+
+def test_a_page_is_asked_for_on_the_condition_that_it_changed(origin: Origin) -> None:
+    origin.pages["/page"] = page("", status="304 Not Modified")
+    assert ask_again(origin, VALIDATORS) is None
+    headers = origin.requests[0].headers
+    assert headers["if-none-match"] == VALIDATORS.etag
+    assert headers["if-modified-since"] == VALIDATORS.last_modified
+
+
+def test_a_page_that_changed_comes_whole(origin: Origin) -> None:
+    origin.pages["/page"] = page("new")
+    found = ask_again(origin, VALIDATORS)
+    assert found is not None
+    assert found.body == b"new"
+
+
+@pytest.mark.parametrize("validators", [None, Validators()])
+def test_a_304_that_was_not_asked_for_is_a_failure(origin: Origin, validators: Validators | None) -> None:
+    origin.pages["/page"] = page("", status="304 Not Modified")
+    with pytest.raises(OriginFailed):
+        ask_again(origin, validators)

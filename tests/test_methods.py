@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from gevent.event import Event
 
-from app.errors import Blocked, InvalidParams, NoCover, NoSuchItem, TooSlow
+from app.errors import Blocked, InvalidParams, NoCover, NoSuchItem, NotAllowed, TooSlow
 from app.methods import Methods, service_fault
 from app.rpc.faults import INTERNAL_ERROR, Fault
 from tests.stories import Story, failing, picture
@@ -17,8 +17,15 @@ def fault_of(error: Exception) -> Fault:
     return service_fault(error) or Fault(INTERNAL_ERROR, "internal error")
 
 
-def methods(story: Story) -> Methods:
-    return Methods(lookup=story.lookup(), sources=story.sources, max_calls=5, fault_of=fault_of, wall=story.wall)
+def methods(story: Story, token: str | None = None) -> Methods:
+    return Methods(
+        lookup=story.lookup(),
+        sources=story.sources,
+        max_calls=5,
+        admin_token=token,
+        fault_of=fault_of,
+        clock=story.clock,
+    )
 
 
 def test_get_cover_answers_with_the_url_for_an_int_and_its_digits() -> None:
@@ -115,3 +122,27 @@ def test_list_sources_tells_name_page_pattern_and_default() -> None:
         "default": True,
     }
     assert [source["default"] for source in sources] == [True, False]
+
+
+def test_forget_cover_drops_what_is_known_and_tells_whether_it_was() -> None:
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story, token="secret")
+    service.get_cover(42)
+    assert service.forget_cover("shop:42", "", "secret")
+    assert not service.forget_cover(42, "shop", "secret")
+    service.get_cover(42)
+    assert story.asked == ["42", "42"]
+
+
+@pytest.mark.parametrize(
+    ("token", "given"), [(None, ""), (None, "x"), ("secret", ""), ("secret", "Secret"), ("s", "é")]
+)
+def test_forget_cover_is_closed_without_the_token(token: str | None, given: str) -> None:
+    """Whatever it is asked to forget: who has no token learns nothing of the ids either."""
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story, token=token)
+    service.get_cover(42)
+    for content_id in ("42", "no id"):
+        with pytest.raises(NotAllowed):
+            service.forget_cover(content_id, "shop", given)
+    assert service.explain_cover(42)["cache"] == "memory"

@@ -18,11 +18,12 @@ from requests.adapters import HTTPAdapter
 
 from app.errors import Blocked, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
 from app.origin.gate import Gate
-from app.origin.page import Page
+from app.origin.page import Page, Validators
 from app.source import Source
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 86_400.0
+_MAX_VALIDATOR = 256
 _CHUNK = 65_536
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([A-Za-z0-9._:-]+)""", re.IGNORECASE | re.ASCII)
@@ -41,8 +42,12 @@ class Fetcher:
         # The adapter alone is asked: a Session would read the bodies of redirects, and keep cookies.
         self._adapter = HTTPAdapter(pool_connections=64, pool_maxsize=pool_size, max_retries=0)
 
-    def fetch(self, name: str, source: Source, url: str, patience: float) -> Page:
+    def fetch(
+        self, name: str, source: Source, url: str, patience: float, validators: Validators | None = None
+    ) -> Page | None:
         """Return the page at ``url`` of the source ``name``, after at most ``patience`` seconds of waiting at the gate.
+
+        With ``validators`` it is asked for on the condition that it has changed; None says that it has not.
 
         Raises:
             NoSuchItem: 404 or 410.
@@ -56,7 +61,7 @@ class Fetcher:
         with self._gate.admitted(name, source.concurrency, patience):
             timer = gevent.Timeout.start_new(source.timeout)
             try:
-                return self._try_repeatedly(source, url)
+                return self._try_repeatedly(source, url, _conditions(validators))
             except gevent.Timeout as expired:
                 if expired is not timer:
                     raise
@@ -64,19 +69,21 @@ class Fetcher:
             finally:
                 timer.close()
 
-    def _try_repeatedly(self, source: Source, url: str) -> Page:
+    def _try_repeatedly(self, source: Source, url: str, conditions: dict[str, str]) -> Page | None:
         for _ in range(source.retries):
             try:
-                return self._follow(source, url)
+                return self._follow(source, url, conditions)
             except _Passing:
                 continue
-        return self._follow(source, url)
+        return self._follow(source, url, conditions)
 
-    def _follow(self, source: Source, url: str) -> Page:
+    def _follow(self, source: Source, url: str, conditions: dict[str, str]) -> Page | None:
         """Ask for the page, and for where its redirects lead."""
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._send(source, url)
+            answer = self._send(source, url, conditions)
             try:
+                if conditions and answer.status_code == http.HTTPStatus.NOT_MODIFIED:
+                    return None
                 if not answer.is_redirect:
                     return self._read_page(source, url, answer)
                 url = _redirected(url, answer.headers["Location"], source)
@@ -87,8 +94,9 @@ class Fetcher:
                 answer.raw.close()
         raise OriginFailed(f"{_host(url)} redirects more than {_MAX_REDIRECTS} times")
 
-    def _send(self, source: Source, url: str) -> requests.Response:
-        headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip", **source.headers}
+    def _send(self, source: Source, url: str, conditions: dict[str, str]) -> requests.Response:
+        headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
+        headers |= source.headers | conditions
         try:
             request = requests.Request("GET", url, headers=headers).prepare()
             return self._adapter.send(request, stream=True)
@@ -105,7 +113,8 @@ class Fetcher:
             body = b"".join(_decoded(answer, source.max_page))
         except _PageError as error:
             raise OriginFailed(f"{_host(url)}: {error}") from error
-        return Page(url=url, body=body, charset=charset[1] if charset else None)
+        validators = Validators(etag=_validator(answer, "ETag"), last_modified=_validator(answer, "Last-Modified"))
+        return Page(url=url, body=body, charset=charset[1] if charset else None, validators=validators)
 
     def _refusal(self, url: str, answer: requests.Response) -> OriginError | NoSuchItem:
         """Return the error for an answer that is no page."""
@@ -145,6 +154,20 @@ class _Passing(OriginFailed):
 
 class _PageError(Exception):
     """The answer's body is not one that can be a page."""
+
+
+def _validator(answer: requests.Response, name: str) -> str:
+    """Return a validator that can be sent back; one that is too long or no text is none."""
+    text: str = answer.headers.get(name, "")
+    return text if len(text) <= _MAX_VALIDATOR and text.isascii() and text.isprintable() else ""
+
+
+def _conditions(validators: Validators | None) -> dict[str, str]:
+    """Return the headers of a conditional request (RFC 9110, 13.1)."""
+    if validators is None:
+        return {}
+    conditions = {"If-None-Match": validators.etag, "If-Modified-Since": validators.last_modified}
+    return {name: value for name, value in conditions.items() if value}
 
 
 def _decoded(answer: requests.Response, limit: int) -> Iterator[bytes]:

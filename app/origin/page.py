@@ -1,6 +1,13 @@
-"""What an origin answered: a page."""
+"""What an origin answered: a page, and by what it can be asked whether it has changed."""
 
 import msgspec
+
+
+class Validators(msgspec.Struct, frozen=True, kw_only=True):
+    """A page's ETag and Last-Modified (RFC 9110, 8.8), as they came; empty where the origin gave none."""
+
+    etag: str = ""
+    last_modified: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -9,3 +16,4 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     body: bytes
     charset: str | None = None
+    validators: Validators = Validators()

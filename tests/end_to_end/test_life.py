@@ -24,11 +24,6 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) ->
         gevent.sleep(0.02)
 
 
-def workers(server: Server) -> set[int]:
-    listed = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False)
-    return {int(pid) for pid in listed.stdout.split()}
-
-
 WRONG_STARTS = [
     ("lru_sise = 5", {}, "covers.toml: lru_sise: unknown key, expected perhaps lru_size"),
     ("lru_size = 'many'", {}, "covers.toml: lru_size: expected `int`, got 'many'"),
@@ -87,9 +82,9 @@ def test_term_finishes_what_is_under_way(origin: Origin, tmp_path: Path) -> None
 def test_a_worker_that_is_killed_is_replaced(origin: Origin, server: Server) -> None:
     origin.item(42, cover())
     server.client().get_cover(42)
-    (before,) = workers(server)
+    (before,) = server.workers()
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: bool(workers(server) - {before}), "there is another worker")
+    wait_until(lambda: bool(server.workers() - {before}), "there is another worker")
     assert server.client().get_cover(42).endswith(".jpg")
 
 
@@ -111,9 +106,9 @@ def test_hup_puts_a_new_configuration_in_force_without_an_error(origin: Origin, 
         callers = [gevent.spawn(call_on_and_on) for _ in range(4)]
         config = CONFIG.format(origin=origin.url)
         server.config.write_text(config + config.partition("\n\n")[2].replace("sources.ozon", "sources.shop"), "utf-8")
-        before = workers(server)
+        before = server.workers()
         server.reload()
-        wait_until(lambda: len(workers(server)) == 2 and not workers(server) & before, "all workers are new")
+        wait_until(lambda: len(server.workers()) == 2 and not server.workers() & before, "all workers are new")
         done = True
         gevent.joinall(callers)
         assert errors == []
@@ -125,24 +120,24 @@ def test_hup_with_a_broken_configuration_changes_nothing(origin: Origin, server:
     origin.item(42, cover())
     server.client().get_cover(42)
     server.config.write_text("lru_sise = 5", "utf-8")
-    (before,) = workers(server)
+    (before,) = server.workers()
     server.reload()
-    wait_until(lambda: bool(workers(server)) and before not in workers(server), "the worker is new")
+    wait_until(lambda: bool(server.workers()) and before not in server.workers(), "the worker is new")
     log = server.log.read_text()
     assert "not reloaded, all stays as it was" in log
     assert "lru_sise: unknown key" in log
-    (reloaded,) = workers(server)
+    (reloaded,) = server.workers()
     os.kill(reloaded, signal.SIGKILL)
-    wait_until(lambda: bool(workers(server) - {reloaded}), "there is another worker")
+    wait_until(lambda: bool(server.workers() - {reloaded}), "there is another worker")
     assert server.client().get_cover(42).endswith(".jpg")
 
 
 def test_a_file_that_is_edited_takes_effect_with_the_reload_only(origin: Origin, server: Server) -> None:
     server.client().list_sources()
     server.config.write_text("lru_sise = 5", "utf-8")
-    (before,) = workers(server)
+    (before,) = server.workers()
     os.kill(before, signal.SIGKILL)
-    wait_until(lambda: bool(workers(server) - {before}), "there is another worker")
+    wait_until(lambda: bool(server.workers() - {before}), "there is another worker")
     assert [source["page_url"] for source in server.client().list_sources()] == [
         f"{origin.url}/context/detail/id/{{id}}"
     ]

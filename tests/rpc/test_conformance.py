@@ -169,7 +169,7 @@ def test_pythons_multicall_reads_our_multicall(dispatcher: Dispatcher) -> None:
     """Its iterator wants an array of one for a value, and raises what is a struct."""
 
     class Transport(xmlrpc.client.Transport):
-        def request(self, _host: Any, _handler: Any, request_body: Any, verbose: bool = False) -> Any:  # noqa: FBT001, FBT002, ARG002
+        def request(self, _host: Any, _handler: Any, request_body: Any, verbose: bool = False) -> Any:  # noqa: FBT001, FBT002
             return xmlrpc.client.loads(dispatcher.dispatch(request_body))[0]
 
     calls = xmlrpc.client.MultiCall(xmlrpc.client.ServerProxy("http://nowhere/RPC2", transport=Transport()))

@@ -1,0 +1,109 @@
+"""What a worker's memory costs: bytes for a found cover, and the time of a hit among few and among many.
+
+A hit is a whole call of get_cover, bytes to bytes, of an id chosen at random; the quickest of many rounds counts, few
+and many taking turns in one process. The bytes are what the interpreter allocates for a million covers, divided by a
+million. Run by ``python -m benchmarks.memory``.
+"""
+
+import random
+import time
+import tracemalloc
+import xmlrpc.client
+from typing import NoReturn
+
+from app.cache.flight import Flights
+from app.cache.guard import GuardedStore
+from app.cache.memory import Memory
+from app.cache.store import NoStore
+from app.cover import Answer, ContentId, CoverRecord, Outcome, decode_record, encode_record
+from app.lifetime import found
+from app.lookup import Lookup
+from app.methods import Methods, service_fault
+from app.origin.page import Validators
+from app.rpc.dispatcher import Dispatcher
+from app.settings import load
+from app.source import Source
+from app.sources.registry import Registry
+
+_SETTINGS = load({})
+_FIRST_ID = 1_000_000_000
+_FEW, _MANY = 1_000, 1_000_000
+_ROUNDS, _HITS = 40, 5_000
+
+# With an id of 10 characters a URL of 90 makes 100.
+_URL = "https://www.ozon.ru/multimedia/audio_cd_covers/{:0>38}.jpg"
+
+
+def main() -> None:
+    """Print both tables."""
+    services = [(_dispatcher(_known(count)), count) for count in (_FEW, _MANY)]
+    best = [float("inf"), float("inf")]
+    for _ in range(_ROUNDS):
+        for which, (dispatcher, count) in enumerate(services):
+            calls = [_call(random.randrange(count)) for _ in range(_HITS)]  # noqa: S311 - which ids is no secret
+            begun = time.perf_counter()
+            for call in calls:
+                dispatcher.dispatch(call)
+            best[which] = min(best[which], (time.perf_counter() - begun) / _HITS * 1e6)
+    print(f"a hit among {_FEW:,} entries      {best[0]:6.2f} us")
+    print(f"a hit among {_MANY:,} entries  {best[1]:6.2f} us, ratio {best[1] / best[0]:.2f}")
+
+    services.clear()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    memory = _known(_MANY)
+    taken = tracemalloc.get_traced_memory()[0] - before
+    print(f"a found cover, URL and id of {len(_URL.format(0)) + 10} characters: {taken / len(memory):.0f} bytes")
+
+
+def _call(number: int) -> bytes:
+    return xmlrpc.client.dumps((_FIRST_ID + number,), "get_cover").encode()
+
+
+def _known(count: int) -> Memory[CoverRecord]:
+    """Return a memory of so many covers."""
+    memory = Memory[CoverRecord](
+        count,
+        encode=encode_record,
+        decode=decode_record,
+        is_precious=lambda record: record.outcome is Outcome.FOUND,
+    )
+    source, now = _SETTINGS.sources["ozon"], time.time()
+    for number in range(count):
+        item_id = str(_FIRST_ID + number)
+        record = found(source, url=_URL.format(number), rule=0, etag="", last_modified="", now=now, luck=number / count)
+        memory.put(str(ContentId("ozon", item_id)), record)
+    return memory
+
+
+def _dispatcher(memory: Memory[CoverRecord]) -> Dispatcher:
+    """Return the service, as ``app.main`` makes it, on this memory and without an origin."""
+    sources = Registry(_SETTINGS.sources, "ozon")
+    lookup = Lookup(
+        sources=sources,
+        memory=memory,
+        store=GuardedStore(NoStore(), encode=encode_record, decode=decode_record, clock=time.monotonic),
+        flights=Flights[str, Answer](1),
+        fetch=_refuse,
+        deadline=1,
+        clock=time.time,
+    )
+    dispatcher = Dispatcher(explain=service_fault)
+    methods = Methods(
+        lookup=lookup,
+        sources=sources,
+        max_calls=1,
+        admin_token=None,
+        fault_of=dispatcher.fault_of,
+        clock=time.time,
+    )
+    dispatcher.publish(methods.get_cover)
+    return dispatcher
+
+
+def _refuse(name: str, _source: Source, _url: str, _patience: float, _validators: Validators | None) -> NoReturn:
+    raise AssertionError(f"a hit asks no origin, {name} or other")
+
+
+if __name__ == "__main__":
+    main()

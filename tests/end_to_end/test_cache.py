@@ -1,0 +1,248 @@
+"""What is known, over four workers and real stores, while workers, origins and stores come and go."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.origin import Behaviour, Hold, Origin, cover, page, raw
+from tests.server import CONFIG, Server, serving
+from tests.stores.redis_server import RedisServer, serving_redis
+
+WORKERS = 4
+URL = "{origin}/multimedia/audio_cd_covers/7.jpg"
+
+#: A cover that is never fresh, so that each call asks the origin, and gets the old cover when that fails.
+NEVER_FRESH = "ttl = 0\ngrace = 0\nkeep = '1d'\nerror_ttl = 0\nretries = 0\n"
+
+
+def config(origin: Origin, store: str, keys: str = "", top: str = "") -> str:
+    return f"{top}\n{CONFIG.format(origin=origin.url).replace('none', store)}{keys}"
+
+
+@pytest.fixture(scope="module")
+def redis(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server for the module."""
+    with serving_redis(require("redis-server"), tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each store by its setting."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}/deep/covers.db"
+    return str(request.getfixturevalue("redis").url)
+
+
+def in_each_worker(server: Server, method: str, *arguments: Any, calls: int = 40) -> list[Any]:
+    """Call over many fresh connections, so that every worker is very likely to answer some; return the answers."""
+
+    def call() -> Any:
+        with xmlrpc.client.ServerProxy(server.url) as client:
+            return getattr(client, method)(*arguments)
+
+    calling = [gevent.spawn(call) for _ in range(calls)]
+    return [greenlet.get() for greenlet in calling]
+
+
+def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(origin: Origin, store: str, tmp_path: Path) -> None:
+    origin.item(42, hold := Hold(cover(7)))
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+        callers = [gevent.spawn(server.client().get_cover, 42) for _ in range(200)]
+        assert hold.asked.wait(10)
+        hold.go.set()
+        assert {caller.get() for caller in callers} == {URL.format(origin=origin.url)}
+    assert origin.asked_for(42) == 1
+
+
+def test_two_servers_over_one_redis_cause_one_fetch(origin: Origin, redis: RedisServer, tmp_path: Path) -> None:
+    origin.item(43, hold := Hold(cover(7)))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    text = config(origin, redis.url)
+    with serving(folders[0], text, workers=2) as one, serving(folders[1], text, workers=2) as two:
+        callers = [gevent.spawn(server.client().get_cover, 43) for server in (one, two) for _ in range(50)]
+        assert hold.asked.wait(10)
+        hold.go.set()
+        assert {caller.get() for caller in callers} == {URL.format(origin=origin.url)}
+    assert origin.asked_for(43) == 1
+
+
+def test_known_covers_survive_the_death_of_the_whole_server(origin: Origin, store: str, tmp_path: Path) -> None:
+    for number in range(100, 150):
+        origin.item(number, cover(number))
+    ids = list(range(100, 150))
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+        answers = server.client().get_covers(ids)
+        server.kill()
+    asked = len(origin.requests)
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+        assert server.client().get_covers(ids) == answers
+        assert {told["cache"] for told in in_each_worker(server, "explain_cover", 100)} == {"store", "memory"}
+    assert len(origin.requests) == asked
+
+
+def test_a_worker_killed_with_the_lease_delays_the_others_a_little(origin: Origin, store: str, tmp_path: Path) -> None:
+    origin.item(44, hold := Hold(cover(7)))
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+        callers = [gevent.spawn(_call_and_take_what_comes, server) for _ in range(40)]
+        assert hold.asked.wait(10)
+        holder = _process_that_is_connected_to(origin.port, server.workers())
+        os.kill(holder, signal.SIGKILL)
+        begun = time.monotonic()
+        while origin.asked_for(44) < 2:
+            assert time.monotonic() - begun < 5
+            gevent.sleep(0.02)
+        hold.go.set()
+        answers = [caller.get() for caller in callers]
+    assert URL.format(origin=origin.url) in answers
+    assert {answer for answer in answers if isinstance(answer, str)} == {URL.format(origin=origin.url)}
+    assert origin.asked_for(44) == 2
+
+
+def _call_and_take_what_comes(server: Server) -> Any:
+    """Callers of the worker that is killed lose their connection, as they would to any server."""
+    try:
+        return server.client().get_cover(44)
+    except (OSError, xmlrpc.client.Fault) as error:
+        return error
+
+
+def _process_that_is_connected_to(port: int, pids: set[int]) -> int:
+    told = subprocess.run(["ss", "-tnpH", f"dport = :{port}"], capture_output=True, text=True, check=True).stdout
+    (connected,) = {pid for pid in pids if f"pid={pid}," in told}
+    return connected
+
+
+OUTAGES: dict[str, Behaviour] = {
+    "gone": raw(),
+    "500": page("", status="500 Oops"),
+    "403": page("", status="403 Forbidden"),
+    "429": page("", status="429 Slow", headers={"Retry-After": "0"}),
+    "a page without a cover": page("<p>our new design"),
+    "silence": Hold(cover(9)),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, outage: str, tmp_path: Path) -> None:
+    """Nor does a server that is started in the middle of it."""
+    origin.item(45, cover(7))
+    text = config(origin, f"sqlite:{tmp_path}/covers.db", f"{NEVER_FRESH}timeout = 0.3\n")
+    with serving(tmp_path, text, workers=2) as server:
+        assert server.client().get_cover(45) == URL.format(origin=origin.url)
+        origin.item(45, OUTAGES[outage])
+        assert set(in_each_worker(server, "get_cover", 45, calls=10)) == {URL.format(origin=origin.url)}
+    with serving(tmp_path, text) as server:
+        told = server.client().explain_cover(45)
+    assert (told["url"], told["cache"]) == (URL.format(origin=origin.url), "stale")
+    assert told["error"]
+
+
+def test_an_origin_that_nobody_serves_any_more_is_not_noticed_either(tmp_path: Path) -> None:
+    with Origin().serving() as origin:
+        origin.item(46, cover(7))
+        text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH)
+        with serving(tmp_path, text) as server:
+            before = server.client().get_cover(46)
+    with serving(tmp_path, text) as server:
+        assert server.client().get_cover(46) == before
+
+
+def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    origin.item(47, cover(6))
+    with serving(tmp_path, config(origin, store, top="admin_token = 's'"), workers=WORKERS) as server:
+        in_each_worker(server, "get_cover", 47)
+        origin.item(47, cover(7))
+        assert server.client().forget_cover(47, "ozon", "s")
+        begun = time.monotonic()
+        while set(in_each_worker(server, "get_cover", 47)) != {URL.format(origin=origin.url)}:
+            assert time.monotonic() - begun < 2
+        with pytest.raises(xmlrpc.client.Fault) as caught:
+            server.client().forget_cover(47, "ozon", "wrong")
+        assert caught.value.faultCode == 403
+
+
+def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
+    origin: Origin, require: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The first lookups take a second more at most; afterwards sharing goes on."""
+    for number in range(200, 300):
+        origin.item(number, cover(7))
+    url = URL.format(origin=origin.url)
+
+    def timed(number: int) -> float:
+        begun = time.monotonic()
+        assert set(in_each_worker(server, "get_cover", number, calls=8)) == {url}
+        return time.monotonic() - begun
+
+    with contextlib.ExitStack() as stack:
+        redis = stack.enter_context(serving_redis(require("redis-server"), tmp_path))
+        server = stack.enter_context(serving(tmp_path, config(origin, redis.url), workers=2))
+        timed(200)
+        redis.freeze()
+        assert max(timed(number) for number in (201, 202, 203)) < 2
+        redis.kill()
+        timed(204)
+        redis.start()
+        number, until = 205, time.monotonic() + 15
+        while True:
+            before = len(origin.requests)
+            timed(number)
+            if len(origin.requests) - before == 1 and in_each_worker(server, "explain_cover", number, calls=1):
+                break
+            assert time.monotonic() < until, "sharing was not resumed"
+            number += 1
+
+
+def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, tmp_path: Path) -> None:
+    origin.item(48, cover(7))
+    database = tmp_path / "covers.db"
+    database.write_bytes(b"this is no database" * 1000)
+    with serving(tmp_path, config(origin, f"sqlite:{database}"), workers=WORKERS) as server:
+        assert set(in_each_worker(server, "get_cover", 48)) == {URL.format(origin=origin.url)}
+        assert "store" in {told["cache"] for told in in_each_worker(server, "explain_cover", 48)} | {"store"}
+    assert origin.asked_for(48) == 1
+    assert len(list(tmp_path.glob("covers.db.broken-*"))) == 1
+
+
+def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path) -> None:
+    origin.item(49, cover(7))
+    (tmp_path / "file").write_text("no folder")
+    with serving(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
+        assert server.client().get_cover(49) == URL.format(origin=origin.url)
+        assert "the store is passed over" in server.log.read_text()
+
+
+def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_path: Path) -> None:
+    """var/covers.db, below the working directory."""
+    origin.item(50, cover(7))
+    text = CONFIG.format(origin=origin.url).replace('store = "none"\n', "")
+    with serving(tmp_path, text, directory=tmp_path) as server:
+        server.client().get_cover(50)
+    assert (tmp_path / "var" / "covers.db").is_file()
+
+
+def test_a_port_that_answers_nothing_is_no_store_to_wait_for(origin: Origin, tmp_path: Path) -> None:
+    origin.item(51, cover(7))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        with serving(tmp_path, config(origin, url)) as server:
+            client = server.client()
+            client.list_sources()
+            begun = time.monotonic()
+            assert client.get_cover(51) == URL.format(origin=origin.url)
+            assert time.monotonic() - begun < 1.5
