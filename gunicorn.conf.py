@@ -13,20 +13,27 @@ import os
 import sys
 from pathlib import Path
 
+# gunicorn looks for app:wsgi where it was started; it is here, wherever that was.
+_here = str(Path(__file__).resolve().parent)
+if _here not in sys.path:
+    sys.path.insert(0, _here)
+
 # gunicorn runs this file again at each reload (HUP). What the master has imported of the application is set aside then,
 # so that the reload serves the code and the settings that are on disk now.
 _before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
 
 
 def _read_settings():
-    # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
-    # is opened by that; preload_app would build the application here too, and keep its code over a reload.
-    import app.main
     from app.settings import load_server, settings_in_force
 
-    settings = settings_in_force()
-    app.main.open_store(settings)  # which opens nothing yet, but looks at what it is told
-    return load_server(os.environ), settings
+    server, settings = load_server(os.environ), settings_in_force()
+
+    # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
+    # is opened by that; preload_app would build the application here too, and keep its code over a reload.
+    from app.main import open_store
+
+    open_store(settings)  # which opens nothing yet, but looks at what it is told
+    return server, settings
 
 
 try:
@@ -34,7 +41,7 @@ try:
 except Exception as error:
     if _before:
         # A reload that cannot be done must not end a server that runs: it goes on as it was.
-        logging.getLogger("gunicorn.error").error("not reloaded, all stays as it was: %s", error)
+        logging.getLogger("gunicorn.error").error("not reloaded, settings and code stay as they were: %s", error)
         sys.modules.update(_before)
         _server, _settings = _read_settings()
     elif type(error).__name__ == "SettingsError":

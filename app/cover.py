@@ -89,7 +89,7 @@ def decode_record(data: bytes) -> CoverRecord:
     """Return the record that was kept as ``data``. Raises ValueError for bytes that are none."""
     try:
         return _decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, TypeError) as error:
         raise ValueError(f"no record: {error}") from error
 
 

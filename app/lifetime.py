@@ -125,7 +125,7 @@ def _seconds_of_failure(source: Source, error: LookupFailed, luck: float) -> flo
     if isinstance(error, NoCover):
         return _jittered(source.negative_ttl, luck)
     if isinstance(error, Throttled):
-        return max(source.error_ttl, error.retry_after)
+        return error.retry_after or source.error_ttl
     return source.error_ttl
 
 

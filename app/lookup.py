@@ -25,7 +25,7 @@ from app.cache.lease import Lease
 from app.cache.memory import Memory
 from app.clock import Clock
 from app.cover import Answer, CacheState, ContentId, CoverRecord, Outcome
-from app.errors import LookupFailed, NoCover, Overloaded, TooSlow
+from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, TooSlow
 from app.lifetime import Freshness
 from app.origin.page import Page, Validators
 from app.source import HTML_KINDS, Source
@@ -255,6 +255,8 @@ class Lookup:
         if page is None:
             raise AssertionError("a page that was not asked for conditionally is not modified")
         extraction = _extracted(source, page)
+        if extraction.is_broken and not extraction.url:
+            raise OriginFailed(f"no page of the kind that its source has: {'; '.join(extraction.misses)}")
         if not extraction.url:
             raise NoCover(f"no cover on the page: {'; '.join(extraction.misses)}")
         return lifetime.found(

@@ -16,7 +16,7 @@ from app.clock import steady_clock
 from app.cover import Answer, CoverRecord, Outcome, decode_record, encode_record
 from app.errors import SettingsError
 from app.lookup import Lookup
-from app.methods import Methods, service_fault
+from app.methods import Methods, count_of_ids, service_fault
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
 from app.rpc.dispatcher import Dispatcher
@@ -71,6 +71,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     for function in methods.published():
         dispatcher.publish(function)
+    dispatcher.publish(methods.get_covers, weigh=count_of_ids)
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     return Application(dispatch=dispatcher.dispatch, max_body=settings.max_body)

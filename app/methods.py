@@ -37,13 +37,13 @@ class Methods:
         self._clock = clock
 
     def published(self) -> Sequence[Callable[..., Any]]:
-        """Return the functions to publish, under their own names."""
-        return (self.get_cover, self.get_covers, self.explain_cover, self.list_sources, self.forget_cover)
+        """Return the functions to publish, under their own names; ``get_covers`` is published with its weight."""
+        return (self.get_cover, self.explain_cover, self.list_sources, self.forget_cover)
 
     def get_cover(self, content_id: int | str, source: str = "") -> str:
         """Return the absolute URL of an item's cover image.
 
-        content_id is the item's id at its source, an int or a string; "caa:ID" names the source in the id. Without
+        content_id is the item's id at its source, an int or a string; "shop:ID" names the source in the id. Without
         a source, the default one is asked. Faults: -32602 no such id or source, 404 no cover, 403 the origin blocks,
         429 it asks to wait, 502 it failed, 504 too slow, 503 overloaded.
         """
@@ -140,6 +140,11 @@ class Methods:
         if record.outcome is Outcome.FOUND:
             return record.url
         raise record.failure(self._clock())
+
+
+def count_of_ids(params: tuple[Any, ...]) -> int:
+    """Return how many lookups a call of ``get_covers`` is; whatever is wrong with it counts as one."""
+    return max(1, len(params[0])) if params and isinstance(params[0], list) else 1
 
 
 def service_fault(error: Exception) -> Fault | None:

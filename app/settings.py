@@ -4,11 +4,11 @@ Whatever is wrong with them ends in a SettingsError of one line: where it stands
 found. docs/configuration.md describes every key.
 """
 
-import contextlib
 import difflib
 import functools
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +25,12 @@ _SOURCE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _STORE = re.compile(r"none|sqlite:.+|rediss?://.+")
 _PREFIX = "COVERS_"
 
+#: What may hold passwords and keys: it is not repeated in a message that a log may keep.
+_SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
+_PASSWORD = re.compile(r"[^/'@]*@")
+#: A number as TOML would have it.
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+
 
 class Store(str):
     """What stands behind the memory: ``none``, ``sqlite:PATH``, ``redis://…`` or ``rediss://…``."""
@@ -34,7 +40,7 @@ class Store(str):
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read the place of a store."""
-        if not isinstance(value, str) or not _STORE.fullmatch(value):
+        if not isinstance(value, str) or not value.isprintable() or not _STORE.fullmatch(value):
             raise ValueError('expected "none", "sqlite:PATH", "redis://…" or "rediss://…"')
         return cls(value)
 
@@ -56,7 +62,7 @@ class Address(str):
     """Where the server listens: ``HOST:PORT``, ``[IPV6]:PORT``, ``unix:PATH`` or ``fd://N``."""
 
     __slots__ = ()
-    _FORM = re.compile(r"unix:.+|fd://\d+|(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
+    _FORM = re.compile(r"unix:.+|fd://(?P<fd>\d+)|(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -64,6 +70,13 @@ class Address(str):
         match = cls._FORM.fullmatch(value) if isinstance(value, str) else None
         if match is None or int(match["port"] or 0) > 65535:  # noqa: PLR2004 - the highest port there is
             raise ValueError("expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
+        if match["fd"] is not None:
+            try:
+                is_socket = stat.S_ISSOCK(os.fstat(int(match["fd"])).st_mode)
+            except (OSError, OverflowError):
+                is_socket = False
+            if not is_socket:
+                raise ValueError("expected fd://N with N the descriptor of an open socket")
         return cls(match[0])
 
 
@@ -87,7 +100,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What gunicorn itself is told, from the environment alone."""
 
     bind: Address = Address("127.0.0.1:8080")
-    workers: Annotated[int, msgspec.Meta(ge=1)] = os.cpu_count() or 1
+    workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = os.cpu_count() or 1
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -99,7 +112,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     """
     name = environ.get("COVERS_CONFIG")
     table = _read_toml(Path(name)) if name else {}
-    where = name or "default settings"
+    where = _one_line(name or "default settings")
 
     values = _read_table({key: table[key] for key in table if key != "sources"}, Settings, where)
     values |= _read_environment(environ, Settings)
@@ -138,9 +151,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: expected a readable TOML file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: expected a TOML file: {_one_line(error)}") from error
+        raise SettingsError(f"{_one_line(path)}: expected a readable TOML file: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, an int of 5,000 digits
+        raise SettingsError(f"{_one_line(path)}: expected a TOML file: {_one_line(error)}") from error
 
 
 def _read_sources(table: object, where: str) -> dict[str, Source]:
@@ -175,7 +188,7 @@ def _read_environment(environ: Mapping[str, str], struct: type[msgspec.Struct]) 
     known = _keys(Settings) | _keys(ServerSettings) | {"config"}
     given = {name.removeprefix(_PREFIX).lower(): name for name in environ if name.startswith(_PREFIX)}
     for key, name in given.items():
-        if key not in known:
+        if key not in known or name != name.upper():
             raise SettingsError(f"environment: {name}: {_unknown(key, known, _PREFIX)}")
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
     return {
@@ -208,8 +221,9 @@ def _convert(value: object, expected: Any, where: str) -> Any:
         # msgspec ends with the place inside the value, such as " - at `$[0].regex`".
         text, _, place = _one_line(error).partition(" - at `$")
         text = text.partition(", got ")[0] if text.startswith("Expected") else text
-        text = text[:1].lower() + text[1:].replace(" | null`", "`")
-        raise SettingsError(f"{where}{place.rstrip('`')}: {text}, got {_one_line(repr(value))}") from error
+        text = text.replace("Expected", "expected").replace(" | null`", "`").replace("Object", "object")
+        got = "" if _SECRET.search(where) else f", got {_PASSWORD.sub('***@', _one_line(repr(value)))}"
+        raise SettingsError(f"{where}{place.rstrip('`')}: {text}{got}") from error
 
 
 def _convert_text(text: str, expected: Any, where: str) -> Any:
@@ -217,10 +231,9 @@ def _convert_text(text: str, expected: Any, where: str) -> Any:
     try:
         return _convert(text, expected, where)
     except SettingsError:
-        for number in (int, float):
-            with contextlib.suppress(ValueError):
-                return _convert(number(text), expected, where)
-        raise
+        if not _NUMBER.fullmatch(text):
+            raise
+        return _convert(float(text) if "." in text else int(text), expected, where)
 
 
 def _keys(struct: type[msgspec.Struct]) -> set[str]:

@@ -4,7 +4,6 @@ The types check what they are given when the configuration is read: each one's `
 ValueError with what it expected. So a source that exists is a source that works as far as its text can tell.
 """
 
-import math
 import re
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, quote, urlsplit
@@ -15,6 +14,7 @@ import re2
 from selectolax.lexbor import LexborHTMLParser
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_CENTURY = 36_525 * 86_400
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
@@ -25,18 +25,21 @@ _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-enco
 
 
 class Duration(float):
-    """Seconds, written as a number or as ``"10s"``, ``"5m"``, ``"2h"``, ``"30d"``."""
+    """Seconds, written as a number or as ``"10s"``, ``"5m"``, ``"2h"``, ``"30d"``; a century at most."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read a duration of zero seconds or more."""
+        seconds = -1.0
         if isinstance(value, str) and (match := _DURATION.fullmatch(value)) is not None:
-            return cls(float(match[1]) * _UNIT_SECONDS[match[2]])
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-            return cls(value)
-        raise ValueError('expected a number of seconds or a text such as "10s", "5m", "2h", "30d"')
+            seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value
+        if 0 <= seconds <= _CENTURY:
+            return cls(seconds)
+        raise ValueError('expected seconds, from 0 to a century, or a text such as "10s", "5m", "2h", "30d"')
 
 
 class Timeout(Duration):
@@ -217,7 +220,9 @@ class Headers(dict[str, str]):
             raise ValueError("expected a table of header names and values")
         for name, text in value.items():
             if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
-                raise ValueError(f"expected header names and printable ASCII values, got {name!r} = {text!r}")
+                raise ValueError(
+                    f"expected header names and printable ASCII values, which {name!r} or its value is not"
+                )
             if name.lower() in _OWN_HEADERS:
                 raise ValueError(f"{name} is set by the service itself (user_agent is a key of its own)")
         return cls(value)

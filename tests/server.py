@@ -69,7 +69,8 @@ class Server:
         """End it without waiting for anybody, and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
-        return self.process.wait(STOP_SECONDS)
+            return self.process.wait(STOP_SECONDS)
+        return self.process.returncode
 
     def close_clients(self) -> None:
         """Close the connections of all clients."""

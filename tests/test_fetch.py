@@ -183,10 +183,12 @@ BROKEN: dict[str, tuple[Callable[[socket.socket, Request], None], str]] = {
     "closed before an answer": (raw(), "closed"),
     "garbage": (raw(b"\x16\x03\x01garbage\r\n\r\n"), "not HTTP"),
     "a reason that is no text": (page("", status="500 \x1b[31mred\x07"), "answered 500 ?[31mred?"),
-    "a body cut short": (raw(head("Content-Length: 100"), b"half"), "4 bytes read, 96 more expected"),
+    "a body cut short": (raw(head("Content-Length: 100"), b"half"), "breaks off in the middle"),
     "a chunk cut short": (raw(head("Transfer-Encoding: chunked"), b"64\r\nhalf"), ""),
-    "no last chunk": (raw(head("Transfer-Encoding: chunked"), b"4\r\nhalf\r\n"), ""),
-    "a broken chunk": (raw(head("Transfer-Encoding: chunked"), b"zz\r\nhalf\r\n"), ""),
+    "no last chunk": (raw(head("Transfer-Encoding: chunked"), b"4\r\nhalf\r\n"), "breaks off in the middle"),
+    "a broken chunk": (raw(head("Transfer-Encoding: chunked"), b"zz\r\nhalf\r\n"), "broken chunks"),
+    "two codings": (raw(head("Transfer-Encoding: gzip, chunked"), b"0\r\n\r\n"), "not asked for: 'gzip, chunked'"),
+    "a redirect with a user": (redirect("http://a:b@127.0.0.1/"), "not allowed"),
     "no length": (page("whole?", length=False), "without a length"),
     "a length that is none": (raw(head("Content-Length: many"), b"body"), "without a length"),
     "500 headers": (raw(head(*(f"X-{number}: 1" for number in range(500)))), "headers"),
@@ -321,3 +323,20 @@ def test_a_304_that_was_not_asked_for_is_a_failure(origin: Origin, validators: V
     origin.pages["/page"] = page("", status="304 Not Modified")
     with pytest.raises(OriginFailed):
         ask_again(origin, validators)
+
+
+def test_a_source_s_headers_do_not_go_to_another_host(origin: Origin) -> None:
+    """They may be its keys."""
+    origin.pages["/page"] = redirect(f"http://localhost:{origin.port}/other")
+    origin.pages["/other"] = page("there")
+    fetch(origin, allowed_hosts=[HostPattern("localhost")], headers={"Authorization": "Bearer secret"})
+    assert ["authorization" in request.headers for request in origin.requests] == [True, False]
+
+
+def test_a_chunked_page_gives_its_connection_back(origin: Origin) -> None:
+    answer = head("Transfer-Encoding: chunked") + b"3\r\nthe\r\n2\r\nre\r\n0\r\n\r\n"
+    origin.pages["/page"] = lambda connection, _request: connection.sendall(answer)
+    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    for _ in range(3):
+        assert fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9) is not None
+    assert origin.connections == 1

@@ -9,6 +9,7 @@ import http.client
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import gevent
@@ -17,6 +18,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from app.errors import Blocked, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
+from app.origin.chunked import ChunkedError, read_chunked
 from app.origin.gate import Gate
 from app.origin.page import Page, Validators
 from app.source import Source
@@ -95,8 +97,10 @@ class Fetcher:
         raise OriginFailed(f"{_host(url)} redirects more than {_MAX_REDIRECTS} times")
 
     def _send(self, source: Source, url: str, conditions: dict[str, str]) -> requests.Response:
-        headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
-        headers |= source.headers | conditions
+        headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"} | conditions
+        # Not to a host that a redirect led to: the source's headers may be its keys.
+        if _same_host(urlsplit(source.page_url), urlsplit(url)):
+            headers |= source.headers
         try:
             request = requests.Request("GET", url, headers=headers).prepare()
             return self._adapter.send(request, stream=True)
@@ -195,11 +199,8 @@ def _decoded(answer: requests.Response, limit: int) -> Iterator[bytes]:
 
 def _received(answer: requests.Response, limit: int) -> Iterator[bytes]:
     """Yield the body's bytes as sent; let others run in between, since a fast peer never makes a socket wait."""
-    length = answer.headers.get("Content-Length", "")
-    if not answer.raw.chunked and not length.isdigit():
-        raise _PageError("a page without a length, whose end cannot be told from a cut")
     received = 0
-    for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+    for chunk in _transferred(answer):
         received += len(chunk)
         if received > limit:
             raise _PageError(f"a page of more than {limit} bytes")
@@ -207,13 +208,41 @@ def _received(answer: requests.Response, limit: int) -> Iterator[bytes]:
         gevent.sleep(0)
 
 
+def _transferred(answer: requests.Response) -> Iterator[bytes]:
+    """Yield the body's bytes as its transfer coding has them (RFC 9112, 6.3)."""
+    coding = answer.headers.get("Transfer-Encoding", "").strip().lower()
+    if coding == "chunked":
+        original: Any = answer.raw._original_response  # noqa: SLF001 - urllib3 has no other way to its stream
+        try:
+            yield from read_chunked(original.fp, _CHUNK)
+        except ChunkedError as error:
+            raise _PageError(str(error)) from error
+        original.close()
+        answer.raw.release_conn()
+        return
+    if coding:
+        raise _PageError(f"a page in a transfer coding that was not asked for: {coding[:40]!r}")
+    if not answer.headers.get("Content-Length", "").isdigit():
+        raise _PageError("a page without a length, whose end cannot be told from a cut")
+    try:
+        yield from answer.raw.stream(_CHUNK, decode_content=False)
+    except urllib3.exceptions.IncompleteRead as error:
+        raise _PageError("a page that breaks off in the middle") from error
+    except urllib3.exceptions.ProtocolError as error:
+        if isinstance(_bottom(error), urllib3.exceptions.IncompleteRead):
+            raise _PageError("a page that breaks off in the middle") from error
+        raise
+
+
 def _redirected(url: str, location: str, source: Source) -> str:
     """Return where a redirect leads, if it may lead there."""
     try:
         target = urljoin(url, location.encode("latin-1").decode("utf-8", "replace"))
         here, there = urlsplit(url), urlsplit(target)
-        allowed = there.scheme in _DEFAULT_PORTS and (
-            _same_host(here, there) or any(_fits(there.hostname or "", host) for host in source.allowed_hosts)
+        allowed = (
+            there.scheme in _DEFAULT_PORTS
+            and there.username is None
+            and (_same_host(here, there) or any(_fits(there.hostname or "", host) for host in source.allowed_hosts))
         )
     except ValueError:
         allowed, target = False, location
@@ -237,12 +266,18 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _reason(error: BaseException) -> str:
-    """Return what lies at the bottom of an exception that others were wrapped around, in one line."""
+def _bottom(error: BaseException) -> BaseException:
+    """Return what lies at the bottom of an exception that others were wrapped around."""
     seen = {id(error)}
     while (inner := _inside(error)) is not None and id(inner) not in seen:
         error = inner
         seen.add(id(error))
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what lies at the bottom of an exception, in one line."""
+    error = _bottom(error)
     if type(error) is http.client.BadStatusLine:  # its subclass RemoteDisconnected speaks for itself
         return "an answer that is not HTTP"
     return _line((error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__)

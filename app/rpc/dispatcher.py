@@ -44,14 +44,24 @@ class Dispatcher:
         self._max_calls = max_calls
         self._deadline = deadline
         self._methods: dict[str, Method] = {}
+        self._weights: dict[str, Callable[[tuple[Any, ...]], int]] = {}
         self.publish(self._list_methods, "system.listMethods")
         self.publish(self._method_help, "system.methodHelp")
         self.publish(self._method_signature, "system.methodSignature")
         self.publish(self._multicall, "system.multicall")
         self.publish(self._get_capabilities, "system.getCapabilities")
 
-    def publish(self, function: Callable[..., Any], name: str | None = None) -> None:
+    def publish(
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        *,
+        weigh: Callable[[tuple[Any, ...]], int] | None = None,
+    ) -> None:
         """Let callers call ``function`` as ``name``, by default its own.
+
+        ``weigh`` tells from its parameters, which may be wrong ones, for how many calls it counts among the
+        ``max_calls`` of a multicall; without it that is one.
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
         fault -32602 before it is called. It returns the answer or a handle (``app.rpc.handles``) that will hold it, and
@@ -62,6 +72,8 @@ class Dispatcher:
         if not _is_name(name) or name in self._methods:
             raise ValueError(f"{name!r} is taken, or no name for a method")
         self._methods[name] = describe(function, name)
+        if weigh is not None:
+            self._weights[name] = weigh
 
     def dispatch(self, body: bytes, *, charset: str | None = None) -> bytes:
         """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
@@ -128,17 +140,19 @@ class Dispatcher:
         if len(calls) > self._max_calls:
             raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")
         ends = time.monotonic() + self._deadline
-        entries = [gevent.spawn(self._entry, call, ends) for call in calls]
+        allowance = _Allowance(self._max_calls)
+        entries = [gevent.spawn(self._entry, call, ends, allowance) for call in calls]
         try:
             gevent.joinall(entries, timeout=self._deadline)
             return [entry.value if entry.ready() else self._late_entry() for entry in entries]
         finally:  # those past the deadline, and all if the one who asks is gone
             gevent.killall([entry for entry in entries if not entry.ready()], block=False)
 
-    def _entry(self, call: Any, ends: float) -> list[Any] | dict[str, Any]:
+    def _entry(self, call: Any, ends: float, allowance: "_Allowance") -> list[Any] | dict[str, Any]:
         """Return the answer to one entry of a multicall, a fault struct if it comes to that."""
         try:
             name, params = _entry_call(call)
+            allowance.take(self._weights[name](params) if name in self._weights else 1)
             value = self._answer(name, params, ends)
             write_value([[value]])  # one that cannot be written is to spoil its own entry only
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
@@ -147,6 +161,20 @@ class Dispatcher:
 
     def _late_entry(self) -> dict[str, Any]:
         return _fault_struct(self.fault_of(TimeoutError("the answer is not there in time")))
+
+
+class _Allowance:
+    """What the entries of one multicall may weigh in all: a thousand entries of a thousand ids would be a million."""
+
+    def __init__(self, weight: int) -> None:
+        self._weight = weight
+        self._left = weight
+
+    def take(self, weight: int) -> None:
+        """Take so much of it. Raises ``Fault`` -32602 where that is more than is left."""
+        if weight > self._left:
+            raise Fault(INVALID_PARAMS, f"at most {self._weight} lookups in one multicall")
+        self._left -= weight
 
 
 def _entry_call(call: Any) -> tuple[str, tuple[Any, ...]]:

@@ -11,6 +11,7 @@ whose handlers know the grammar of a call and let nothing else through. What a r
   come nil, i1, i2, i8 and float, plain or in Apache's namespace.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, cast
 from xml.parsers import expat
@@ -23,7 +24,7 @@ from app.rpc.faults import INVALID_CHARACTER, INVALID_REQUEST, PARSE_ERROR, UNSU
 from app.rpc.grammar import DOCUMENT, Place
 
 MAX_TAGS: Final = 100_000  # "<" in a body: a multicall of 1,000 entries has about 30,000
-MAX_QUOTES: Final = 100_000  # in a body; no attribute is without two of them
+MAX_ATTRIBUTES: Final = 10_000  # in a body that could have more, or what looks like them in its texts
 MAX_TEXT: Final = 1 << 20  # characters of one string, or between two tags
 
 # What may be said by a Content-Type, a byte order mark or an XML declaration, and Python's name for it.
@@ -45,6 +46,9 @@ UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 # Tags open when the innermost array or struct opens: methodCall, params, param, value and itself, and three a level
 # (value, array, data or value, struct, member) around it.
 DEEPEST: Final = 3 * MAX_DEPTH + 2
+
+
+_attributes: Final = re.compile(rb"""=[ \t\r\n]*["']""").findall
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ def read_call(body: bytes, *, charset: str | None = None) -> Call:
 
 
 def _parse(body: bytes, codec: str | None) -> Call:
-    if len(body) > MAX_TAGS:
+    if len(body) > MAX_ATTRIBUTES:
         _count(body)
     if 0 in body[:2]:  # expat would take it for UTF-16
         raise Fault(PARSE_ERROR, "a NUL at the start; UTF-16 is read with a byte order mark only")
@@ -103,8 +107,8 @@ def _count(body: bytes) -> None:
     """Raise ``Fault`` for more tags or attributes than a call can need, in a thousandth of the time of reading them."""
     if body.count(b"<") > MAX_TAGS:
         raise Fault(PARSE_ERROR, f"more than {MAX_TAGS} tags")
-    if body.count(b'"') + body.count(b"'") > MAX_QUOTES:
-        raise Fault(PARSE_ERROR, f"more than {MAX_QUOTES} quotation marks")
+    if len(_attributes(body)) > MAX_ATTRIBUTES:
+        raise Fault(PARSE_ERROR, f"more than {MAX_ATTRIBUTES} attributes")
 
 
 def _check(body: bytes, preamble: "_Preamble") -> None:

@@ -34,12 +34,14 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules made of a page.
 
     ``url`` is the cover's absolute URL and ``rule`` the rule that found it, as text; both are empty when none did.
-    ``misses`` has, for each rule tried in vain, ``"<rule>: <why, in a few words>"``.
+    ``misses`` has, for each rule tried in vain, ``"<rule>: <why, in a few words>"``. ``is_broken`` says that a rule
+    wanted JSON and the page is none: such a page says nothing of its item.
     """
 
     url: str
     rule: str
     misses: tuple[str, ...]
+    is_broken: bool = False
 
 
 def extract(
@@ -57,14 +59,16 @@ def extract(
     """
     document = Document(body, charset)
     misses: list[str] = []
+    is_broken = False
     for rule in rules:
         try:
             url = _first_url(rule, document, page_url, image_url)
         except (Unreadable, Unusable) as miss:
             misses.append(f"{rule}: {miss}")
+            is_broken |= rule.kind == "json" and isinstance(miss, Unreadable)
         else:
             return Extraction(url=url, rule=str(rule), misses=tuple(misses))
-    return Extraction(url="", rule="", misses=tuple(misses))
+    return Extraction(url="", rule="", misses=tuple(misses), is_broken=is_broken)
 
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:

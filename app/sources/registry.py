@@ -56,7 +56,9 @@ class Registry(Mapping[str, Source]):
             name, own_id = self.default, text
 
         if not self._is_id(name, own_id):
-            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected {self._sources[name].id_pattern}")
+            stray = f", and {_quote(prefix)} is no source" if colon and not source and own_id is text else ""
+            expected = f"{self._sources[name].id_pattern}, without steps . or .."
+            raise InvalidParams(f"{_quote(own_id)} is no id of {name}{stray}: expected {expected}")
         return ContentId(name, own_id)
 
     def _is_id(self, name: str, text: str) -> bool:

@@ -33,7 +33,8 @@ def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BOD
     ``seconds`` is how long all of it may take to arrive.
 
     Raises:
-        BodyRefused: 411 without a length, 413 too large, 408 too slow, 400 broken, 415 an encoding other than gzip.
+        BodyRefused: 411 without a length, 413 too large, 408 too slow, 400 broken, 415 an encoding other than gzip, 501
+            a transfer coding other than chunked (RFC 9112, 6.1).
 
     """
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
@@ -50,7 +51,10 @@ def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BOD
 
 def _received(environ: "WSGIEnvironment", max_body: int, seconds: float) -> bytes:
     """Return the bytes as sent."""
-    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+    if coding not in {"", "chunked"}:
+        raise BodyRefused(http.HTTPStatus.NOT_IMPLEMENTED, "The only Transfer-Encoding that is read is chunked.")
+    chunked = coding == "chunked"
     declared = environ.get("CONTENT_LENGTH", "")
     if not chunked and not declared:
         raise BodyRefused(http.HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")

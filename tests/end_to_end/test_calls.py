@@ -1,8 +1,10 @@
 """Calls as clients make them."""
 
+import itertools
 import statistics
 import time
 import xmlrpc.client
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,35 @@ import pytest
 from tests.origin import Behaviour, Hold, Origin, cover, page, raw
 from tests.server import CONFIG, Server, serving
 
+IDS = itertools.count(1_000_000)
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    """One origin for the module: each test has items of its own."""
+    with Origin().serving() as served:
+        yield served
+
+
+@pytest.fixture
+def fresh_origin() -> Iterator[Origin]:
+    """An origin that nobody else asks."""
+    with Origin().serving() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service for the module, with one worker."""
+    with serving(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as running:
+        yield running
+
+
+@pytest.fixture
+def item() -> int:
+    """An id that no other test has."""
+    return next(IDS)
+
 
 def fault(call: Any, *arguments: Any) -> xmlrpc.client.Fault:
     with pytest.raises(xmlrpc.client.Fault) as caught:
@@ -20,14 +51,14 @@ def fault(call: Any, *arguments: Any) -> xmlrpc.client.Fault:
     return caught.value
 
 
-def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Server) -> None:
-    origin.item(42, cover(7))
+def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Server, item: int) -> None:
+    origin.item(item, cover(7))
     client = server.client()
     url = f"{origin.url}/multimedia/audio_cd_covers/7.jpg"
-    assert client.get_cover(42) == url
-    assert client.get_cover("42") == url
-    assert client.get_cover("ozon:42", "ozon") == url
-    assert origin.asked_for(42) == 1
+    assert client.get_cover(item) == url
+    assert client.get_cover(str(item)) == url
+    assert client.get_cover(f"ozon:{item}", "ozon") == url
+    assert origin.asked_for(item) == 1
 
 
 def test_many_covers_come_back_at_once(origin: Origin, server: Server) -> None:
@@ -40,12 +71,12 @@ def test_many_covers_come_back_at_once(origin: Origin, server: Server) -> None:
     assert len(answers) == 102
 
 
-def test_explain_and_list_tell_what_is_known(origin: Origin, server: Server) -> None:
-    page_url = origin.item(42, cover(7))
+def test_explain_and_list_tell_what_is_known(origin: Origin, server: Server, item: int) -> None:
+    page_url = origin.item(item, cover(7))
     client = server.client()
-    told = client.explain_cover(42)
+    told = client.explain_cover(item)
     assert (told["outcome"], told["cache"], told["page_url"], told["source"]) == ("found", "fetched", page_url, "ozon")
-    assert client.explain_cover(42)["cache"] == "memory"
+    assert client.explain_cover(item)["cache"] == "memory"
     assert [source["name"] for source in client.list_sources() if source["default"]] == ["ozon"]
 
 
@@ -98,82 +129,82 @@ def test_a_wrong_call_has_its_fault(quiet: Server, method: str, arguments: tuple
     ],
 )
 def test_what_the_origin_does_has_its_fault(
-    origin: Origin, server: Server, behaviour: Behaviour, code: int, text: str
+    origin: Origin, server: Server, behaviour: Behaviour, code: int, text: str, item: int
 ) -> None:
-    origin.item(42, behaviour)
-    told = fault(server.client().get_cover, 42)
+    origin.item(item, behaviour)
+    told = fault(server.client().get_cover, item)
     assert told.faultCode == code
     assert text in told.faultString
 
 
-def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Server) -> None:
-    origin.item(42, page("", status="403 Forbidden"))
+def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Server, item: int) -> None:
+    origin.item(item, page("", status="403 Forbidden"))
     client = server.client()
     for _ in range(3):
-        fault(client.get_cover, 42)
-    assert origin.asked_for(42) == 1
+        fault(client.get_cover, item)
+    assert origin.asked_for(item) == 1
 
 
-def test_a_page_that_never_comes_is_too_slow(origin: Origin, tmp_path: Path) -> None:
+def test_a_page_that_never_comes_is_too_slow(origin: Origin, tmp_path: Path, item: int) -> None:
     config = CONFIG.format(origin=origin.url) + "timeout = 0.3\n"
-    origin.item(42, Hold(cover()))
+    origin.item(item, Hold(cover()))
     with serving(tmp_path, config) as server:
-        assert fault(server.client().get_cover, 42).faultCode == 504
+        assert fault(server.client().get_cover, item).faultCode == 504
 
 
-def test_every_call_is_answered_within_the_deadline(origin: Origin, tmp_path: Path) -> None:
+def test_every_call_is_answered_within_the_deadline(origin: Origin, tmp_path: Path, item: int) -> None:
     """Though its page may take longer; who comes later gets what came of it."""
-    origin.item(42, hold := Hold(cover()))
+    origin.item(item, hold := Hold(cover()))
     with serving(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_DEADLINE": "0.5"}) as server:
         client = server.client()
-        told = fault(client.get_cover, 42)
+        told = fault(client.get_cover, item)
         assert (told.faultCode, told.faultString) == (504, "no answer within 0.5 seconds")
-        assert client.get_covers([42])["42"]["faultCode"] == 504
+        assert client.get_covers([item])[str(item)]["faultCode"] == 504
         hold.go.set()
-        assert client.get_cover(42).endswith(".jpg")
-    assert origin.asked_for(42) == 1
+        assert client.get_cover(item).endswith(".jpg")
+    assert origin.asked_for(item) == 1
 
 
-def test_slow_pages_are_fetched_together_and_hits_do_not_wait_for_them(origin: Origin, tmp_path: Path) -> None:
+def test_slow_pages_are_fetched_together_and_hits_do_not_wait_for_them(fresh_origin: Origin, tmp_path: Path) -> None:
     """Forty pages are under way at once in one worker, and not one more than their source allows."""
-    config = "fetch_concurrency = 64\n" + CONFIG.format(origin=origin.url) + "concurrency = 40\n"
-    origin.item(1, cover(1))
+    config = "fetch_concurrency = 64\n" + CONFIG.format(origin=fresh_origin.url) + "concurrency = 40\n"
+    fresh_origin.item(1, cover(1))
     hold = Hold(cover(2))
     for number in range(100, 150):
-        origin.item(number, hold)
+        fresh_origin.item(number, hold)
     with serving(tmp_path, config) as server:
         client = server.client()
         client.get_cover(1)
         slow = [gevent.spawn(server.client().get_cover, number) for number in range(100, 150)]
-        while origin.under_way < 40:
+        while fresh_origin.under_way < 40:
             gevent.sleep(0.01)
         times = []
         for _ in range(50):
             begun = time.perf_counter()
             client.get_cover(1)
             times.append(time.perf_counter() - begun)
-        assert origin.under_way == 40
+        assert fresh_origin.under_way == 40
         hold.go.set()
         assert len({greenlet.get() for greenlet in slow}) == 1
-    assert origin.most_under_way == 40
+    assert fresh_origin.most_under_way == 40
     assert statistics.median(times) < 0.05
 
 
-def test_callers_of_one_unknown_id_cause_one_fetch_per_worker(origin: Origin, tmp_path: Path) -> None:
-    origin.item(42, hold := Hold(cover(7)))
+def test_callers_of_one_unknown_id_cause_one_fetch_per_worker(origin: Origin, tmp_path: Path, item: int) -> None:
+    origin.item(item, hold := Hold(cover(7)))
     with serving(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
-        callers = [gevent.spawn(server.client().get_cover, 42) for _ in range(200)]
+        callers = [gevent.spawn(server.client().get_cover, item) for _ in range(200)]
         assert hold.asked.wait(10)
         hold.go.set()
         assert {caller.get() for caller in callers} == {f"{origin.url}/multimedia/audio_cd_covers/7.jpg"}
-    assert 1 <= origin.asked_for(42) <= 2
+    assert 1 <= origin.asked_for(item) <= 2
 
 
-def test_a_caller_that_leaves_does_not_end_the_lookup(origin: Origin, server: Server) -> None:
-    origin.item(42, hold := Hold(cover()))
-    leaving = gevent.spawn(server.client().get_cover, 42)
+def test_a_caller_that_leaves_does_not_end_the_lookup(origin: Origin, server: Server, item: int) -> None:
+    origin.item(item, hold := Hold(cover()))
+    leaving = gevent.spawn(server.client().get_cover, item)
     assert hold.asked.wait(10)
     leaving.kill()
     hold.go.set()
-    assert server.client().get_cover(42).endswith(".jpg")
-    assert origin.asked_for(42) == 1
+    assert server.client().get_cover(item).endswith(".jpg")
+    assert origin.asked_for(item) == 1

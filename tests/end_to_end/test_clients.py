@@ -128,6 +128,7 @@ STEPS: Mapping[str, Callable[[str], Answer]] = {
     "the methods": lambda _root: {
         "value": [
             "explain_cover",
+            "forget_cover",
             "get_cover",
             "get_covers",
             "list_sources",

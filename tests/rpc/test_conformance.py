@@ -42,7 +42,7 @@ def echo_struct(struct: dict[str, Any]) -> dict[str, Any]:
     return struct
 
 
-def many_types(a: int, b: bool, c: str, d: float, e: datetime, f: bytes) -> list[Any]:  # noqa: FBT001, PLR0917 - the suite's
+def many_types(a: int, b: bool, c: str, d: float, e: datetime, f: bytes) -> list[Any]:  # noqa: FBT001 - the suite's
     """Return the six parameters as an array."""
     return [a, b, c, d, e, f]
 

@@ -367,3 +367,13 @@ def test_when_the_caller_is_gone_its_entries_end() -> None:
     assert begun.wait(timeout=5)
     caller.kill()
     assert ended.wait(timeout=5)
+
+
+def test_a_multicall_bounds_what_its_entries_weigh_in_all() -> None:
+    """The entries that fit are answered, the others are faults of their own."""
+    dispatcher = Dispatcher(explain=explain, max_calls=10)
+    dispatcher.publish(len, "count", weigh=lambda params: len(params[0]))
+    calls = [{"methodName": "count", "params": [[0] * size]} for size in (6, 6, 3)]
+    first, second, third = answered(dispatcher.dispatch(dumped("system.multicall", calls)))
+    assert (first, third) == ([6], [3])
+    assert second["faultCode"] == INVALID_PARAMS

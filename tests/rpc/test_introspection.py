@@ -32,7 +32,7 @@ def cover(content_id: int | str, source: str | None = None) -> str:
     raise NotImplementedError
 
 
-def every(  # noqa: PLR0917 - one of each
+def every(
     a: bool,  # noqa: FBT001
     b: float,
     c: bytes,

@@ -386,3 +386,11 @@ def test_no_json_raises(value: Any) -> None:
     body = msgspec.json.encode(value)
     assert len(extract(body, rules=RULES[-3:], page_url=PAGE).misses) <= 3
     assert len(run(linked_data(body.decode()), JSONLD).misses) <= 1
+
+
+def test_a_page_that_is_no_json_where_json_is_wanted_says_nothing_of_its_item() -> None:
+    """An error page with status 200 is not taken for an item without a cover."""
+    rules = [Rule(json=JsonPath("cover"))]
+    broken = extract(b"<html>sorry", rules=rules, page_url="https://api.example/1")
+    empty = extract(b"{}", rules=rules, page_url="https://api.example/1")
+    assert (broken.is_broken, empty.is_broken) == (True, False)
