@@ -56,17 +56,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m demo", description="A sample shop and the service, asked for covers."
     )
     parser.add_argument("--once", action="store_true", help="end after the summary instead of serving on")
-    once = parser.parse_args(arguments).once
+    parser.add_argument(
+        "--delay",
+        type=float,
+        default=_DELAY,
+        metavar="SECONDS",
+        help="how slow the shop's pages are (default: %(default)s)",
+    )
+    chosen = parser.parse_args(arguments)
     ending = Ending()
     try:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="covers-demo-")))
-            shop = stack.enter_context(_shop(directory))
+            shop = stack.enter_context(_shop(directory, chosen.delay))
             service = stack.enter_context(_service(directory, shop))
             with ending.allowed():
                 _wait(shop, service)
-                all_right = _look_up(shop, service)
-                if once:
+                all_right = _look_up(shop, service, chosen.delay)
+                if chosen.once:
                     return 0 if all_right else 1
                 _serve_on(shop, service)
     except ProcessFailedError as error:
@@ -77,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _shop(directory: Path) -> AbstractContextManager[Process]:
+def _shop(directory: Path, delay: float) -> AbstractContextManager[Process]:
     return running(
         "sample shop",
         lambda listener: [
             *(sys.executable, "-m", "demo.shop"),
-            *("--fd", str(listener), "--delay", str(_DELAY)),
+            *("--fd", str(listener), "--delay", str(delay)),
         ],
         directory=_PROJECT,
         output=directory / "shop.log",
@@ -113,13 +120,13 @@ def _wait(shop: Process, service: Process) -> None:
     service.wait_till(lambda: is_answering(_rpc(service)))
 
 
-def _look_up(shop: Process, service: Process) -> bool:
+def _look_up(shop: Process, service: Process, delay: float) -> bool:
     """Look everything up, cold and warm, and print what came of it; whether every answer was right."""
     catalogue = draw_up()
     ids = catalogue.ids()
     judge = summary.Judge(catalogue, shop.address)
     bare = f"{WITHOUT_COVER} of them without a picture"
-    _say(f"A sample shop with {len(catalogue.products)} records, {bare}; a page of it takes {_DELAY * 1000:.0f} ms.")
+    _say(f"A sample shop with {len(catalogue.products)} records, {bare}; a page of it takes {delay * 1000:.0f} ms.")
     _say(f"The service with {_WORKERS} worker, which knows nothing yet.")
     rounds: tuple[tuple[str, Callable[[str, Sequence[int]], Round]], ...] = (
         (f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} clients at once", partial(ask_together, clients=_CLIENTS)),

@@ -24,10 +24,10 @@ def test_the_least_recently_used_goes_first() -> None:
     assert [held.get(key) for key in "123"] == ["A", None, "C"]
 
 
-def test_a_million_others_do_not_push_a_precious_one_out() -> None:
+def test_others_however_many_do_not_push_a_precious_one_out() -> None:
     held = memory(100)
     held.put("a", "Precious")
-    for number in range(1_000_000):
+    for number in range(100_000):
         held.put(str(number), "other")
     assert held.get("a") == "Precious"
     assert len(held) == 11

@@ -215,8 +215,3 @@ def test_the_environment_is_as_strict_as_the_file(value: str) -> None:
 def test_a_variable_in_small_letters_is_a_slip() -> None:
     with pytest.raises(SettingsError, match="COVERS_deadline: unknown key, expected perhaps COVERS_DEADLINE"):
         load({"COVERS_deadline": "1"})
-
-
-def test_a_descriptor_that_is_no_socket_is_named(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w") as file, pytest.raises(SettingsError, match="descriptor of an open socket"):
-        load_server({"COVERS_BIND": f"fd://{file.fileno()}"})

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for which an answer is waited for: a busy disk or machine takes its time, and a store that is passed over for
 #: that costs more than the wait.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 
 #: Seconds for which closing waits for the thread; one that hangs is ended behind it.
 _CLOSING = 0.5
@@ -59,7 +59,8 @@ class SqliteStore:
 
     It keeps about ``max_rows`` values. Beyond that, those go first whose lifetime has ended, then those that are not
     precious, oldest first. ``clock`` tells seconds since the epoch; ``monotonic`` is the machine's, the same for all of
-    its processes. A file that is scrambled or unreadable is set aside under another name, and a new one begun.
+    its processes. An answer is waited for ``patience`` seconds. A file that is scrambled or unreadable is set aside
+    under another name, and a new one begun.
 
     For one thread: any number of its greenlets may share it.
     """
@@ -71,11 +72,13 @@ class SqliteStore:
         max_rows: int,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self._path = Path(path)
         self._max_rows = max_rows
         self._clock = clock
         self._monotonic = monotonic
+        self._patience = patience
         self._writes_between_counts = max(1, min(_WRITES_BETWEEN_COUNTS, max_rows // 100))
         self._writes_until_count = 0
         self._surplus = 0
@@ -170,7 +173,7 @@ class SqliteStore:
         pool, file = self._open()
         if self._late is not None and not self._late.ready():
             raise StoreError(f"{self._path} is still busy with an earlier call")
-        timeout = gevent.Timeout.start_new(_PATIENCE)
+        timeout = gevent.Timeout.start_new(self._patience)
         asked: AsyncResult[Any] | None = None
         try:
             asked = pool.spawn(file.run, work)

@@ -55,18 +55,16 @@ class Registry(Mapping[str, Source]):
         else:
             name, own_id = self.default, text
 
-        if not self._is_id(name, own_id):
-            stray = f", and {_quote(prefix)} is no source" if colon and not source and own_id is text else ""
-            expected = f"{self._sources[name].id_pattern}, without steps . or .."
-            raise InvalidParams(f"{_quote(own_id)} is no id of {name}{stray}: expected {expected}")
-        return ContentId(name, own_id)
-
-    def _is_id(self, name: str, text: str) -> bool:
         # Bytes, as the pattern was compiled for them; a lone surrogate becomes "?", which no sensible pattern takes.
-        if self._patterns[name].fullmatch(text.encode("utf-8", "replace")) is None:
-            return False
-        # In a path these two are steps, not names: the page asked for would be another one.
-        return not {".", ".."} & set(text.split("/"))
+        if self._patterns[name].fullmatch(own_id.encode("utf-8", "replace")) is None:
+            stray = f", and {_quote(prefix)} is no source" if colon and not source and own_id is text else ""
+            raise InvalidParams(
+                f"{_quote(own_id)} is no id of {name}{stray}: expected {self._sources[name].id_pattern}"
+            )
+        if {".", ".."} & set(own_id.split("/")):
+            # In a path these two are no names but steps: the page asked for would be another one.
+            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected a name, not a step in a path")
+        return ContentId(name, own_id)
 
 
 def _kind(value: object) -> str:

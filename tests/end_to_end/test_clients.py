@@ -281,7 +281,7 @@ def test_a_reader_of_introspection_can_print_the_api(service: Server, run: Run, 
     printed = run(SCRIPTS, require("xml-rpc-api2txt"), service.url)
     assert (printed.returncode, printed.stderr) == (0, "")
     lines = printed.stdout.splitlines()
-    assert [line for line in lines if "get_cover " in line] == [
+    assert [line for line in lines if " get_cover " in line] == [
         "string get_cover (int)",
         "string get_cover (string)",
         "string get_cover (int, string)",

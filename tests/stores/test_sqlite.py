@@ -167,7 +167,7 @@ def open_sized(path: Path, clock: Clock, monotonic: Clock) -> Iterator[SizedOpen
     opened: list[SqliteStore] = []
 
     def open_one(max_rows: int) -> SqliteStore:
-        opened.append(SqliteStore(path, max_rows=max_rows, clock=clock, monotonic=monotonic))
+        opened.append(SqliteStore(path, max_rows=max_rows, clock=clock, monotonic=monotonic, patience=0.5))
         return opened[-1]
 
     yield open_one
@@ -196,7 +196,7 @@ class TestContract(StoreContract):
         opened: list[SqliteStore] = []
 
         def open_one() -> SqliteStore:
-            opened.append(SqliteStore(path, max_rows=1000, clock=time.time))
+            opened.append(SqliteStore(path, max_rows=1000, clock=time.time, patience=0.5))
             return opened[-1]
 
         yield open_one
