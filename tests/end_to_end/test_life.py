@@ -71,6 +71,7 @@ def test_term_finishes_what_is_under_way(origin: Origin, tmp_path: Path) -> None
         wait_until(lambda: "Handling signal: term" in server.log.read_text(), "the signal is handled")
         hold.go.set()
         assert caller.get().endswith(".jpg")
+        server.close_clients()  # a worker that leaves waits for idle connections too
         assert server.process.wait(20) == 0
 
 
@@ -88,6 +89,7 @@ def test_hup_puts_a_new_configuration_in_force_without_an_error(origin: Origin, 
     with serving(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
         wait_until(lambda: server.log.read_text().count("Booting worker") == 2, "both workers are there")
         server.client().get_cover(42)
+        server.close_clients()
         done, errors = False, list[Exception]()
 
         def call_on_and_on() -> None:
@@ -114,6 +116,7 @@ def test_hup_with_a_broken_configuration_changes_nothing(origin: Origin, server:
     """Nor do workers that are started afterwards see it."""
     origin.item(42, cover())
     server.client().get_cover(42)
+    server.close_clients()
     server.config.write_text("lru_sise = 5", "utf-8")
     (before,) = server.workers()
     server.reload()
