@@ -28,13 +28,12 @@ _CLIENTS = 64
 _EXAMPLES = 4
 _DELAY = 0.3
 
-# One worker: each has a memory of its own, and nothing stands behind it here. With two of them a page may be fetched
-# twice, and a call in the warm round may meet the worker that has not seen its id yet.
-_WORKERS = 1
+# Two workers, each with a memory of its own: that a page is fetched once all the same is the work of the store.
+_WORKERS = 2
 
 _CONFIGURATION = r"""
 default_source = "ozon"
-store = "none"
+store = "sqlite:{store}"
 
 [sources.ozon]
 page_url = "{shop}/context/detail/id/{{id}}"
@@ -79,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProcessFailedError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read along has seen enough; Python is not to complain again when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
     return 0
@@ -98,7 +100,9 @@ def _shop(directory: Path, delay: float) -> AbstractContextManager[Process]:
 
 def _service(directory: Path, shop: Process) -> AbstractContextManager[Process]:
     configuration = directory / "covers.toml"
-    configuration.write_text(_CONFIGURATION.format(shop=shop.address, concurrency=_CLIENTS))
+    configuration.write_text(
+        _CONFIGURATION.format(shop=shop.address, store=directory / "covers.db", concurrency=_CLIENTS)
+    )
     # What the environment says about a service elsewhere is not meant for this one.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COVERS_", "GUNICORN_"))}
     return running(
@@ -127,7 +131,7 @@ def _look_up(shop: Process, service: Process, delay: float) -> bool:
     judge = summary.Judge(catalogue, shop.address)
     bare = f"{WITHOUT_COVER} of them without a picture"
     _say(f"A sample shop with {len(catalogue.products)} records, {bare}; a page of it takes {delay * 1000:.0f} ms.")
-    _say(f"The service with {_WORKERS} worker, which knows nothing yet.")
+    _say(f"The service with {_WORKERS} workers, which know nothing yet.")
     rounds: tuple[tuple[str, Callable[[str, Sequence[int]], Round]], ...] = (
         (f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} clients at once", partial(ask_together, clients=_CLIENTS)),
         ("Warm: the same ids, one client, one call after the other", ask_one_by_one),
