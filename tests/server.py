@@ -14,6 +14,8 @@ from typing import Any
 
 import gevent
 
+from tests.processes import living
+
 ROOT = Path(__file__).parent.parent
 STOP_SECONDS = 20.0
 
@@ -52,13 +54,13 @@ class Server:
 
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
-        return _listed("-P", str(self.process.pid))
+        return {process.pid for process in living() if process.parent == self.process.pid}
 
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        while _listed("-g", str(self.process.pid)):
+        while _group(self.process.pid):
             gevent.sleep(0.01)
 
     def reload(self) -> None:
@@ -79,10 +81,8 @@ class Server:
         self.clients.clear()
 
 
-def _listed(*criteria: str) -> set[int]:
-    """Return the ids of processes that run, those that are dead and not yet buried left out."""
-    listed = subprocess.run(["pgrep", "-r", "D,I,R,S,T,t", *criteria], capture_output=True, text=True, check=False)
-    return {int(pid) for pid in listed.stdout.split()}
+def _group(leader: int) -> set[int]:
+    return {process.pid for process in living() if process.group == leader}
 
 
 def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -133,7 +133,7 @@ def serving(
         if process.poll() is None:
             process.kill()
             process.wait()
-        left = _listed("-g", str(process.pid))
+        left = _group(process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert not left, f"processes were left behind:\n{log.read_text(errors='replace')}"

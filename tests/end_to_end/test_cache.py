@@ -118,14 +118,15 @@ def test_known_covers_survive_the_death_of_the_whole_server(origin: Origin, stor
 
 
 def test_a_worker_killed_with_the_lease_delays_the_others_a_little(
-    origin: Origin, store: str, item: int, tmp_path: Path
+    origin: Origin, store: str, item: int, tmp_path: Path, require: Callable[[str], str]
 ) -> None:
     """By the lease's end: two seconds, not the deadline."""
+    ss = require("ss")
     origin.item(item, hold := Hold(cover(7)))
     with serving(tmp_path, config(origin, store), workers=2) as server:
         callers = [gevent.spawn(_call_and_take_what_comes, server, item) for _ in range(40)]
         assert hold.asked.wait(10)
-        os.kill(_process_that_is_connected_to(origin.port, server.workers()), signal.SIGKILL)
+        os.kill(_process_that_is_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
         begun = time.monotonic()
         while origin.asked_for(item) < 2:
             assert time.monotonic() - begun < 5
@@ -144,8 +145,8 @@ def _call_and_take_what_comes(service: Server, item: int) -> Any:
         return error
 
 
-def _process_that_is_connected_to(port: int, pids: set[int]) -> int:
-    told = subprocess.run(["ss", "-tnpH", f"dport = :{port}"], capture_output=True, text=True, check=True).stdout
+def _process_that_is_connected_to(ss: str, port: int, pids: set[int]) -> int:
+    told = subprocess.run([ss, "-tnpH", f"dport = :{port}"], capture_output=True, text=True, check=True).stdout
     (connected,) = {pid for pid in pids if f"pid={pid}," in told}
     return connected
 
