@@ -39,11 +39,12 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     """What is known of one item's cover.
 
     ``url`` is absolute where the outcome is ``FOUND``, else empty. ``rule`` is the position of the rule that found it
-    among its source's, -1 where none did. ``error`` says why there is no cover; beside a URL it says why the last
-    refresh failed. ``etag`` and ``last_modified`` are the page's validators (RFC 9110, 8.8).
+    among its source's, -1 where none did, and ``made_by`` the fingerprint of that source. ``error`` says why there is
+    no cover; beside a URL it says why the last refresh failed. ``etag`` and ``last_modified`` are the page's validators
+    (RFC 9110, 8.8).
 
-    The times are seconds since the epoch: the page was fetched at ``fetched_at``, what it said is fresh until
-    ``fresh_until``, and the origin is not asked again before ``next_check``.
+    The times are seconds since the epoch: the page was fetched at ``fetched_at``, and what it said is fresh until
+    ``fresh_until``. After a refresh that failed, the origin is not asked again before ``not_before``.
 
     The tag is the version of the form in which stores keep it: another form takes another one.
     """
@@ -51,12 +52,23 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     outcome: Outcome
     fetched_at: float
     fresh_until: float
-    next_check: float
+    not_before: float | None = None
     url: str = ""
     rule: int = -1
+    made_by: int = 0
     error: str = ""
     etag: str = ""
     last_modified: str = ""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there is a cover: what memory and stores hold precious."""
+        return self.outcome is Outcome.FOUND
+
+    @property
+    def next_check(self) -> float:
+        """When the origin may be asked again."""
+        return self.fresh_until if self.not_before is None else self.not_before
 
     def failure(self, now: float) -> LookupFailed:
         """Return a fresh exception that says why there is no cover."""

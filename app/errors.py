@@ -7,11 +7,11 @@
     │   ├── NoCover          404  the item's page has no cover
     │   │   └── NoSuchItem   404  the origin has no such item
     │   └── OriginError           the origin did not answer properly; it is asked again soon
-    │       ├── Blocked      403  it answered with a block or a challenge
+    │       ├── Blocked      403  it answered with a block
     │       ├── Throttled    429  it asked to wait
     │       ├── OriginFailed 502  connection failure, 5xx, a broken or oversized answer
     │       └── TooSlow      504  the page took too long, or the answer would
-    └── Overloaded           503  too much waiting here, or shutting down
+    └── Overloaded           503  too much waiting here
     SettingsError                 the configuration is wrong: the start stops with this line
 
 Any other exception that leaves a room is a bug: callers are told a reference to the log, and nothing else.
@@ -57,7 +57,7 @@ class OriginError(LookupFailed):
 
 
 class Blocked(OriginError):
-    """The origin refuses us: 401, 403, 451 or a challenge page."""
+    """The origin refuses us: 401, 403 or 451."""
 
     fault_code = 403
 
@@ -88,7 +88,7 @@ class TooSlow(OriginError):
 
 
 class Overloaded(ServiceError):
-    """Too much is waiting here already, or the worker is shutting down."""
+    """Too much is waiting here already."""
 
     fault_code = 503
 

@@ -40,7 +40,7 @@ def freshness(record: CoverRecord, source: Source, now: float) -> Freshness:
     """Return what may be done with a record of this source."""
     if now < record.fresh_until:
         return Freshness.FRESH
-    if record.outcome is not Outcome.FOUND:
+    if not record.is_found:
         return Freshness.GONE
     if now < record.fresh_until + source.grace:
         return Freshness.STALE
@@ -54,10 +54,10 @@ def is_due(record: CoverRecord, now: float) -> bool:
     return now >= record.next_check
 
 
-def lifetime(record: CoverRecord, source: Source, now: float) -> float:
+def seconds_worth_keeping(record: CoverRecord, source: Source, now: float) -> float:
     """Return for how many seconds a record is worth keeping."""
     end = record.fresh_until
-    if record.outcome is Outcome.FOUND:
+    if record.is_found:
         end += source.grace + source.keep
     return end - now
 
@@ -71,7 +71,7 @@ def clamped(record: CoverRecord, now: float) -> CoverRecord:
         record,
         fetched_at=now,
         fresh_until=record.fresh_until - ahead,
-        next_check=record.next_check - ahead,
+        not_before=None if record.not_before is None else record.not_before - ahead,
     )
 
 
@@ -79,14 +79,13 @@ def found(
     source: Source, *, url: str, rule: int, etag: str, last_modified: str, now: float, luck: float
 ) -> CoverRecord:
     """Return the record of a cover that was found on its page now."""
-    end = now + _jittered(source.ttl, luck)
     return CoverRecord(
         outcome=Outcome.FOUND,
         fetched_at=now,
-        fresh_until=end,
-        next_check=end,
+        fresh_until=now + _jittered(source.ttl, luck),
         url=url,
         rule=rule,
+        made_by=source.fingerprint,
         etag=etag,
         last_modified=last_modified,
     )
@@ -95,7 +94,7 @@ def found(
 def renewed(record: CoverRecord, source: Source, *, now: float, luck: float) -> CoverRecord:
     """Return the record of a cover whose page is what it was: 304."""
     end = now + _jittered(source.ttl, luck)
-    return msgspec.structs.replace(record, fetched_at=now, fresh_until=end, next_check=end, error="")
+    return msgspec.structs.replace(record, fetched_at=now, fresh_until=end, not_before=None, error="")
 
 
 def failed(known: CoverRecord | None, source: Source, error: LookupFailed, *, now: float, luck: float) -> CoverRecord:
@@ -107,16 +106,15 @@ def failed(known: CoverRecord | None, source: Source, error: LookupFailed, *, no
     lasts = _seconds_of_failure(source, error, luck)
     if (
         known is not None
-        and known.outcome is Outcome.FOUND
+        and known.is_found
         and not isinstance(error, NoSuchItem)
         and freshness(known, source, now) is not Freshness.GONE
     ):
-        return msgspec.structs.replace(known, next_check=now + lasts, error=str(error))
+        return msgspec.structs.replace(known, not_before=now + lasts, error=str(error))
     return CoverRecord(
         outcome=next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)),
         fetched_at=now,
         fresh_until=now + lasts,
-        next_check=now + lasts,
         error=str(error),
     )
 

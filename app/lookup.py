@@ -24,8 +24,8 @@ from app.cache.guard import GuardedStore
 from app.cache.lease import Lease
 from app.cache.memory import Memory
 from app.clock import Clock
-from app.cover import Answer, CacheState, ContentId, CoverRecord, Outcome
-from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, TooSlow
+from app.cover import Answer, CacheState, ContentId, CoverRecord
+from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
 from app.lifetime import Freshness
 from app.origin.page import Page, Validators
 from app.source import HTML_KINDS, Source
@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 #: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
 #: 150 microseconds a kilobyte, a regular expression or JSON less than ten.
 _INLINE_HTML, _INLINE_TEXT = 16_384, 262_144
+
+#: Before the key of a flight that nobody waits for.
+_REFRESH = "refresh "
 
 #: Who waits for another worker's fetch looks for what it brought after this many seconds, then ever less often.
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.15
@@ -142,15 +145,26 @@ class Lookup:
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
     def forget(self, item: ContentId) -> bool:
-        """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known."""
-        was_here = self._memory.forget(str(item))
+        """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known.
+
+        Raises:
+            Overloaded: the store cannot be asked at present, so it would bring the item back.
+
+        """
+        was_here = self._drop(str(item))
         return self._store.forget(str(item)) or was_here
 
     def hear(self) -> None:
         """Drop from memory what was forgotten elsewhere since this was called last."""
         self._news_point, keys = self._store.forgotten(self._news_point)
         for key in keys:
-            self._memory.forget(key)
+            self._drop(key)
+
+    def _drop(self, key: str) -> bool:
+        # Who asks from now on is not to join a flight that began with what is forgotten.
+        self._flights.leave_behind(key)
+        self._flights.leave_behind(_REFRESH + key)
+        return self._memory.forget(key)
 
     def _remembered(self, item: ContentId, record: CoverRecord) -> Answer | None:
         """Return the answer that a record from memory is, or None where the origin is to be asked first."""
@@ -174,14 +188,14 @@ class Lookup:
     def _refresh(self, item: ContentId) -> None:
         """Have the origin asked behind an answer that was given already."""
         with suppress(Overloaded):  # then the next one who asks for it will
-            self._flights.join(f"refresh {item}", lambda: self._find_out(item))
+            self._flights.join(f"{_REFRESH}{item}", lambda: self._find_out(item))
 
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""
         known = self._recall(item)
         if known is not None:
             if not lifetime.is_due(known, self._clock()):
-                return self._stored(item, known)
+                return self._from_store(item, known)
             if self._freshness(item, known, self._clock()) is Freshness.STALE:
                 self._refresh(item)
                 return Answer(known, CacheState.STALE)
@@ -189,19 +203,20 @@ class Lookup:
 
     def _find_out(self, item: ContentId) -> Answer:
         """Ask the origin, or wait for what a worker brings that asks it already."""
+        # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
+        # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
         until = self.until()
-        look = _FIRST_LOOK
-        while (lease := Lease.taken(self._store, str(item))) is None and self._clock() < until:
+        look, last_look = _FIRST_LOOK, until + self._sources[item.source].timeout
+        while (lease := Lease.taken(self._store, str(item))) is None and self._clock() < last_look:
             gevent.sleep(look * (0.5 + self._luck()))
             look = min(look * 1.5, _LAST_LOOK)
             known = self._recall(item)
             if known is not None and not lifetime.is_due(known, self._clock()):
-                return self._stored(item, known)
-        # Without a lease after all that time, its holder has had it for long enough.
+                return self._from_store(item, known)
         with lease or nullcontext():
             known = self._recall(item)  # somebody may have been quicker
             if known is not None and not lifetime.is_due(known, self._clock()):
-                return self._stored(item, known)
+                return self._from_store(item, known)
             return self._ask(item, known, max(until - self._clock(), 0))
 
     def _recall(self, item: ContentId) -> CoverRecord | None:
@@ -211,14 +226,14 @@ class Lookup:
         stored = self._store.get(key)
         if stored is not None:
             stored = lifetime.clamped(stored, self._clock())
-            if known is None or stored.next_check > known.next_check:
+            if known is None or (stored.fetched_at, stored.next_check) > (known.fetched_at, known.next_check):
                 known = stored
                 self._memory.put(key, stored)
         if known is None or self._freshness(item, known, self._clock()) is Freshness.GONE:
             return None
         return known
 
-    def _stored(self, item: ContentId, record: CoverRecord) -> Answer:
+    def _from_store(self, item: ContentId, record: CoverRecord) -> Answer:
         """Return the answer that a record is which the store had."""
         fresh = self._freshness(item, record, self._clock()) is Freshness.FRESH
         return Answer(record, CacheState.STORE if fresh else CacheState.STALE)
@@ -228,41 +243,59 @@ class Lookup:
 
     def _ask(self, item: ContentId, known: CoverRecord | None, patience: float) -> Answer:
         """Ask the origin, and remember what came of it."""
-        key, source = str(item), self._sources[item.source]
+        source = self._sources[item.source]
         try:
-            record = self._asked(item, source, known, patience)
+            record = self._fetched(item, source, known, patience)
         except LookupFailed as error:
             record = lifetime.failed(known, source, error, now=self._clock(), luck=self._luck())
-            if record.url and isinstance(error, NoCover):
+            if record.is_found and isinstance(error, NoCover):
                 _log.warning("%s: its page has no cover any more, the old one is kept: %s", item, error)
+        except ServiceError:
+            raise
+        except Exception:
+            if known is None:
+                raise
+            # A bug must not take a known cover away; and behind an answer nobody waits who would be told of it.
+            _log.exception("%s: internal error", item)
+            bug = OriginFailed("internal error, see the log")
+            record = lifetime.failed(known, source, bug, now=self._clock(), luck=self._luck())
+        self._remember(item, source, known, record)
+        return Answer(record, CacheState.STALE if record.is_found and record.error else CacheState.FETCHED)
+
+    def _remember(self, item: ContentId, source: Source, known: CoverRecord | None, record: CoverRecord) -> None:
+        """Keep the record in memory and store, unless what it stems from was forgotten meanwhile."""
+        key = str(item)
+        if known is not None and known.is_found and record.url == known.url and self._memory.get(key) is None:
+            return
         self._memory.put(key, record)
         self._store.put(
             key,
             record,
-            lifetime=lifetime.lifetime(record, source, self._clock()),
-            is_precious=record.outcome is Outcome.FOUND,
+            lifetime=lifetime.seconds_worth_keeping(record, source, self._clock()),
+            is_precious=record.is_found,
         )
-        return Answer(record, CacheState.STALE if record.url and record.error else CacheState.FETCHED)
 
-    def _asked(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
+    def _fetched(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
         """Return the record of the cover that the item's page shows. Raises LookupFailed where it shows none."""
         validators = None
-        if known is not None and known.outcome is Outcome.FOUND and (known.etag or known.last_modified):
+        if known is not None and (known.etag or known.last_modified) and known.made_by == source.fingerprint:
+            # Of a page from which other rules took the cover, it does not matter that it has not changed.
             validators = Validators(etag=known.etag, last_modified=known.last_modified)
         page = self._fetch(item.source, source, source.page_url_of(item.id), patience, validators)
-        if page is None and known is not None:
-            return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())
         if page is None:
-            raise AssertionError("a page that was not asked for conditionally is not modified")
+            if known is None:
+                raise OriginFailed("not modified, though nobody asked")
+            return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())
         extraction = _extracted(source, page)
-        if extraction.is_broken and not extraction.url:
-            raise OriginFailed(f"no page of the kind that its source has: {'; '.join(extraction.misses)}")
         if not extraction.url:
-            raise NoCover(f"no cover on the page: {'; '.join(extraction.misses)}")
+            reasons = "; ".join(extraction.misses)
+            if extraction.is_broken:
+                raise OriginFailed(f"no page of the kind that its source has: {reasons}")
+            raise NoCover(f"no cover on the page: {reasons}")
         return lifetime.found(
             source,
             url=extraction.url,
-            rule=len(extraction.misses),
+            rule=extraction.rule,
             etag=page.validators.etag,
             last_modified=page.validators.last_modified,
             now=self._clock(),

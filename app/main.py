@@ -1,5 +1,7 @@
 """The one place where objects meet: settings in, the WSGI application out."""
 
+import logging
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,22 +15,28 @@ from app.cache.redis import RedisStore
 from app.cache.sqlite import SqliteStore
 from app.cache.store import NoStore, Store
 from app.clock import steady_clock
-from app.cover import Answer, CoverRecord, Outcome, decode_record, encode_record
+from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.errors import SettingsError
 from app.lookup import Lookup
 from app.methods import Methods, count_of_ids, service_fault
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
 from app.rpc.dispatcher import Dispatcher
-from app.settings import Settings
+from app.settings import Settings, place_of
 from app.sources.registry import Registry
 from app.web.routes import Application
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+_log = logging.getLogger(__name__)
+
 #: Lookups under way at once in a worker, waiting ones included; each is a greenlet of some 20 kB.
 _MAX_FLIGHTS = 4096
+
+#: A lookup that runs out of time may have an old cover to answer with: the dispatcher, which knows of none, gives up on
+#: it this many seconds later.
+_LAST_WORD_SECONDS = 0.5
 
 #: A worker hears at this interval, in seconds, what was forgotten elsewhere.
 _NEWS_SECONDS = 0.5
@@ -50,7 +58,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
             settings.lru_size,
             encode=encode_record,
             decode=decode_record,
-            is_precious=lambda record: record.outcome is Outcome.FOUND,
+            is_precious=lambda record: record.is_found,
         ),
         store=GuardedStore[CoverRecord](
             open_store(settings), encode=encode_record, decode=decode_record, clock=time.monotonic
@@ -60,7 +68,9 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         deadline=settings.deadline,
         clock=clock,
     )
-    dispatcher = Dispatcher(explain=service_fault, max_calls=settings.max_calls, deadline=settings.deadline)
+    dispatcher = Dispatcher(
+        explain=service_fault, max_calls=settings.max_calls, deadline=settings.deadline + _LAST_WORD_SECONDS
+    )
     methods = Methods(
         lookup=lookup,
         sources=sources,
@@ -92,10 +102,13 @@ def open_store(settings: Settings) -> Store:
     try:
         return RedisStore(settings.store)
     except ValueError as error:
-        raise SettingsError(f"store: {error}") from error
+        raise SettingsError(f"{place_of('store', os.environ)}: {error}") from error
 
 
 def _hear_for_ever(lookup: Lookup) -> None:
     while True:
-        lookup.hear()
+        try:
+            lookup.hear()
+        except Exception:  # noqa: BLE001 - a worker that stops hearing would serve on what it was told to forget
+            _log.exception("what was forgotten elsewhere was not heard")
         gevent.sleep(_NEWS_SECONDS)

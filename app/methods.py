@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.clock import Clock
-from app.cover import Answer, Outcome, timestamp
+from app.cover import Answer, timestamp
 from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.lookup import Lookup, Started
 from app.rpc.faults import Fault
@@ -97,12 +97,13 @@ class Methods:
         answer = self._lookup.find(item)
         record = answer.record
         origin = self._sources[item.source]
+        is_by_rule = record.rule >= 0 and record.made_by == origin.fingerprint  # not by one that was there before
         return {
             "outcome": str(record.outcome),
             "url": record.url,
             "source": item.source,
             "page_url": origin.page_url_of(item.id),
-            "rule": str(origin.extract[record.rule]) if 0 <= record.rule < len(origin.extract) else "",
+            "rule": str(origin.extract[record.rule]) if is_by_rule else "",
             "fetched_at": timestamp(record.fetched_at),
             "fresh_until": timestamp(record.fresh_until),
             "cache": str(answer.cache),
@@ -137,7 +138,7 @@ class Methods:
 
     def _url(self, answer: Answer) -> str:
         record = answer.record
-        if record.outcome is Outcome.FOUND:
+        if record.is_found:
             return record.url
         raise record.failure(self._clock())
 

@@ -28,7 +28,7 @@ _PREFIX = "COVERS_"
 _SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
 _PASSWORD = re.compile(r"[^/'@]*@")
 #: A number as TOML would have it.
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 
 class Store(str):
@@ -111,12 +111,17 @@ def load(environ: Mapping[str, str]) -> Settings:
     settings = Settings(**values, sources=_read_sources(table.get("sources", {}), where))
 
     if settings.default_source not in settings.sources:
-        variable = "COVERS_DEFAULT_SOURCE"
-        key = f"environment: {variable}" if variable in environ else f"{where}: default_source"
-        raise SettingsError(
-            f"{key}: expected one of {', '.join(settings.sources)}, got {_one_line(repr(settings.default_source))}"
-        )
+        place, got = place_of("default_source", environ), _one_line(repr(settings.default_source))
+        raise SettingsError(f"{place}: expected one of {', '.join(settings.sources)}, got {got}")
     return settings
+
+
+def place_of(key: str, environ: Mapping[str, str]) -> str:
+    """Return where a top-level key was set, as it is named in messages."""
+    variable = f"{_PREFIX}{key.upper()}"
+    if variable in environ:
+        return f"environment: {variable}"
+    return f"{_one_line(environ.get('COVERS_CONFIG') or 'default settings')}: {key}"
 
 
 def load_server(environ: Mapping[str, str]) -> ServerSettings:

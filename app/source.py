@@ -5,6 +5,7 @@ ValueError with what it expected. So a source that exists is a source that works
 """
 
 import re
+import zlib
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -268,6 +269,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     private_network: bool = False
     robots: bool = False
     canary: list[str | int] = []
+
+    @property
+    def fingerprint(self) -> int:
+        """A number of 16 bits that stands for how covers are found: the page, the rules, the image's template."""
+        return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
 
     def page_url_of(self, item_id: str) -> str:
         """Return the URL of an item's page: the id percent-encoded, its slashes kept."""

@@ -15,7 +15,7 @@ from app.cache.flight import Flights
 from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore
-from app.cover import Answer, ContentId, CoverRecord, Outcome, decode_record, encode_record
+from app.cover import Answer, ContentId, CoverRecord, decode_record, encode_record
 from app.lifetime import found
 from app.lookup import Lookup
 from app.methods import Methods, service_fault
@@ -66,7 +66,7 @@ def _known(count: int) -> Memory[CoverRecord]:
         count,
         encode=encode_record,
         decode=decode_record,
-        is_precious=lambda record: record.outcome is Outcome.FOUND,
+        is_precious=lambda record: record.is_found,
     )
     source, now = _SETTINGS.sources["ozon"], time.time()
     for number in range(count):

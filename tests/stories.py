@@ -10,7 +10,7 @@ from app.cache.flight import Flights
 from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore, Store
-from app.cover import Answer, CoverRecord, Outcome, decode_record, encode_record
+from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.lookup import Lookup
 from app.origin.page import Page, Validators
 from app.source import Duration, PageUrl, Pattern, Rule, Source
@@ -33,9 +33,7 @@ Script = Callable[[], bytes | None]
 
 def new_memory(size: int = 1000) -> Memory[CoverRecord]:
     """Return a worker's memory."""
-    return Memory(
-        size, encode=encode_record, decode=decode_record, is_precious=lambda record: record.outcome is Outcome.FOUND
-    )
+    return Memory(size, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found)
 
 
 @dataclass(slots=True)

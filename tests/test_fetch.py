@@ -340,3 +340,25 @@ def test_a_chunked_page_gives_its_connection_back(origin: Origin) -> None:
     for _ in range(3):
         assert fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9) is not None
     assert origin.connections == 1
+
+
+def test_an_id_names_no_other_host_than_is_allowed(origin: Origin) -> None:
+    """Whom we call is the operator's to say, not the caller's."""
+    origin.pages["/"] = page("there")
+    any_page = Source(
+        page_url=PageUrl("http://{id}/"), extract=[Rule(regex=Pattern("x"))], allowed_hosts=[HostPattern("localhost")]
+    )
+    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    assert fetcher.fetch("page", any_page, f"http://localhost:{origin.port}/", 9) is not None
+    with pytest.raises(OriginFailed, match="none of the hosts that page may name"):
+        fetcher.fetch("page", any_page, f"{origin.url}/", 9)
+    assert len(origin.requests) == 1
+
+
+def test_a_304_gives_its_connection_back(origin: Origin) -> None:
+    answer = head('ETag: "a"', status="304 Not Modified")
+    origin.pages["/page"] = lambda connection, _request: connection.sendall(answer)
+    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    for _ in range(3):
+        assert fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9, VALIDATORS) is None
+    assert origin.connections == 1

@@ -124,3 +124,16 @@ def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
     assert flights.join("a", go.wait) is first
     go.set()
     assert first.wait(9)
+
+
+def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_waiters() -> None:
+    flights, go = Flights[str, bool](10), Event()
+    first = flights.join("a", go.wait)
+    flights.leave_behind("a")
+    second = flights.join("a", go.wait)
+    assert first is not second
+    go.set()
+    assert first.wait(9)
+    assert second.wait(9)
+    gevent.sleep(0)
+    assert len(flights) == 0

@@ -4,13 +4,13 @@ import pytest
 
 from app.clock import steady_clock
 from app.cover import CoverRecord, Outcome, decode_record, encode_record
-from app.lifetime import Freshness, clamped, freshness, lifetime
+from app.lifetime import Freshness, clamped, freshness, seconds_worth_keeping
 from tests.clock import Clock
 from tests.stories import SHOP
 
 
 def record(outcome: Outcome = Outcome.FOUND, fetched_at: float = 0, fresh_until: float = 100) -> CoverRecord:
-    return CoverRecord(outcome=outcome, fetched_at=fetched_at, fresh_until=fresh_until, next_check=fresh_until)
+    return CoverRecord(outcome=outcome, fetched_at=fetched_at, fresh_until=fresh_until)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_everything_else_is_fresh_and_then_gone(outcome: Outcome) -> None:
 
 
 def test_a_record_is_worth_keeping_until_it_is_gone() -> None:
-    assert lifetime(record(), SHOP, 50) == 1070
-    assert lifetime(record(Outcome.BLOCKED), SHOP, 50) == 50
+    assert seconds_worth_keeping(record(), SHOP, 50) == 1070
+    assert seconds_worth_keeping(record(Outcome.BLOCKED), SHOP, 50) == 50
 
 
 def test_a_record_of_the_past_is_what_it_is() -> None:
@@ -62,7 +62,7 @@ def test_a_record_survives_being_kept() -> None:
         outcome=Outcome.FOUND,
         fetched_at=1.5,
         fresh_until=2.5,
-        next_check=2.5,
+        not_before=2.5,
         url="https://x/é",
         rule=1,
         error="late",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import gevent
+import msgspec
 import pytest
 from gevent.event import Event
 
@@ -19,7 +20,9 @@ from app.errors import (
 )
 from app.lookup import Lookup
 from app.origin.page import Validators
-from tests.stories import Story, failing, picture, unchanged
+from app.source import Pattern, Rule
+from app.sources.registry import Registry
+from tests.stories import SHOP, Story, failing, picture, unchanged
 
 ITEM = ContentId("shop", "42")
 OLD, NEW = "https://shop.example/old.jpg", "https://shop.example/new.jpg"
@@ -213,3 +216,51 @@ def test_luck_ends_freshness_up_to_a_tenth_earlier() -> None:
     assert lookup.find(ITEM).cache is CacheState.MEMORY
     story.pass_time(0.2)
     assert lookup.find(ITEM).cache is CacheState.STALE
+
+
+def test_a_rule_that_was_mended_is_not_held_up_by_an_unchanged_page() -> None:
+    """The old rule's find is not renewed by 304: the page is asked for plainly."""
+    story, lookup = known(validators=Validators(etag='"a"'))
+    lookup.find(ITEM)
+    mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Pattern("(/new.jpg)"))])
+    story.sources = Registry({"shop": mended, "other": SHOP}, default="shop")
+    story.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
+    lookup._sources = story.sources
+    story.pass_time(TTL + GRACE)
+    assert lookup.find(ITEM).record.url == NEW
+    assert story.conditions == [None, None]
+
+
+@pytest.mark.parametrize("outcome", ["304", "a failure"])
+def test_what_is_forgotten_does_not_come_back_by_a_flight_that_was_under_way(outcome: str) -> None:
+    story, lookup = known(validators=Validators(etag='"a"'))
+    go = Event()
+
+    def held() -> bytes | None:
+        go.wait()
+        if outcome == "304":
+            return None
+        raise OriginFailed("failed")
+
+    story.pages["42"] = held
+    story.pass_time(TTL)
+    lookup.find(ITEM)
+    settle()
+    assert lookup.forget(ITEM)
+    go.set()
+    settle()
+    story.pages["42"] = picture("/new.jpg")
+    answer = lookup.find(ITEM)
+    assert (answer.record.url, answer.cache) == (NEW, CacheState.FETCHED)
+
+
+def test_a_bug_takes_no_known_cover_away(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the page is left alone for a while, though nobody waits for the refresh."""
+    story, lookup = known()
+    story.pages["42"] = failing(ZeroDivisionError())
+    story.pass_time(TTL)
+    for _ in range(3):
+        assert lookup.find(ITEM).record.url == OLD
+        settle()
+    assert story.asked == ["42"]
+    assert [record.exc_info is not None for record in caplog.records] == [True]

@@ -8,7 +8,7 @@ from gevent.event import Event
 
 from app.cache.store import NoStore, StoreError
 from app.cover import CacheState, ContentId, Outcome, encode_record
-from app.errors import Blocked, NoSuchItem, OriginFailed
+from app.errors import Blocked, NoSuchItem, OriginFailed, Overloaded
 from tests.stores.dictionary import DictionaryStore
 from tests.stories import Story, failing, picture
 
@@ -157,8 +157,9 @@ def test_a_store_that_fails_costs_no_answer() -> None:
     story = Story({"42": picture("/42.jpg")}, store=BrokenStore())
     lookup = story.lookup()
     assert [lookup.find(ITEM).cache for _ in range(2)] == [CacheState.FETCHED, CacheState.MEMORY]
-    assert lookup.forget(ITEM)
     lookup.hear()
+    with pytest.raises(Overloaded, match="cannot be asked to forget"):
+        lookup.forget(ITEM)
 
 
 @pytest.mark.parametrize("lie", [b"", b"garbage", b"\xc1", encode_record.__name__.encode()])

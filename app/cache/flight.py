@@ -17,7 +17,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class FlightLost(Exception):
+class FlightLost(Overloaded):
     """The flight's greenlet was killed before it came to a result."""
 
 
@@ -77,8 +77,16 @@ class Flights(Generic[K, V]):
                 raise Overloaded(f"{self._limit} lookups are waiting already")
             flight = self._under_way[key] = Flight(run)
             # A link is called even when the greenlet is killed before its first step; a finally inside it is not.
-            flight.greenlet.rawlink(lambda _greenlet: self._under_way.pop(key, None))
+            flight.greenlet.rawlink(lambda _greenlet: self._landed(key, flight))
         return flight
+
+    def leave_behind(self, key: K) -> None:
+        """Let nobody join the flight that is under way for ``key``, if there is one; it goes on for its waiters."""
+        self._under_way.pop(key, None)
+
+    def _landed(self, key: K, flight: Flight[V]) -> None:
+        if self._under_way.get(key) is flight:
+            del self._under_way[key]
 
 
 def _copy_of(error: BaseException) -> BaseException:

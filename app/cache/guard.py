@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from app.cache.store import Store, StoreError
+from app.errors import Overloaded
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -20,7 +21,7 @@ PAUSE = 5.0
 
 
 class GuardedStore(Generic[V]):
-    """The methods of a store, but for values instead of bytes, and none raises.
+    """The methods of a store, but for values instead of bytes, and they do not raise, ``forget`` apart.
 
     ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``failures`` counts calls that
     failed and values that could not be decoded.
@@ -68,8 +69,16 @@ class GuardedStore(Generic[V]):
             self._attempt(lambda: self._store.put(key, data, lifetime=lifetime, is_precious=is_precious), None)
 
     def forget(self, key: str) -> bool:
-        """Have the value dropped and everybody told; return whether there was one, as far as can be said."""
-        return self._attempt(lambda: self._store.forget(key), otherwise=False)
+        """Have the value dropped and everybody told; return whether there was one.
+
+        Raises:
+            Overloaded: the store cannot be asked, so the value would come back from it.
+
+        """
+        known = self._attempt(lambda: self._store.forget(key), None)
+        if known is None:
+            raise Overloaded("the store cannot be asked to forget at present: try again")
+        return known
 
     def forgotten(self, since: str) -> tuple[str, list[str]]:
         """Return what was forgotten since then, as far as can be said."""

@@ -130,10 +130,8 @@ class SqliteStore:
             point_mark, _, number = since.partition(":")
             point = int(number) if point_mark == mark else 0
             news = connection.execute("SELECT number, key FROM purges WHERE number > ? ORDER BY number", (point,))
-            keys = []
-            for point, key in news:  # noqa: B007 - the last one's number is the next point
-                keys.append(key)
-            return f"{mark}:{point}", keys
+            rows = news.fetchall()
+            return f"{mark}:{rows[-1][0] if rows else point}", [key for _, key in rows]
 
         return self._ask(work)
 
@@ -176,7 +174,10 @@ class SqliteStore:
         timeout = gevent.Timeout.start_new(self._patience)
         asked: AsyncResult[Any] | None = None
         try:
-            asked = pool.spawn(file.run, work)
+            try:
+                asked = pool.spawn(file.run, work)
+            except RuntimeError as error:
+                raise StoreError(f"{self._path}: {error}") from error
             answer: Any = asked.get()
         except gevent.Timeout as expired:
             if expired is not timeout:

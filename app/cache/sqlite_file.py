@@ -61,7 +61,7 @@ class StoreFile:
                 return work(self._connected())
         except StoreError as error:
             return error
-        except (sqlite3.Error, OSError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - a file that others wrote may lead anywhere
             failure = StoreError(f"{self._path}: {error}")
             failure.__cause__ = error
             return failure

@@ -60,6 +60,8 @@ class Fetcher:
             Overloaded: the wait at the gate was too long.
 
         """
+        if source.page_url.names_host and not _is_allowed(urlsplit(url).hostname or "", source):
+            raise OriginFailed(f"{_host(url)} is none of the hosts that {name} may name")
         with self._gate.admitted(name, source.concurrency, patience):
             timer = gevent.Timeout.start_new(source.timeout)
             try:
@@ -85,6 +87,7 @@ class Fetcher:
             answer = self._send(source, url, conditions)
             try:
                 if conditions and answer.status_code == http.HTTPStatus.NOT_MODIFIED:
+                    answer.raw.release_conn()  # it has no body that would have to be read first
                     return None
                 if not answer.is_redirect:
                     return self._read_page(source, url, answer)
@@ -98,8 +101,9 @@ class Fetcher:
 
     def _send(self, source: Source, url: str, conditions: dict[str, str]) -> requests.Response:
         headers = {"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"} | conditions
-        # Not to a host that a redirect led to: the source's headers may be its keys.
-        if _same_host(urlsplit(source.page_url), urlsplit(url)):
+        # Not to a host that a redirect led to, nor in the clear if they were not: the source's headers may be its keys.
+        here, there = urlsplit(source.page_url), urlsplit(url)
+        if source.page_url.names_host or (_same_host(here, there) and there.scheme in {here.scheme, "https"}):
             headers |= source.headers
         try:
             request = requests.Request("GET", url, headers=headers).prepare()
@@ -242,7 +246,7 @@ def _redirected(url: str, location: str, source: Source) -> str:
         allowed = (
             there.scheme in _DEFAULT_PORTS
             and there.username is None
-            and (_same_host(here, there) or any(_fits(there.hostname or "", host) for host in source.allowed_hosts))
+            and (_same_host(here, there) or _is_allowed(there.hostname or "", source))
         )
     except ValueError:
         allowed, target = False, location
@@ -256,6 +260,10 @@ def _same_host(here: SplitResult, there: SplitResult) -> bool:
     ports = [parts.port or _DEFAULT_PORTS[parts.scheme] for parts in (here, there)]
     defaults = [port == _DEFAULT_PORTS[parts.scheme] for port, parts in zip(ports, (here, there), strict=True)]
     return here.hostname == there.hostname and (ports[0] == ports[1] or all(defaults))
+
+
+def _is_allowed(host: str, source: Source) -> bool:
+    return any(_fits(host, pattern) for pattern in source.allowed_hosts)
 
 
 def _fits(host: str, pattern: str) -> bool:

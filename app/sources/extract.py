@@ -33,13 +33,13 @@ _SRCSET_SIZE = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules made of a page.
 
-    ``url`` is the cover's absolute URL and ``rule`` the rule that found it, as text; both are empty when none did.
+    ``url`` is the cover's absolute URL and ``rule`` the position of the rule that found it; empty and -1 when none did.
     ``misses`` has, for each rule tried in vain, ``"<rule>: <why, in a few words>"``. ``is_broken`` says that a rule
     wanted JSON and the page is none: such a page says nothing of its item.
     """
 
     url: str
-    rule: str
+    rule: int
     misses: tuple[str, ...]
     is_broken: bool = False
 
@@ -60,15 +60,15 @@ def extract(
     document = Document(body, charset)
     misses: list[str] = []
     is_broken = False
-    for rule in rules:
+    for position, rule in enumerate(rules):
         try:
             url = _first_url(rule, document, page_url, image_url)
         except (Unreadable, Unusable) as miss:
             misses.append(f"{rule}: {miss}")
             is_broken |= rule.kind == "json" and isinstance(miss, Unreadable)
         else:
-            return Extraction(url=url, rule=str(rule), misses=tuple(misses))
-    return Extraction(url="", rule="", misses=tuple(misses), is_broken=is_broken)
+            return Extraction(url=url, rule=position, misses=tuple(misses))
+    return Extraction(url="", rule=-1, misses=tuple(misses), is_broken=is_broken)
 
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
@@ -167,7 +167,7 @@ def _find_by_json(rule: Rule, document: Document) -> Iterable[str]:
     try:
         found = _compile_path(str(rule.json)).search(value)
     except Exception as error:  # noqa: BLE001 - on hostile data its functions raise what Python does, not jmespath
-        raise Unreadable(f"the expression failed: {type(error).__name__}") from None
+        raise Unusable(f"the expression failed: {type(error).__name__}") from None
     return (decode_entities(text) for text in _as_list(found) if isinstance(text, str))
 
 

@@ -180,6 +180,17 @@ def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, tmp_path
             assert (told["url"], told["cache"], bool(told["error"])) == (url, "stale", True)
 
 
+def test_a_known_cover_beats_the_deadline_of_a_multicall_too(origin: Origin, item: int, tmp_path: Path) -> None:
+    origin.item(item, cover(7))
+    text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH, top="deadline = 0.5")
+    with serving(tmp_path, text) as server:
+        client = server.client()
+        url = client.get_cover(item)
+        origin.item(item, Hold(cover(8)))
+        calls = [{"methodName": "get_cover", "params": [item]}, {"methodName": "get_covers", "params": [[item]]}]
+        assert client.system.multicall(calls) == [[url], [{str(item): url}]]
+
+
 def test_an_origin_that_nobody_serves_any_more_is_not_noticed_either(tmp_path: Path) -> None:
     with Origin().serving() as origin:
         origin.item(46, cover(7))

@@ -29,7 +29,7 @@ WRONG_STARTS = [
     ("[sources.shop]\nextract = []", {}, "covers.toml: sources.shop.extract: expected `array` of length >= 1"),
     ("", {"COVERS_CONFIG": "no/such.toml"}, "no/such.toml: expected a readable TOML file"),
     ("", {"COVERS_WORKERS": "-1"}, "environment: COVERS_WORKERS: expected `int` >= 1, got -1"),
-    ("", {"COVERS_STORE": "redis://127.0.0.1/many"}, "store: expected a number as the database"),
+    ("", {"COVERS_STORE": "redis://127.0.0.1/many"}, "environment: COVERS_STORE: expected a number as the database"),
 ]
 
 
