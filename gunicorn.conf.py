@@ -10,6 +10,7 @@ monkey.patch_all()
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -75,6 +76,17 @@ timeout = 30
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
+
+
+def post_fork(server, worker):
+    """Let a signal to end do so at once while the worker has no handlers of its own yet.
+
+    Those that it inherits from the master would only put it into a queue that nobody reads, and the master would wait
+    for the worker until graceful_timeout.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
 
 # The heartbeat is a file's time stamp, which must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

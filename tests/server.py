@@ -17,7 +17,8 @@ import gevent
 from tests.processes import living
 
 ROOT = Path(__file__).parent.parent
-STOP_SECONDS = 20.0
+#: More than the service's graceful_timeout.
+STOP_SECONDS = 30.0
 
 #: A source in the ozon form at the scripted origin.
 CONFIG = """

@@ -106,11 +106,11 @@ def test_known_covers_survive_the_death_of_the_whole_server(origin: Origin, stor
     ids = [next(IDS) for _ in range(50)]
     for number in ids:
         origin.item(number, cover(number))
-    with serving(tmp_path, config(origin, store), workers=2) as server:
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
         answers = server.client().get_covers(ids)
         server.kill()
     asked = len(origin.requests)
-    with serving(tmp_path, config(origin, store), workers=2) as server:
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
         assert server.client().get_covers(ids) == answers
         told = in_each_worker(server, "explain_cover", ids[0], calls=20)
         assert {record["cache"] for record in told} <= {"store", "memory"}
@@ -123,7 +123,7 @@ def test_a_worker_killed_with_the_lease_delays_the_others_a_little(
     """By the lease's end: two seconds, not the deadline."""
     ss = require("ss")
     origin.item(item, hold := Hold(cover(7)))
-    with serving(tmp_path, config(origin, store), workers=2) as server:
+    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
         callers = [gevent.spawn(_call_and_take_what_comes, server, item) for _ in range(40)]
         assert hold.asked.wait(10)
         os.kill(_process_that_is_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
