@@ -193,12 +193,11 @@ class Lookup:
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""
         known = self._recall(item)
-        if known is not None:
-            if not lifetime.is_due(known, self._clock()):
-                return self._from_store(item, known)
-            if self._freshness(item, known, self._clock()) is Freshness.STALE:
-                self._refresh(item)
-                return Answer(known, CacheState.STALE)
+        if (answer := self._settled(item, known)) is not None:
+            return answer
+        if known is not None and self._freshness(item, known, self._clock()) is Freshness.STALE:
+            self._refresh(item)
+            return Answer(known, CacheState.STALE)
         return self._find_out(item)
 
     def _find_out(self, item: ContentId) -> Answer:
@@ -210,13 +209,12 @@ class Lookup:
         while (lease := Lease.taken(self._store, str(item))) is None and self._clock() < last_look:
             gevent.sleep(look * (0.5 + self._luck()))
             look = min(look * 1.5, _LAST_LOOK)
-            known = self._recall(item)
-            if known is not None and not lifetime.is_due(known, self._clock()):
-                return self._from_store(item, known)
+            if (answer := self._settled(item, self._recall(item))) is not None:
+                return answer
         with lease or nullcontext():
             known = self._recall(item)  # somebody may have been quicker
-            if known is not None and not lifetime.is_due(known, self._clock()):
-                return self._from_store(item, known)
+            if (answer := self._settled(item, known)) is not None:
+                return answer
             return self._ask(item, known, max(until - self._clock(), 0))
 
     def _recall(self, item: ContentId) -> CoverRecord | None:
@@ -233,10 +231,13 @@ class Lookup:
             return None
         return known
 
-    def _from_store(self, item: ContentId, record: CoverRecord) -> Answer:
-        """Return the answer that a record is which the store had."""
-        fresh = self._freshness(item, record, self._clock()) is Freshness.FRESH
-        return Answer(record, CacheState.STORE if fresh else CacheState.STALE)
+    def _settled(self, item: ContentId, known: CoverRecord | None) -> Answer | None:
+        """Return the answer that what was recalled is, or None where the origin is to be asked."""
+        now = self._clock()
+        if known is None or lifetime.is_due(known, now):
+            return None
+        fresh = self._freshness(item, known, now) is Freshness.FRESH
+        return Answer(known, CacheState.STORE if fresh else CacheState.STALE)
 
     def _freshness(self, item: ContentId, record: CoverRecord, now: float) -> Freshness:
         return lifetime.freshness(record, self._sources[item.source], now)

@@ -18,7 +18,7 @@ from app.clock import steady_clock
 from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.errors import SettingsError
 from app.lookup import Lookup
-from app.methods import Methods, count_of_ids, service_fault
+from app.methods import Methods, service_fault
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
 from app.rpc.dispatcher import Dispatcher
@@ -79,9 +79,8 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         fault_of=dispatcher.fault_of,
         clock=clock,
     )
-    for function in methods.published():
-        dispatcher.publish(function)
-    dispatcher.publish(methods.get_covers, weigh=count_of_ids)
+    for function, weigh in methods.published():
+        dispatcher.publish(function, weigh=weigh)
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     return Application(dispatch=dispatcher.dispatch, max_body=settings.max_body)

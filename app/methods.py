@@ -36,9 +36,15 @@ class Methods:
         self._fault_of = fault_of
         self._clock = clock
 
-    def published(self) -> Sequence[Callable[..., Any]]:
-        """Return the functions to publish, under their own names; ``get_covers`` is published with its weight."""
-        return (self.get_cover, self.explain_cover, self.list_sources, self.forget_cover)
+    def published(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
+        """Return the functions to publish, under their own names, each with what weighs it in a multicall, if any."""
+        return (
+            (self.get_cover, None),
+            (self.get_covers, _count_of_ids),
+            (self.explain_cover, None),
+            (self.list_sources, None),
+            (self.forget_cover, None),
+        )
 
     def get_cover(self, content_id: int | str, source: str = "") -> str:
         """Return the absolute URL of an item's cover image.
@@ -143,7 +149,7 @@ class Methods:
         raise record.failure(self._clock())
 
 
-def count_of_ids(params: tuple[Any, ...]) -> int:
+def _count_of_ids(params: tuple[Any, ...]) -> int:
     """Return how many lookups a call of ``get_covers`` is; whatever is wrong with it counts as one."""
     return max(1, len(params[0])) if params and isinstance(params[0], list) else 1
 

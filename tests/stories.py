@@ -6,6 +6,8 @@ Several lookups of one story are several workers: each has its own memory, all s
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gevent.event import Event
+
 from app.cache.flight import Flights
 from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
@@ -82,6 +84,16 @@ def picture(name: str) -> Script:
     """Make a page that shows this picture."""
     body = f'<img src="{name}">'.encode()
     return lambda: body
+
+
+def held_back(go: Event, name: str) -> Script:
+    """Make a page that shows this picture once ``go`` is set."""
+
+    def show() -> bytes:
+        go.wait()
+        return f'<img src="{name}">'.encode()
+
+    return show
 
 
 def unchanged() -> None:

@@ -26,8 +26,12 @@ def source(origin: Origin, **keys: Any) -> Source:
     return Source(page_url=PageUrl(f"{origin.url}/{{id}}"), extract=[Rule(regex=Pattern("x"))], **keys)
 
 
+def new_fetcher() -> Fetcher:
+    return Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="covers/1.0", pool_size=9, wall=lambda: WALL)
+
+
 def fetch(origin: Origin, path: str = "/page", **keys: Any) -> Page:
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="covers/1.0", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     found = fetcher.fetch("shop", source(origin, **keys), origin.url + path, 9)
     assert found is not None
     return found
@@ -65,7 +69,7 @@ def test_the_request_says_who_asks_and_nothing_of_the_environment(
 def test_cookies_are_neither_kept_nor_sent(origin: Origin) -> None:
     origin.pages["/page"] = redirect("/other")
     origin.pages["/other"] = page("x", headers={"Set-Cookie": "a=b"})
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     for _ in range(2):
         fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9)
     assert not any("cookie" in request.headers for request in origin.requests)
@@ -73,7 +77,7 @@ def test_cookies_are_neither_kept_nor_sent(origin: Origin) -> None:
 
 def test_connections_are_kept(origin: Origin) -> None:
     origin.pages["/page"] = cover()
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     for _ in range(5):
         fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9)
     assert origin.connections == 1
@@ -245,7 +249,7 @@ def test_nobody_listening_is_said(origin: Origin) -> None:
 
 
 def test_a_name_that_does_not_resolve_is_said(origin: Origin) -> None:
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     with pytest.raises(OriginFailed, match=r"^nosuch\.invalid: "):
         fetcher.fetch("shop", source(origin), "http://nosuch.invalid/", 9)
 
@@ -289,7 +293,7 @@ VALIDATORS = Validators(etag='W/"a"', last_modified="Wed, 21 Oct 2015 07:28:00 G
 
 
 def ask_again(origin: Origin, validators: Validators | None) -> Page | None:
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     return fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9, validators)
 
 
@@ -336,7 +340,7 @@ def test_a_source_s_headers_do_not_go_to_another_host(origin: Origin) -> None:
 def test_a_chunked_page_gives_its_connection_back(origin: Origin) -> None:
     answer = head("Transfer-Encoding: chunked") + b"3\r\nthe\r\n2\r\nre\r\n0\r\n\r\n"
     origin.pages["/page"] = lambda connection, _request: connection.sendall(answer)
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     for _ in range(3):
         assert fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9) is not None
     assert origin.connections == 1
@@ -348,7 +352,7 @@ def test_an_id_names_no_other_host_than_is_allowed(origin: Origin) -> None:
     any_page = Source(
         page_url=PageUrl("http://{id}/"), extract=[Rule(regex=Pattern("x"))], allowed_hosts=[HostPattern("localhost")]
     )
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     assert fetcher.fetch("page", any_page, f"http://localhost:{origin.port}/", 9) is not None
     with pytest.raises(OriginFailed, match="none of the hosts that page may name"):
         fetcher.fetch("page", any_page, f"{origin.url}/", 9)
@@ -358,7 +362,7 @@ def test_an_id_names_no_other_host_than_is_allowed(origin: Origin) -> None:
 def test_a_304_gives_its_connection_back(origin: Origin) -> None:
     answer = head('ETag: "a"', status="304 Not Modified")
     origin.pages["/page"] = lambda connection, _request: connection.sendall(answer)
-    fetcher = Fetcher(gate=Gate(9, clock=time.monotonic), user_agent="c/1", pool_size=9, wall=lambda: WALL)
+    fetcher = new_fetcher()
     for _ in range(3):
         assert fetcher.fetch("shop", source(origin), f"{origin.url}/page", 9, VALIDATORS) is None
     assert origin.connections == 1

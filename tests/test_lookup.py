@@ -18,7 +18,7 @@ from app.errors import (
 )
 from app.source import Rule, Selector, Source
 from app.sources.registry import Registry
-from tests.stories import SHOP, Story, failing, picture
+from tests.stories import SHOP, Story, failing, held_back, picture
 
 ITEM = ContentId("shop", "42")
 
@@ -121,11 +121,7 @@ def test_a_throttled_fault_counts_the_seconds_down() -> None:
 def test_callers_together_share_one_fetch() -> None:
     go = Event()
 
-    def held() -> bytes:
-        go.wait()
-        return b'<img src="/42.jpg">'
-
-    story = Story({"42": held})
+    story = Story({"42": held_back(go, "/42.jpg")})
     lookup = story.lookup()
     callers = [gevent.spawn(lookup.find, ITEM) for _ in range(200)]
     gevent.sleep(0)
@@ -137,11 +133,7 @@ def test_callers_together_share_one_fetch() -> None:
 def test_a_caller_out_of_time_is_told_and_the_answer_is_there_for_the_next() -> None:
     go = Event()
 
-    def held() -> bytes:
-        go.wait()
-        return b'<img src="/42.jpg">'
-
-    story = Story({"42": held})
+    story = Story({"42": held_back(go, "/42.jpg")})
     lookup = story.lookup()
     with pytest.raises(TooSlow, match="no answer within 5 seconds"):
         lookup.finish(lookup.start(ITEM), until=story.clock.now)

@@ -1,7 +1,5 @@
 """Fresh, then stale, then kept, then gone: what callers get while the origin does this and that."""
 
-from collections.abc import Callable
-
 import gevent
 import msgspec
 import pytest
@@ -22,7 +20,7 @@ from app.lookup import Lookup
 from app.origin.page import Validators
 from app.source import Pattern, Rule
 from app.sources.registry import Registry
-from tests.stories import SHOP, Story, failing, picture, unchanged
+from tests.stories import SHOP, Story, failing, held_back, picture, unchanged
 
 ITEM = ContentId("shop", "42")
 OLD, NEW = "https://shop.example/old.jpg", "https://shop.example/new.jpg"
@@ -69,11 +67,7 @@ def test_within_grace_one_refresh_runs_however_many_ask() -> None:
     story, lookup = known()
     go = Event()
 
-    def held() -> bytes:
-        go.wait()
-        return b'<img src="/new.jpg">'
-
-    story.pages["42"] = held
+    story.pages["42"] = held_back(go, "/new.jpg")
     story.pass_time(TTL)
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
     settle()
@@ -148,18 +142,10 @@ def test_an_origin_that_asks_to_wait_is_not_asked_meanwhile() -> None:
     assert story.asked == ["42"]
 
 
-def slow_page(go: Event) -> Callable[[], bytes]:
-    def held() -> bytes:
-        go.wait()
-        return b'<img src="/new.jpg">'
-
-    return held
-
-
 def test_a_kept_cover_beats_running_out_of_time() -> None:
     story, lookup = known()
     go = Event()
-    story.pages["42"] = slow_page(go)
+    story.pages["42"] = held_back(go, "/new.jpg")
     story.pass_time(TTL + GRACE)
     answer = lookup.finish(lookup.start(ITEM), until=story.clock.now)
     assert (answer.record.url, answer.cache) == (OLD, CacheState.STALE)

@@ -10,7 +10,7 @@ from app.cache.store import NoStore, StoreError
 from app.cover import CacheState, ContentId, Outcome, encode_record
 from app.errors import Blocked, NoSuchItem, OriginFailed, Overloaded
 from tests.stores.dictionary import DictionaryStore
-from tests.stories import Story, failing, picture
+from tests.stories import Story, failing, held_back, picture
 
 ITEM = ContentId("shop", "42")
 URL = "https://shop.example/42.jpg"
@@ -39,11 +39,7 @@ def test_a_failure_is_shared_too(error: Exception) -> None:
 def test_callers_of_all_workers_share_one_fetch() -> None:
     go = Event()
 
-    def held() -> bytes:
-        go.wait()
-        return b'<img src="/42.jpg">'
-
-    story = shared(_42=held)
+    story = shared(_42=held_back(go, "/42.jpg"))
     callers = [gevent.spawn(lookup.find, ITEM) for lookup in [story.lookup() for _ in range(4)] for _ in range(50)]
     while not story.asked:
         gevent.sleep(0.001)

@@ -230,8 +230,6 @@ def _transferred(answer: requests.Response) -> Iterator[bytes]:
         raise _PageError("a page without a length, whose end cannot be told from a cut")
     try:
         yield from answer.raw.stream(_CHUNK, decode_content=False)
-    except urllib3.exceptions.IncompleteRead as error:
-        raise _PageError("a page that breaks off in the middle") from error
     except urllib3.exceptions.ProtocolError as error:
         if isinstance(_bottom(error), urllib3.exceptions.IncompleteRead):
             raise _PageError("a page that breaks off in the middle") from error
