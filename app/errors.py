@@ -9,7 +9,8 @@
     │   └── OriginError           the origin did not answer properly; it is asked again soon
     │       ├── Blocked      403  it answered with a block
     │       ├── Throttled    429  it asked to wait
-    │       ├── OriginFailed 502  connection failure, 5xx, a broken or oversized answer
+    │       ├── OriginFailed 502  a broken or oversized answer, a redirect that is not allowed
+    │       │   └── OriginDown   502  no connection, a broken one, or a 5xx: it may be over at the next try
     │       └── TooSlow      504  the page took too long, or the answer would
     └── Overloaded           503  too much waiting here
     SettingsError                 the configuration is wrong: the start stops with this line
@@ -39,7 +40,14 @@ class NotAllowed(ServiceError):
 
 
 class LookupFailed(ServiceError):
-    """The call was right, yet there is no cover to answer with."""
+    """The call was right, yet there is no cover to answer with.
+
+    ``status`` is the HTTP status of the origin's answer, 0 where there was none.
+    """
+
+    def __init__(self, text: str, *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class NoCover(LookupFailed):
@@ -53,7 +61,14 @@ class NoSuchItem(NoCover):
 
 
 class OriginError(LookupFailed):
-    """The origin did not answer properly: nothing is known about the item."""
+    """The origin did not answer properly: nothing is known about the item.
+
+    ``retry_after`` is the number of seconds for which it is not to be asked, 0 where that is not known.
+    """
+
+    def __init__(self, text: str, retry_after: float = 0.0, *, status: int = 0) -> None:
+        super().__init__(text, status=status)
+        self.retry_after = retry_after
 
 
 class Blocked(OriginError):
@@ -63,22 +78,19 @@ class Blocked(OriginError):
 
 
 class Throttled(OriginError):
-    """The origin asked to wait for ``retry_after`` seconds."""
+    """The origin asked to wait."""
 
     fault_code = 429
 
-    def __init__(self, text: str, retry_after: float) -> None:
-        super().__init__(text, retry_after)
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
 
 class OriginFailed(OriginError):
-    """A connection failure, a 5xx, a broken or oversized answer, a redirect that is not allowed."""
+    """A broken or oversized answer, a redirect or an address that is not allowed."""
 
     fault_code = 502
+
+
+class OriginDown(OriginFailed):
+    """No connection, a broken one, or a 5xx: a failure that may be over at the next try."""
 
 
 class TooSlow(OriginError):

@@ -15,5 +15,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     body: bytes
+    status: int = 200
     charset: str | None = None
     validators: Validators = Validators()
