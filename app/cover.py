@@ -43,10 +43,14 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     no cover; beside a URL it says why the last refresh failed. ``etag`` and ``last_modified`` are the page's validators
     (RFC 9110, 8.8).
 
+    ``status`` is the HTTP status of the page that said so, 0 where there was no answer, and ``final_url`` its URL where
+    that is not the one that was asked for. ``misses`` has the rules that were tried in vain, each with its reason.
+
     The times are seconds since the epoch: the page was fetched at ``fetched_at``, and what it said is fresh until
     ``fresh_until``. After a refresh that failed, the origin is not asked again before ``not_before``.
 
-    The tag is the version of the form in which stores keep it: another form takes another one.
+    The tag is the version of the form in which stores keep it: another form takes another one. Fields that are added at
+    the end, with a default, are no other form.
     """
 
     outcome: Outcome
@@ -59,6 +63,9 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     error: str = ""
     etag: str = ""
     last_modified: str = ""
+    status: int = 0
+    final_url: str = ""
+    misses: tuple[str, ...] = ()
 
     @property
     def is_found(self) -> bool:
@@ -103,6 +110,18 @@ def decode_record(data: bytes) -> CoverRecord:
         return _decode(data)
     except (msgspec.DecodeError, TypeError) as error:
         raise ValueError(f"no record: {error}") from error
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A cover that was found on its page just now; the fields are those of ``CoverRecord``."""
+
+    url: str
+    rule: int
+    status: int
+    final_url: str = ""
+    misses: tuple[str, ...] = ()
+    etag: str = ""
+    last_modified: str = ""
 
 
 class CacheState(enum.StrEnum):

@@ -51,9 +51,13 @@ class LookupFailed(ServiceError):
 
 
 class NoCover(LookupFailed):
-    """The item's page has no cover."""
+    """The item's page has no cover. ``misses`` says of each rule why it found none."""
 
     fault_code = 404
+
+    def __init__(self, text: str, misses: tuple[str, ...] = (), *, status: int = 0) -> None:
+        super().__init__(text, status=status)
+        self.misses = misses
 
 
 class NoSuchItem(NoCover):

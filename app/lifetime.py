@@ -10,8 +10,8 @@ import enum
 
 import msgspec
 
-from app.cover import CoverRecord, Outcome
-from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginFailed, Throttled, TooSlow
+from app.cover import CoverRecord, Finding, Outcome
+from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
 from app.source import Source
 
 _JITTER = 0.1
@@ -75,19 +75,20 @@ def clamped(record: CoverRecord, now: float) -> CoverRecord:
     )
 
 
-def found(
-    source: Source, *, url: str, rule: int, etag: str, last_modified: str, now: float, luck: float
-) -> CoverRecord:
+def found(source: Source, finding: Finding, *, now: float, luck: float) -> CoverRecord:
     """Return the record of a cover that was found on its page now."""
     return CoverRecord(
         outcome=Outcome.FOUND,
         fetched_at=now,
         fresh_until=now + _jittered(source.ttl, luck),
-        url=url,
-        rule=rule,
+        url=finding.url,
+        rule=finding.rule,
         made_by=source.fingerprint,
-        etag=etag,
-        last_modified=last_modified,
+        etag=finding.etag,
+        last_modified=finding.last_modified,
+        status=finding.status,
+        final_url=finding.final_url,
+        misses=finding.misses,
     )
 
 
@@ -116,6 +117,8 @@ def failed(known: CoverRecord | None, source: Source, error: LookupFailed, *, no
         fetched_at=now,
         fresh_until=now + lasts,
         error=str(error),
+        status=error.status,
+        misses=error.misses if isinstance(error, NoCover) else (),
     )
 
 
@@ -124,6 +127,8 @@ def _seconds_of_failure(source: Source, error: LookupFailed, luck: float) -> flo
         return _jittered(source.negative_ttl, luck)
     if isinstance(error, Throttled):
         return error.retry_after or source.error_ttl
+    if isinstance(error, OriginError) and error.retry_after:
+        return min(error.retry_after, source.error_ttl)  # its host is tried again then
     return source.error_ttl
 
 

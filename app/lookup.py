@@ -8,7 +8,6 @@ store, whatever it was. An old cover that may still be served beats every failur
 Everything that it needs is handed to it: it knows neither requests nor gunicorn nor XML-RPC.
 """
 
-import functools
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -24,18 +23,13 @@ from app.cache.guard import GuardedStore
 from app.cache.lease import Lease
 from app.cache.memory import Memory
 from app.clock import Clock
-from app.cover import Answer, CacheState, ContentId, CoverRecord
+from app.cover import Answer, CacheState, ContentId, CoverRecord, Finding
 from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
 from app.lifetime import Freshness
-from app.origin.page import Page, Validators
-from app.source import HTML_KINDS, Source
-from app.sources.extract import Extraction, extract
+from app.origin.page import Validators
+from app.source import Source
 
 _log = logging.getLogger(__name__)
-
-#: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
-#: 150 microseconds a kilobyte, a regular expression or JSON less than ten.
-_INLINE_HTML, _INLINE_TEXT = 16_384, 262_144
 
 #: Before the key of a flight that nobody waits for.
 _REFRESH = "refresh "
@@ -44,12 +38,12 @@ _REFRESH = "refresh "
 _FIRST_LOOK, _LAST_LOOK = 0.01, 0.15
 
 
-class Fetch(Protocol):
-    """Asks an origin for a page, as ``app.origin.fetch.Fetcher.fetch`` does."""
+class Inquire(Protocol):
+    """Asks an item's origin, as ``app.inquiry.Inquiry.ask`` does."""
 
     def __call__(  # noqa: D102 - see the class
-        self, name: str, source: Source, url: str, patience: float, validators: Validators | None, /
-    ) -> Page | None: ...
+        self, source: Source, item_id: str, patience: float, validators: Validators | None, /
+    ) -> Finding | None: ...
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -76,7 +70,7 @@ class Lookup:
         memory: Memory[CoverRecord],
         store: GuardedStore[CoverRecord],
         flights: Flights[str, Answer],
-        fetch: Fetch,
+        inquire: Inquire,
         deadline: float,
         clock: Clock,
         luck: Callable[[], float] = random.random,
@@ -85,7 +79,7 @@ class Lookup:
         self._memory = memory
         self._store = store
         self._flights = flights
-        self._fetch = fetch
+        self._inquire = inquire
         self._deadline = deadline
         self._clock = clock
         self._luck = luck
@@ -246,7 +240,7 @@ class Lookup:
         """Ask the origin, and remember what came of it."""
         source = self._sources[item.source]
         try:
-            record = self._fetched(item, source, known, patience)
+            record = self._inquired(item, source, known, patience)
         except LookupFailed as error:
             record = lifetime.failed(known, source, error, now=self._clock(), luck=self._luck())
             if record.is_found and isinstance(error, NoCover):
@@ -276,45 +270,15 @@ class Lookup:
             is_precious=record.is_found,
         )
 
-    def _fetched(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
+    def _inquired(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
         """Return the record of the cover that the item's page shows. Raises LookupFailed where it shows none."""
         validators = None
         if known is not None and (known.etag or known.last_modified) and known.made_by == source.fingerprint:
             # Of a page from which other rules took the cover, it does not matter that it has not changed.
             validators = Validators(etag=known.etag, last_modified=known.last_modified)
-        page = self._fetch(item.source, source, source.page_url_of(item.id), patience, validators)
-        if page is None:
-            if known is None:
-                raise OriginFailed("not modified, though nobody asked")
-            return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())
-        extraction = _extracted(source, page)
-        if not extraction.url:
-            reasons = "; ".join(extraction.misses)
-            if extraction.is_broken:
-                raise OriginFailed(f"no page of the kind that its source has: {reasons}")
-            raise NoCover(f"no cover on the page: {reasons}")
-        return lifetime.found(
-            source,
-            url=extraction.url,
-            rule=extraction.rule,
-            etag=page.validators.etag,
-            last_modified=page.validators.last_modified,
-            now=self._clock(),
-            luck=self._luck(),
-        )
-
-
-def _extracted(source: Source, page: Page) -> Extraction:
-    run = functools.partial(
-        extract,
-        page.body,
-        rules=source.extract,
-        page_url=page.url,
-        charset=page.charset,
-        image_url=source.image_url,
-    )
-    is_html = any(rule.kind in HTML_KINDS for rule in source.extract)
-    if len(page.body) <= (_INLINE_HTML if is_html else _INLINE_TEXT):
-        return run()
-    found: Extraction = gevent.get_hub().threadpool.apply(run)
-    return found
+        finding = self._inquire(source, item.id, patience, validators)
+        if finding is not None:
+            return lifetime.found(source, finding, now=self._clock(), luck=self._luck())
+        if known is None:
+            raise OriginFailed("not modified, though nobody asked")
+        return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())

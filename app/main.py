@@ -14,13 +14,18 @@ from app.cache.memory import Memory
 from app.cache.redis import RedisStore
 from app.cache.sqlite import SqliteStore
 from app.cache.store import NoStore, Store
-from app.clock import steady_clock
+from app.clock import Clock, steady_clock
 from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.errors import SettingsError
+from app.inquiry import Inquiry
 from app.lookup import Lookup
 from app.methods import Methods, service_fault
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
+from app.origin.hosts import Hosts, HostState
+from app.origin.places import Places, default_path
+from app.origin.robots import Robots, RobotsFile
+from app.origin.visit import Visitor
 from app.rpc.dispatcher import Dispatcher
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Lookups under way at once in a worker, waiting ones included; each is a greenlet of some 20 kB.
+#: Lookups under way at once in a worker, waiting ones included; each is a greenlet of some 20 kB. At most half of them
+#: wait for one host: the others' covers are looked up meanwhile.
 _MAX_FLIGHTS = 4096
 
 #: A lookup that runs out of time may have an old cover to answer with: the dispatcher, which knows of none, gives up on
@@ -46,12 +52,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
     clock = steady_clock()
     sources = Registry(settings.sources, settings.default_source)
-    fetcher = Fetcher(
-        gate=Gate(settings.fetch_concurrency, clock=time.monotonic),
-        user_agent=settings.user_agent,
-        pool_size=settings.fetch_concurrency,
-        wall=time.time,
-    )
+    store = guarded(open_store(settings))
     lookup = Lookup(
         sources=sources,
         memory=Memory[CoverRecord](
@@ -60,11 +61,9 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
             decode=decode_record,
             is_precious=lambda record: record.is_found,
         ),
-        store=GuardedStore[CoverRecord](
-            open_store(settings), encode=encode_record, decode=decode_record, clock=time.monotonic
-        ),
+        store=store,
         flights=Flights[str, Answer](_MAX_FLIGHTS),
-        fetch=fetcher.fetch,
+        inquire=build_inquiry(settings, store, clock).ask,
         deadline=settings.deadline,
         clock=clock,
     )
@@ -84,6 +83,28 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     return Application(dispatch=dispatcher.dispatch, max_body=settings.max_body)
+
+
+def build_inquiry(settings: Settings, store: GuardedStore[CoverRecord], clock: Clock) -> Inquiry:
+    """Return what asks origins, with manners that hold over all workers of this machine."""
+    visitor = Visitor(
+        fetcher=Fetcher(user_agent=settings.user_agent, wall=time.time),
+        gate=Gate(
+            settings.fetch_concurrency,
+            places=Places(default_path()),
+            most_waiting=_MAX_FLIGHTS // 2,
+            clock=time.monotonic,
+        ),
+        hosts=Hosts(shelf=store.shelf("@host:", HostState), clock=clock),
+        robots=Robots(user_agent=settings.user_agent, shelf=store.shelf("@robots:", RobotsFile), clock=clock),
+        clock=time.monotonic,
+    )
+    return Inquiry(visitor)
+
+
+def guarded(store: Store) -> GuardedStore[CoverRecord]:
+    """Return the store behind a guard, for records of covers."""
+    return GuardedStore[CoverRecord](store, encode=encode_record, decode=decode_record, clock=time.monotonic)
 
 
 def open_store(settings: Settings) -> Store:

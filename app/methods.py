@@ -95,21 +95,26 @@ class Methods:
         """Tell what is known of an item's cover and why.
 
         Returns a struct: outcome (found, no_such_item, no_cover, blocked, throttled, origin_failed, too_slow), url,
-        source, page_url, rule, fetched_at, fresh_until (UTC, as 2026-11-22T12:45:21Z), cache (memory, store, stale,
-        fetched) and error; what does not apply is an empty string. An error beside a url says why the last refresh
-        failed.
+        source, page_url, final_url (where redirects led), status (of the page, 0 for no answer), rule (that found the
+        cover), misses (the rules tried in vain, each with its reason), fetched_at, fresh_until (UTC, as
+        2026-11-22T12:45:21Z), cache (memory, store, stale, fetched) and error; what does not apply is an empty string.
+        An error beside a url says why the last refresh failed.
         """
         item = self._sources.resolve(content_id, source)
         answer = self._lookup.find(item)
         record = answer.record
         origin = self._sources[item.source]
+        page_url = origin.page_url_of(item.id)
         is_by_rule = record.rule >= 0 and record.made_by == origin.fingerprint  # not by one that was there before
         return {
             "outcome": str(record.outcome),
             "url": record.url,
             "source": item.source,
-            "page_url": origin.page_url_of(item.id),
+            "page_url": page_url,
+            "final_url": record.final_url or (page_url if record.status else ""),
+            "status": record.status,
             "rule": str(origin.extract[record.rule]) if is_by_rule else "",
+            "misses": list(record.misses),
             "fetched_at": timestamp(record.fetched_at),
             "fresh_until": timestamp(record.fresh_until),
             "cache": str(answer.cache),

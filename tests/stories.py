@@ -13,6 +13,8 @@ from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore, Store
 from app.cover import Answer, CoverRecord, decode_record, encode_record
+from app.errors import OriginError
+from app.inquiry import Inquiry
 from app.lookup import Lookup
 from app.origin.page import Page, Validators
 from app.source import Duration, PageUrl, Pattern, Rule, Source
@@ -45,6 +47,7 @@ class Story:
     pages: dict[str, Script] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     validators: Validators = field(default_factory=Validators)
+    told: list[str] = field(default_factory=list)
     conditions: list[Validators | None] = field(default_factory=list)
     clock: Clock = field(default_factory=lambda: Clock(1_700_000_000.0))
     sources: Registry = field(default_factory=lambda: Registry({"shop": SHOP, "other": SHOP}, default="shop"))
@@ -52,15 +55,21 @@ class Story:
     deadline: float = 5.0
     luck: float = 0.0
 
-    def fetch(self, name: str, source: Source, url: str, patience: float, validators: Validators | None) -> Page | None:
-        """Play the fetcher."""
-        assert source is self.sources[name]
+    def visit(
+        self, source: Source, url: str, patience: float, validators: Validators | None = None
+    ) -> Page | None:
+        """Play the visitor."""
+        assert source in self.sources.values()
         assert 0 <= patience <= self.deadline
         item_id = url.rpartition("/")[2]
         self.asked.append(item_id)
         self.conditions.append(validators)
         body = self.pages[item_id]()
         return None if body is None else Page(url=url, body=body, validators=self.validators)
+
+    def throttled(self, source: Source, url: str, error: OriginError) -> None:
+        """Be told that a page asked to wait."""
+        self.told.append(str(error))
 
     def lookup(self) -> Lookup:
         """Return one worker's lookup."""
@@ -69,7 +78,7 @@ class Story:
             memory=new_memory(),
             store=GuardedStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock),
             flights=Flights[str, Answer](1000),
-            fetch=self.fetch,
+            inquire=Inquiry(self).ask,
             deadline=self.deadline,
             clock=self.clock,
             luck=lambda: self.luck,

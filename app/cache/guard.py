@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import msgspec
+
 from app.cache.store import Store, StoreError
 from app.errors import Overloaded
 
@@ -50,11 +52,23 @@ class GuardedStore(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """Return the value, or None where there is none to be had."""
+        return self._read(key, self._decode)
+
+    def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
+        """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
+        if lifetime > 0:
+            self._write(key, self._encode(value), lifetime=lifetime, is_precious=is_precious)
+
+    def shelf(self, prefix: str, kind: type[T]) -> "Shelf[T]":
+        """Return a place for values of another kind, a msgspec struct, behind the same guard."""
+        return Shelf(self._read, self._write, prefix, kind)
+
+    def _read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
         data = self._attempt(lambda: self._store.get(key), None)
         if data is None:
             return None
         try:
-            return self._decode(data)
+            return decode(data)
         except ValueError as error:
             self.failures += 1
             if not self._has_lied:
@@ -62,11 +76,8 @@ class GuardedStore(Generic[V]):
                 _log.warning("the store has %r as what it is not: %s; the like is taken for a miss", key, error)
             return None
 
-    def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
-        """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
-        if lifetime > 0:
-            data = self._encode(value)
-            self._attempt(lambda: self._store.put(key, data, lifetime=lifetime, is_precious=is_precious), None)
+    def _write(self, key: str, data: bytes, *, lifetime: float, is_precious: bool) -> None:
+        self._attempt(lambda: self._store.put(key, data, lifetime=lifetime, is_precious=is_precious), None)
 
     def forget(self, key: str) -> bool:
         """Have the value dropped and everybody told; return whether there was one.
@@ -110,3 +121,28 @@ class GuardedStore(Generic[V]):
             _log.warning("the store answers again")
             self._closed_until = None
         return result
+
+
+class Shelf(Generic[T]):
+    """Values of one kind in a guarded store, under a prefix that no other kind has. They are never precious."""
+
+    def __init__(
+        self,
+        read: Callable[[str, Callable[[bytes], T]], T | None],
+        write: Callable[..., None],
+        prefix: str,
+        kind: type[T],
+    ) -> None:
+        self._read = read
+        self._write = write
+        self._prefix = prefix
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+
+    def get(self, key: str) -> T | None:
+        """Return the value, or None where there is none to be had."""
+        return self._read(self._prefix + key, self._decode)
+
+    def put(self, key: str, value: T, *, lifetime: float) -> None:
+        """Have the value kept for ``lifetime`` seconds, if the store can."""
+        self._write(self._prefix + key, self._encode(value), lifetime=lifetime, is_precious=False)

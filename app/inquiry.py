@@ -1,0 +1,96 @@
+"""An inquiry: the page of one item, fetched at its origin, and what the rules of its source make of it."""
+
+import functools
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import gevent
+
+from app.cover import Finding, Outcome
+from app.errors import Blocked, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled
+from app.origin.page import Page, Validators
+from app.source import HTML_KINDS, Source
+from app.sources.extract import Extraction, extract
+
+#: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
+#: 150 microseconds a kilobyte, a regular expression or JSON less than ten.
+_INLINE_HTML, _INLINE_TEXT = 16_384, 262_144
+
+
+class Visitor(Protocol):
+    """Fetches pages with manners, as ``app.origin.visit.Visitor`` does."""
+
+    def visit(  # noqa: D102 - see the class
+        self, source: Source, url: str, patience: float, validators: Validators | None = None
+    ) -> Page | None: ...
+    def throttled(self, source: Source, url: str, error: OriginError) -> None: ...  # noqa: D102
+
+
+class Inquiry:
+    """Asks origins for covers."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
+
+    def ask(self, source: Source, item_id: str, patience: float, validators: Validators | None = None) -> Finding | None:
+        """Return what the item's page shows, after at most ``patience`` seconds of waiting for one's turn.
+
+        With ``validators`` the page is asked for on the condition that it has changed; None says that it has not.
+
+        Raises:
+            LookupFailed: why there is no cover.
+            Overloaded: too much is waiting for the item's origin.
+
+        """
+        url = source.page_url_of(item_id)
+        page = self._visitor.visit(source, url, patience, validators)
+        if page is None:
+            return None
+        extraction = _extracted(source, page)
+        if extraction.outcome is not None:
+            self._raise_outcome(source, url, page, extraction)
+        if not extraction.url:
+            reasons = "; ".join(extraction.misses)
+            if extraction.is_broken:
+                raise OriginFailed(f"no page of the kind that its source has: {reasons}", status=page.status)
+            raise NoCover(f"no cover on the page: {reasons}", extraction.misses, status=page.status)
+        return Finding(
+            url=extraction.url,
+            rule=extraction.rule,
+            status=page.status,
+            final_url=page.url if page.url != url else "",
+            misses=extraction.misses,
+            etag=page.validators.etag,
+            last_modified=page.validators.last_modified,
+        )
+
+    def _raise_outcome(self, source: Source, url: str, page: Page, extraction: Extraction) -> None:
+        """Raise what a sign on the page stands for."""
+        text = f"{urlsplit(page.url).netloc} answered {page.status} with a page that says otherwise: {extraction.sign}"
+        match extraction.outcome:
+            case Outcome.NO_SUCH_ITEM:
+                raise NoSuchItem(f"no such item: {text}", status=page.status)
+            case Outcome.BLOCKED:
+                raise Blocked(text, status=page.status)
+            case Outcome.THROTTLED:
+                error = Throttled(text, status=page.status)
+                self._visitor.throttled(source, url, error)
+                raise error
+            case _:
+                raise OriginFailed(text, status=page.status)
+
+
+def _extracted(source: Source, page: Page) -> Extraction:
+    run = functools.partial(
+        extract,
+        page.body,
+        rules=source.extract,
+        page_url=page.url,
+        charset=page.charset,
+        image_url=source.image_url,
+    )
+    is_html = any(rule.kind in HTML_KINDS for rule in source.extract)
+    if len(page.body) <= (_INLINE_HTML if is_html else _INLINE_TEXT):
+        return run()
+    found: Extraction = gevent.get_hub().threadpool.apply(run)
+    return found

@@ -1,0 +1,99 @@
+"""A visit to an origin, with manners: robots.txt is asked, the gate passed, and what the host answers remembered."""
+
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from app.errors import LookupFailed, OriginDown, OriginError
+from app.origin.gate import Gate
+from app.origin.hosts import Hosts
+from app.origin.page import Page, Validators
+from app.origin.robots import MAX_SIZE, Robots
+from app.source import Source
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Fetcher(Protocol):
+    """Asks once, as ``app.origin.fetch.Fetcher`` does."""
+
+    def fetch(  # noqa: D102 - see the class
+        self, source: Source, url: str, *, timeout: float, validators: Validators | None = None
+    ) -> Page | None: ...
+    def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page: ...  # noqa: D102
+
+
+class Visitor:
+    """Visits origins. ``clock`` must not jump."""
+
+    def __init__(
+        self, *, fetcher: Fetcher, gate: Gate, hosts: Hosts, robots: Robots, clock: Callable[[], float]
+    ) -> None:
+        self._fetcher = fetcher
+        self._gate = gate
+        self._hosts = hosts
+        self._robots = robots
+        self._clock = clock
+
+    def visit(self, source: Source, url: str, patience: float, validators: Validators | None = None) -> Page | None:
+        """Return the page at ``url``, after at most ``patience`` seconds of waiting at the gate.
+
+        With ``validators`` it is asked for on the condition that it has changed; None says that it has not. What may be
+        over at the next try is tried again, as often as the source says, within its timeout and through the gate.
+
+        Raises:
+            LookupFailed: why there is no page; see ``app.origin.fetch.Fetcher.fetch``.
+            Throttled: the host has asked to wait; it is not asked.
+            OriginFailed: its circuit is open; it is not asked.
+            Blocked: robots.txt does not allow the page; it is not asked for.
+            Overloaded: the wait at the gate was too long, or would be.
+
+        """
+        until = self._clock() + patience
+        if source.robots:
+            self._robots.check(url, lambda robots: self._robots_file(source, robots, until), source.error_ttl)
+
+        def fetch(seconds: float) -> Page | None:
+            return self._fetcher.fetch(source, url, timeout=seconds, validators=validators)
+
+        return self._with_manners(source, url, until, fetch)
+
+    def throttled(self, source: Source, url: str, error: OriginError) -> None:
+        """Remember that a page said, in its own words, that its host is not to be asked for a while."""
+        self._hosts.hear(host_of(url), error, source.error_ttl, was_trial=False)
+
+    def _robots_file(self, source: Source, url: str, until: float) -> bytes:
+        def fetch(seconds: float) -> Page | None:
+            return self._fetcher.fetch_beginning(source, url, timeout=seconds, size=MAX_SIZE)
+
+        page = self._with_manners(source, url, until, fetch)
+        return b"" if page is None else page.body
+
+    def _with_manners(
+        self, source: Source, url: str, until: float, fetch: Callable[[float], Page | None]
+    ) -> Page | None:
+        """Call ``fetch`` with the seconds that it may take, at most once more than there are retries."""
+        host = host_of(url)
+        self._hosts.check(host)  # before anybody waits in vain
+        seconds: float = source.timeout
+        for tries_left in range(source.retries, -1, -1):
+            with self._gate.place(host, concurrency=source.concurrency, delay=source.delay, until=until):
+                is_trial = self._hosts.admit(host, seconds)
+                began = self._clock()
+                try:
+                    page = fetch(seconds)
+                except LookupFailed as error:
+                    seconds -= self._clock() - began
+                    if isinstance(error, OriginDown) and tries_left and seconds > 0 and not is_trial:
+                        continue
+                    self._hosts.hear(host, error, source.error_ttl, was_trial=is_trial)
+                    raise
+                self._hosts.answered(host)
+                return page
+        raise AssertionError("the last try returns or raises")
+
+
+def host_of(url: str) -> str:
+    """Return the ``host:port`` that an http or https URL leads to."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"

@@ -1,0 +1,1 @@
+"""Manners towards origins: places, the gate, what is known of hosts, robots.txt."""

@@ -1,0 +1,185 @@
+"""What is known of hosts: not before, and the circuit breaker."""
+
+import pytest
+
+from app.cache.guard import GuardedStore
+from app.cache.store import Store
+from app.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
+from app.origin.hosts import FAILURES, Hosts, HostState
+from tests.clock import Clock
+from tests.stores.dictionary import DictionaryStore
+
+HOST = "shop.example:443"
+DOWN = OriginDown("shop.example: connection refused")
+
+
+def worker(clock: Clock, store: Store | None = None) -> Hosts:
+    guard = GuardedStore[str](
+        store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock
+    )
+    return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock)
+
+
+def fail(hosts: Hosts, times: int = FAILURES, error: LookupFailed = DOWN) -> None:
+    for _ in range(times):
+        hosts.hear(HOST, error, 10, was_trial=hosts.admit(HOST, 5))
+
+
+def is_closed(hosts: Hosts) -> bool:
+    """Tell whether the host is closed, by what is known here; nothing is claimed by asking."""
+    try:
+        hosts.check(HOST)
+    except (Throttled, OriginFailed):
+        return True
+    return False
+
+
+def test_a_host_of_which_nothing_is_known_is_open() -> None:
+    assert worker(Clock()).admit(HOST, 5) is False
+
+
+def test_a_host_that_asks_to_wait_is_not_asked_before() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    hosts.hear(HOST, Throttled("429", 4), 10, was_trial=False)
+    clock.now += 3.9
+    with pytest.raises(Throttled, match="429") as caught:
+        hosts.admit(HOST, 5)
+    assert caught.value.retry_after == pytest.approx(0.1)
+    clock.now += 0.1
+    assert hosts.admit(HOST, 5) is False
+
+
+def test_without_a_number_it_is_error_ttl() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    hosts.hear(HOST, Throttled("429"), 10, was_trial=False)
+    clock.now += 9.9
+    assert is_closed(hosts)
+    clock.now += 0.1
+    assert not is_closed(hosts)
+
+
+def test_the_longer_wait_counts() -> None:
+    """Pages that were under way together may each be answered with a 429."""
+    clock = Clock()
+    hosts = worker(clock)
+    hosts.hear(HOST, Throttled("429", 100), 10, was_trial=False)
+    hosts.hear(HOST, Throttled("429", 1), 10, was_trial=False)
+    clock.now += 50
+    assert is_closed(hosts)
+
+
+def test_all_workers_know_at_once() -> None:
+    clock, store = Clock(), DictionaryStore()
+    one, other = worker(clock, store), worker(clock, store)
+    one.hear(HOST, Throttled("429", 4), 10, was_trial=False)
+    with pytest.raises(Throttled):
+        other.admit(HOST, 5)
+    assert is_closed(other)
+
+
+def test_a_clock_that_is_ahead_closes_a_host_no_longer_than_was_said() -> None:
+    store = DictionaryStore()
+    ahead, clock = Clock(5_000), Clock(1_000)
+    worker(ahead, store).hear(HOST, Throttled("429", 4), 10, was_trial=False)
+    hosts = worker(clock, store)
+    with pytest.raises(Throttled):
+        hosts.admit(HOST, 5)
+    clock.now += 4
+    assert hosts.admit(HOST, 5) is False
+
+
+def test_failures_in_a_row_open_the_circuit() -> None:
+    hosts = worker(Clock())
+    fail(hosts, FAILURES - 1)
+    assert not is_closed(hosts)
+    fail(hosts, 1)
+    with pytest.raises(OriginFailed, match=r"connection refused; it is tried again in 1 seconds$") as caught:
+        hosts.check(HOST)
+    assert caught.value.retry_after == 1
+
+
+@pytest.mark.parametrize("error", [DOWN, TooSlow("slow")])
+def test_no_answer_is_a_failure(error: LookupFailed) -> None:
+    hosts = worker(Clock())
+    fail(hosts, error=error)
+    assert is_closed(hosts)
+
+
+@pytest.mark.parametrize("error", [NoSuchItem("404"), Blocked("403"), OriginFailed("a page of more than 5 bytes")])
+def test_any_answer_ends_the_row(error: LookupFailed) -> None:
+    hosts = worker(Clock())
+    fail(hosts, FAILURES - 1)
+    fail(hosts, 1, error)
+    fail(hosts, FAILURES - 1)
+    assert not is_closed(hosts)
+
+
+def test_after_a_while_one_caller_tries_it() -> None:
+    clock, store = Clock(), DictionaryStore()
+    one, other = worker(clock, store), worker(clock, store)
+    fail(one)
+    clock.now += 1
+    assert one.admit(HOST, 5) is True
+    for hosts in (one, other):
+        with pytest.raises(OriginFailed):
+            hosts.admit(HOST, 5)
+
+
+def test_a_trial_that_succeeds_closes_the_circuit_for_all() -> None:
+    clock, store = Clock(), DictionaryStore()
+    one, other = worker(clock, store), worker(clock, store)
+    fail(one)
+    clock.now += 1
+    assert other.admit(HOST, 5) is True
+    other.answered(HOST)
+    assert [hosts.admit(HOST, 5) for hosts in (one, other)] == [False, False]
+
+
+def test_a_trial_that_fails_opens_it_for_longer_but_never_for_more_than_15_seconds() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    fail(hosts)
+    pauses = []
+    for _ in range(7):
+        began = clock.now
+        while is_closed(hosts):
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+        fail(hosts, 1)
+    assert pauses == [1, 2, 4, 8, 15, 15, 15]
+
+
+def test_a_trial_that_never_comes_back_holds_the_others_up_for_as_long_as_it_may_take() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    fail(hosts)
+    clock.now += 1
+    assert hosts.admit(HOST, 5) is True
+    clock.now += 5
+    assert hosts.admit(HOST, 5) is True
+
+
+def test_failures_of_pages_begun_before_count_for_nothing() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    fail(hosts)
+    for _ in range(100):
+        hosts.hear(HOST, DOWN, 10, was_trial=False)
+    clock.now += 1
+    assert not is_closed(hosts)
+
+
+def test_a_circuit_that_nobody_tried_is_forgotten() -> None:
+    """An hour later the first callers are not held up for the one who tries."""
+    clock, store = Clock(), DictionaryStore()
+    fail(worker(clock, store))
+    clock.now += 3600
+    assert worker(clock, store).admit(HOST, 5) is False
+
+
+def test_hosts_are_told_apart() -> None:
+    hosts = worker(Clock())
+    fail(hosts)
+    assert hosts.admit("other.example:443", 5) is False

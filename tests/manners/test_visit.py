@@ -1,0 +1,196 @@
+"""A visit with manners: tries, the gate, robots.txt and what is known of the host, together."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cache.guard import GuardedStore
+from app.cache.store import NoStore
+from app.errors import Blocked, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
+from app.origin.gate import Gate
+from app.origin.hosts import FAILURES, Hosts, HostState
+from app.origin.page import Page, Validators
+from app.origin.places import Places
+from app.origin.robots import Robots, RobotsFile
+from app.origin.visit import Visitor, host_of
+from app.source import Duration, PageUrl, Pattern, Rule, Source, Timeout
+from tests.clock import Clock
+
+URL = "https://shop.example/item/42"
+HOST = "shop.example:443"
+
+Step = Callable[[], Page | None]
+
+
+def source(**keys: Any) -> Source:
+    return Source(page_url=PageUrl("https://shop.example/item/{id}"), extract=[Rule(regex=Pattern("x"))], **keys)
+
+
+def show(text: str = "page") -> Step:
+    return lambda: Page(url=URL, body=text.encode())
+
+
+def fail(error: Exception) -> Step:
+    def step() -> Page | None:
+        raise error
+
+    return step
+
+
+@dataclass
+class Origin:
+    """A scripted fetcher: each call plays the next step, the last one for ever."""
+
+    clock: Clock
+    steps: list[Step] = field(default_factory=lambda: [show()])
+    robots: Step = field(default_factory=lambda: show(""))
+    asked: list[tuple[str, float]] = field(default_factory=list)
+
+    def fetch(
+        self, source: Source, url: str, *, timeout: float, validators: Validators | None = None
+    ) -> Page | None:
+        self.asked.append((url, timeout))
+        return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
+
+    def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page:
+        self.asked.append((url, timeout))
+        page = self.robots()
+        assert page is not None
+        return page
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin(Clock())
+
+
+@pytest.fixture
+def visitor(origin: Origin, tmp_path: Path) -> Iterator[Visitor]:
+    clock = origin.clock
+    guard = GuardedStore[str](NoStore(), encode=str.encode, decode=bytes.decode, clock=clock)
+    places = Places(tmp_path / "places")
+    yield Visitor(
+        fetcher=origin,
+        gate=Gate(10, places=places, most_waiting=10, clock=clock),
+        hosts=Hosts(shelf=guard.shelf("@host:", HostState), clock=clock),
+        robots=Robots(user_agent="covers/1.0", shelf=guard.shelf("@robots:", RobotsFile), clock=clock),
+        clock=clock,
+    )
+    places.close()
+
+
+def test_a_page_that_comes_is_asked_for_once(origin: Origin, visitor: Visitor) -> None:
+    page = visitor.visit(source(), URL, 1)
+    assert page is not None
+    assert page.body == b"page"
+    assert origin.asked == [(URL, 5)]
+
+
+def test_a_page_that_has_not_changed_is_none(origin: Origin, visitor: Visitor) -> None:
+    origin.steps = [lambda: None]
+    assert visitor.visit(source(), URL, 1, Validators(etag='"a"')) is None
+
+
+def test_no_connection_is_tried_again_as_often_as_the_source_says(origin: Origin, visitor: Visitor) -> None:
+    origin.steps = [fail(OriginDown("down"))]
+    with pytest.raises(OriginDown):
+        visitor.visit(source(retries=3), URL, 1)
+    assert len(origin.asked) == 4
+
+
+def test_a_try_that_succeeds_is_the_answer(origin: Origin, visitor: Visitor) -> None:
+    origin.steps = [fail(OriginDown("down")), show()]
+    assert visitor.visit(source(), URL, 1) is not None
+
+
+@pytest.mark.parametrize(
+    "error", [NoSuchItem("404"), Blocked("403"), Throttled("429"), OriginFailed("garbage"), TooSlow("slow")]
+)
+def test_nothing_else_is_tried_again(origin: Origin, visitor: Visitor, error: Exception) -> None:
+    origin.steps = [fail(error), show()]
+    with pytest.raises(type(error)):
+        visitor.visit(source(retries=3), URL, 1)
+    assert len(origin.asked) == 1
+
+
+def test_all_tries_together_have_the_timeout(origin: Origin, visitor: Visitor) -> None:
+    def down_after_two_seconds() -> Page | None:
+        origin.clock.now += 2
+        raise OriginDown("down")
+
+    origin.steps = [down_after_two_seconds]
+    with pytest.raises(OriginDown):
+        visitor.visit(source(retries=9, timeout=Timeout(5)), URL, 100)
+    assert [timeout for _, timeout in origin.asked] == [5, 3, 1]
+
+
+def test_a_host_that_asked_to_wait_is_not_asked(origin: Origin, visitor: Visitor) -> None:
+    origin.steps = [fail(Throttled("429", 30)), show()]
+    for _ in range(3):
+        with pytest.raises(Throttled):
+            visitor.visit(source(), URL, 1)
+    assert len(origin.asked) == 1
+    origin.clock.now += 30
+    assert visitor.visit(source(), URL, 1) is not None
+
+
+def test_a_page_that_says_so_in_its_own_words_counts_as_well(origin: Origin, visitor: Visitor) -> None:
+    visitor.throttled(source(error_ttl=Duration(7)), URL, Throttled("slow down"))
+    origin.clock.now += 6.9
+    with pytest.raises(Throttled, match="slow down"):
+        visitor.visit(source(), URL, 1)
+    origin.clock.now += 0.1
+    assert visitor.visit(source(), URL, 1) is not None
+
+
+def test_a_host_that_fails_again_and_again_is_left_alone_then_tried_once(origin: Origin, visitor: Visitor) -> None:
+    """The one who tries has one try, whatever the source says."""
+    origin.steps = [fail(OriginDown("down"))]
+    for _ in range(FAILURES + 5):
+        with pytest.raises(OriginFailed):
+            visitor.visit(source(retries=0), URL, 1)
+    assert len(origin.asked) == FAILURES
+    origin.clock.now += 1
+    for _ in range(5):
+        with pytest.raises(OriginFailed):
+            visitor.visit(source(retries=3), URL, 1)
+    assert len(origin.asked) == FAILURES + 1
+    origin.steps = [show()]
+    origin.clock.now += 2
+    assert visitor.visit(source(), URL, 1) is not None
+
+
+def test_a_source_that_honours_robots_txt_asks_for_it_first(origin: Origin, visitor: Visitor) -> None:
+    origin.robots = show("User-agent: *\nDisallow: /item/\n")
+    with pytest.raises(Blocked, match="does not allow this page"):
+        visitor.visit(source(robots=True), URL, 1)
+    assert [url for url, _ in origin.asked] == ["https://shop.example/robots.txt"]
+
+
+def test_a_source_that_does_not_is_not_held_up_by_it(origin: Origin, visitor: Visitor) -> None:
+    origin.robots = show("User-agent: *\nDisallow: /\n")
+    assert visitor.visit(source(), URL, 1) is not None
+
+
+def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor) -> None:
+    """A 429 for it is one for its host, and it is tried again as pages are."""
+    origin.robots = fail(Throttled("429", 30))
+    for _ in range(2):
+        with pytest.raises(Throttled):
+            visitor.visit(source(robots=True), URL, 1)
+    assert len(origin.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://shop.example/x", "shop.example:80"),
+        ("https://SHOP.example/x", HOST),
+        ("http://[::1]:8080/", "::1:8080"),
+    ],
+)
+def test_a_host_is_a_name_and_a_port(url: str, host: str) -> None:
+    assert host_of(url) == host
