@@ -138,6 +138,12 @@ class Lookup:
                 raise
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
+    def holds(self, item: ContentId, record: CoverRecord) -> Callable[[], bool]:
+        """Return a function that tells whether a fresh record from memory is still what is known, and still fresh."""
+        key, until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
+        kept = memory.encoded(key)
+        return lambda: clock() < until and memory.encoded(key) is kept
+
     def forget(self, item: ContentId) -> bool:
         """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known.
 

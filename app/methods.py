@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.clock import Clock
-from app.cover import Answer, timestamp
+from app.cover import Answer, CacheState, timestamp
 from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.lookup import Lookup, Started
 from app.rpc.faults import Fault
+from app.rpc.lasting import Lasting
 from app.sources.registry import Registry
 
 
@@ -46,14 +47,17 @@ class Methods:
             (self.forget_cover, None),
         )
 
-    def get_cover(self, content_id: int | str, source: str = "") -> str:
+    def get_cover(self, content_id: int | str, source: str = "") -> str | Lasting[str]:
         """Return the absolute URL of an item's cover image.
 
         content_id is the item's id at its source, an int or a string; "shop:ID" names the source in the id. Without
         a source, the default one is asked. Faults: -32602 no such id or source, 404 no cover, 403 the origin blocks,
         429 it asks to wait, 502 it failed, 504 too slow, 503 overloaded.
         """
-        return self._url(self._lookup.find(self._sources.resolve(content_id, source)))
+        item = self._sources.resolve(content_id, source)
+        answer = self._lookup.find(item)
+        url = self._url(answer)
+        return Lasting(url, self._lookup.holds(item, answer.record)) if answer.cache is CacheState.MEMORY else url
 
     def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
         """Look up many covers at once.

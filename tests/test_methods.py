@@ -8,6 +8,7 @@ from gevent.event import Event
 from app.errors import Blocked, InvalidParams, NoCover, NoSuchItem, NotAllowed, TooSlow
 from app.methods import Methods, service_fault
 from app.rpc.faults import INTERNAL_ERROR, Fault
+from app.rpc.lasting import Lasting
 from tests.stories import Story, failing, picture
 
 URL = "https://shop.example/42.jpg"
@@ -15,6 +16,10 @@ URL = "https://shop.example/42.jpg"
 
 def fault_of(error: Exception) -> Fault:
     return service_fault(error) or Fault(INTERNAL_ERROR, "internal error")
+
+
+def url_of(answer: str | Lasting[str]) -> str:
+    return answer.value if isinstance(answer, Lasting) else answer
 
 
 def methods(story: Story, token: str | None = None) -> Methods:
@@ -31,8 +36,34 @@ def methods(story: Story, token: str | None = None) -> Methods:
 def test_get_cover_answers_with_the_url_for_an_int_and_its_digits() -> None:
     story = Story({"42": picture("/42.jpg")})
     service = methods(story)
-    assert service.get_cover(42) == service.get_cover("42") == service.get_cover("shop:42") == URL
+    assert [url_of(service.get_cover(content_id)) for content_id in (42, "42", "shop:42")] == [URL] * 3
     assert story.asked == ["42"]
+
+
+def test_get_cover_from_memory_holds_until_something_else_is_known() -> None:
+    """So the same request need not be read again."""
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story, token="s")
+    service.get_cover(42)
+    held = [service.get_cover(42) for _ in range(2)]
+    assert all(isinstance(answer, Lasting) and answer.holds() for answer in held)
+    story.pass_time(100)
+    assert not any(isinstance(answer, Lasting) and answer.holds() for answer in held)
+
+
+@pytest.mark.parametrize("change", ["forgotten", "stale"])
+def test_what_is_not_fresh_in_memory_does_not_last(change: str) -> None:
+    story = Story({"42": picture("/42.jpg")})
+    service = methods(story, token="s")
+    service.get_cover(42)
+    held = service.get_cover(42)
+    if change == "forgotten":
+        service.forget_cover(42, "shop", "s")
+    else:
+        story.pass_time(110)
+    assert isinstance(held, Lasting)
+    assert not held.holds()
+    assert service.get_cover(42) == URL
 
 
 def test_get_cover_of_a_missing_item_is_a_404_that_says_so() -> None:
@@ -97,7 +128,10 @@ def test_explain_cover_tells_why() -> None:
         "url": URL,
         "source": "shop",
         "page_url": "https://shop.example/item/42",
+        "final_url": "https://shop.example/item/42",
+        "status": 200,
         "rule": 'regex src="([^"]+)"',
+        "misses": [],
         "fetched_at": "2023-11-14T22:13:20Z",
         "fresh_until": "2023-11-14T22:15:00Z",
         "cache": "fetched",

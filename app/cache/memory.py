@@ -38,8 +38,12 @@ class Memory(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """Return the value, or None."""
-        data = self._precious.get(key) or self._others.get(key)
+        data = self.encoded(key)
         return None if data is None else self._decode(data)
+
+    def encoded(self, key: str) -> bytes | None:
+        """Return the value as it is kept, or None: the very same object until another value is put."""
+        return self._precious.get(key) or self._others.get(key)
 
     def put(self, key: str, value: V) -> None:
         """Keep the value in place of what was there."""

@@ -17,9 +17,13 @@ from gevent import Timeout
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 from app.rpc.handles import HANDLES, value_of
 from app.rpc.introspection import CAPABILITIES, Method, describe
+from app.rpc.lasting import Lasting, LastingAnswers
 from app.rpc.wire import read_call, write_fault, write_value
 
 log: Final = logging.getLogger(__name__)
+
+#: Requests of at most so many bytes have their answers remembered, and so many of them: some 6 MB.
+_LASTING_SIZE, _LASTING_ANSWERS = 1024, 10_000
 
 _is_name: Final = re.compile(r"[A-Za-z0-9_.:/]{1,256}").fullmatch
 
@@ -44,6 +48,7 @@ class Dispatcher:
         self._max_calls = max_calls
         self._deadline = deadline
         self._methods: dict[str, Method] = {}
+        self._lasting = LastingAnswers(_LASTING_ANSWERS)
         self._weights: dict[str, Callable[[tuple[Any, ...]], int]] = {}
         self.publish(self._list_methods, "system.listMethods")
         self.publish(self._method_help, "system.methodHelp")
@@ -64,8 +69,9 @@ class Dispatcher:
         ``max_calls`` of a multicall; without it that is one.
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
-        fault -32602 before it is called. It returns the answer or a handle (``app.rpc.handles``) that will hold it, and
-        may raise a ``Fault`` or what ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of
+        fault -32602 before it is called. It returns the answer, a handle (``app.rpc.handles``) that will hold it, or one
+        that lasts (``app.rpc.lasting``): that is given to the same request again without calling the function. It may
+        raise a ``Fault`` or what ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of
         XML-RPC's letters, and for a function that cannot be called by position.
         """
         name = function.__name__ if name is None else name
@@ -81,10 +87,19 @@ class Dispatcher:
         Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
         ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
         """
+        known = self._lasting.get(body, charset)
+        if known is not None:
+            return known
         ends = time.monotonic() + self._deadline
         try:
             call = read_call(body, charset=charset)
-            return write_value(self._answer(call.method, call.params, ends), dialect=call.dialect)
+            value = self._answer(call.method, call.params, ends)
+            if not isinstance(value, Lasting):
+                return write_value(value, dialect=call.dialect)
+            answer = write_value(value.value, dialect=call.dialect)
+            if len(body) <= _LASTING_SIZE:
+                self._lasting.put(body, charset, answer, value.holds)
+            return answer
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             return _written(self.fault_of(error))
 
@@ -154,6 +169,8 @@ class Dispatcher:
             name, params = _entry_call(call)
             allowance.take(self._weights[name](params) if name in self._weights else 1)
             value = self._answer(name, params, ends)
+            if isinstance(value, Lasting):
+                value = value.value
             write_value([[value]])  # one that cannot be written is to spoil its own entry only
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             return _fault_struct(self.fault_of(error))

@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from app.rpc.faults import INVALID_PARAMS, Fault
+from app.rpc.lasting import Lasting
 
 # A Python type, its word in XML-RPC, and the types that the reader makes of that word. The first that fits counts, so
 # bool stands before int, str and bytes before the other sequences. An int does for a double, as it does in Python.
@@ -132,7 +133,7 @@ def _words(annotation: Any) -> tuple[str, ...] | None:
     if origin in {Union, UnionType}:
         words = [_words(member) for member in get_args(annotation)]
         return None if None in words else tuple(dict.fromkeys(word for some in words for word in some or ()))
-    if origin is Future:  # a handle: what it will hold is the answer
+    if origin in {Future, Lasting}:  # what it holds is the answer
         return _words(get_args(annotation)[0])
     if origin is Literal:
         return tuple(dict.fromkeys(_word(type(member)) for member in get_args(annotation)))
