@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 import msgspec
 
 from app.errors import SettingsError
-from app.source import Source, Timeout, parse_hook
+from app.source import Source, Timeout, compile_pattern, parse_hook
 from app.version import NAME, VERSION
 
 _BUILTIN_SOURCES = Path(__file__).parent / "sources" / "builtin.toml"
@@ -110,9 +110,10 @@ def load(environ: Mapping[str, str]) -> Settings:
     values |= _read_environment(environ, Settings)
     settings = Settings(**values, sources=_read_sources(table.get("sources", {}), where))
 
-    if settings.default_source not in settings.sources:
+    usable = [name for name, source in settings.sources.items() if not source.is_off]
+    if settings.default_source not in usable:
         place, got = place_of("default_source", environ), _one_line(repr(settings.default_source))
-        raise SettingsError(f"{place}: expected one of {', '.join(settings.sources)}, got {got}")
+        raise SettingsError(f"{place}: expected one of {', '.join(usable)}, got {got}")
     return settings
 
 
@@ -156,7 +157,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _read_sources(table: object, where: str) -> dict[str, Source]:
     """Lay the configured sources over the built-in ones.
 
-    A table with a ``page_url`` of its own stands alone; one without changes just those keys of a built-in source.
+    A table with a ``page_url`` and rules of its own stands alone; another one changes just the keys of a built-in
+    source that it names.
     """
     builtin = _read_toml(_BUILTIN_SOURCES)["sources"]
     if not isinstance(table, dict):
@@ -169,14 +171,23 @@ def _read_sources(table: object, where: str) -> dict[str, Source]:
             )
         if not isinstance(given, dict):
             raise SettingsError(f"{where}: sources.{name}: expected a table, got {given!r}")
-        merged[name] = given if "page_url" in given else builtin.get(name, {}) | given
-    return {name: _read_source(merged[name], f"{where}: sources.{name}") for name in merged}
+        merged[name] = given if {"page_url", "extract"} <= given.keys() else builtin.get(name, {}) | given
+    sources = {name: _read_source(merged[name], f"{where}: sources.{name}") for name in merged}
+    for name, given in table.items():
+        if sources[name].is_off and "page_url" in given:
+            place = f"{where}: sources.{name}.allowed_hosts"
+            raise SettingsError(f"{place}: expected the hosts that an id may name, since page_url has none")
+    return sources
 
 
 def _read_source(table: dict[str, Any], where: str) -> Source:
     source = Source(**_read_table(table, Source, where, separator="."))
-    if source.page_url.names_host and not source.allowed_hosts:
-        raise SettingsError(f"{where}.allowed_hosts: expected the hosts that an id may name, since page_url has none")
+    pattern = compile_pattern(source.id_pattern)
+    for number, item_id in enumerate(source.canary):
+        if pattern.fullmatch(str(item_id).encode()) is None:
+            raise SettingsError(
+                f"{where}.canary[{number}]: expected an id that id_pattern takes, got {_one_line(repr(item_id))}"
+            )
     return source
 
 

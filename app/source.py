@@ -1,25 +1,49 @@
 """A source as data: where the pages of its items are, which rules find the cover there, how it wants to be treated.
 
 The types check what they are given when the configuration is read: each one's ``parse`` returns the value or raises
-ValueError with what it expected. So a source that exists is a source that works as far as its text can tell.
+ValueError with what it expected. So a source that exists is a source that works as far as its text can tell. Those that
+are a subject of their own (rules, signs, selectors, URLs) are at home in modules of that name, and named here as well.
 """
 
 import re
 import zlib
-from typing import Annotated, Any, Self
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Annotated, Self
 
-import jmespath
 import msgspec
-import re2
-from selectolax.lexbor import LexborHTMLParser
+
+from app.cover import Outcome
+from app.rule import HTML_KINDS, RULE_KINDS, JsonPath, Pattern, Rule, compile_pattern, parse_hook
+from app.selector import Selector
+from app.sign import CHALLENGES, Sign, Signs
+from app.url import BadUrl, HostPattern, ImageUrl, PageUrl
+
+__all__ = [
+    "CHALLENGES",
+    "HTML_KINDS",
+    "RULE_KINDS",
+    "BadUrl",
+    "Duration",
+    "Headers",
+    "HostPattern",
+    "ImageUrl",
+    "JsonPath",
+    "PageUrl",
+    "Pattern",
+    "Rule",
+    "Selector",
+    "Sign",
+    "Signs",
+    "Source",
+    "Timeout",
+    "compile_pattern",
+    "parse_hook",
+]
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CENTURY = 36_525 * 86_400
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
-_HOST_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 
 #: Headers that the fetcher sets itself, since its limits depend on them.
 _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"})
@@ -57,158 +81,6 @@ class Timeout(Duration):
         return seconds
 
 
-class Pattern(str):
-    """A regular expression that google-re2 takes: linear in time, so without look-around and back-references."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read a pattern."""
-        if not isinstance(value, str) or not value:
-            raise ValueError("expected a regular expression")
-        try:
-            compile_pattern(value)
-        except re2.error as error:
-            text = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-            raise ValueError(
-                f"expected a regular expression of RE2 (it has no look-around and no back-references): {text}"
-            ) from None
-        return cls(value)
-
-
-def compile_pattern(pattern: str) -> Any:
-    """Compile for use on UTF-8 bytes: re2 works on these, and a str would be encoded anew for each search."""
-    options = re2.Options()
-    options.log_errors = False  # it would write to standard error by itself
-    return re2.compile(pattern.encode(), options)
-
-
-class Selector(str):
-    """A CSS selector."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read a selector."""
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError("expected a CSS selector")
-        try:
-            LexborHTMLParser("<p>").css_first(value)
-        except Exception as error:
-            raise ValueError("expected a CSS selector") from error
-        return cls(value)
-
-
-class JsonPath(str):
-    """A JMESPath expression."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read an expression."""
-        if not isinstance(value, str):
-            raise ValueError("expected a JMESPath expression")
-        try:
-            # Searched once as well: that is when an unknown function, or one with too few arguments, comes out.
-            jmespath.compile(value).search(None)
-        except jmespath.exceptions.JMESPathTypeError:
-            return cls(value)  # a function that wants something else than null: pages have that
-        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
-            raise ValueError(f"expected a JMESPath expression: {str(error).splitlines()[0]}") from None
-        return cls(value)
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to find the cover on a page: exactly one kind, and for ``css`` the attribute that holds the URL."""
-
-    regex: Pattern | None = None
-    css: Selector | None = None
-    attribute: str | None = None
-    meta: str | None = None
-    jsonld: str | None = None
-    json: JsonPath | None = None
-
-    def __post_init__(self) -> None:
-        kinds = [kind for kind in RULE_KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(RULE_KINDS)}")
-        if not getattr(self, kinds[0]):
-            raise ValueError(f"expected a text behind {kinds[0]}")
-        if self.attribute is not None and self.css is None:
-            raise ValueError("attribute goes with css alone")
-
-    @property
-    def kind(self) -> str:
-        """The one of ``RULE_KINDS`` that this rule is."""
-        return next(kind for kind in RULE_KINDS if getattr(self, kind) is not None)
-
-    def __str__(self) -> str:
-        attribute = f" @{self.attribute}" if self.attribute else ""
-        return f"{self.kind} {getattr(self, self.kind)}{attribute}"
-
-
-RULE_KINDS = ("regex", "css", "meta", "jsonld", "json")
-
-#: The kinds that need the page parsed as HTML.
-HTML_KINDS = frozenset({"css", "meta", "jsonld"})
-
-
-def _web_address(text: str, expected: str) -> SplitResult:
-    """Return the parts of an absolute http or https URL. Raises ValueError(expected) for anything else."""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(expected)
-    try:
-        parts = urlsplit(text)
-        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # urlsplit's own words, of a port or a bracket, do not name what was expected
-        is_right = False
-    if not is_right:
-        raise ValueError(expected)
-    if parts.username is not None:
-        raise ValueError("expected a URL without a user name: use headers")
-    return parts
-
-
-class PageUrl(str):
-    """The URL of an item's page: http or https, with ``{id}`` where the id goes."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read a template."""
-        expected = "expected an http or https URL with {id}"
-        if not isinstance(value, str) or "{id}" not in value:
-            raise ValueError(expected)
-        _web_address(value, expected)
-        return cls(value)
-
-    @property
-    def names_host(self) -> bool:
-        """Whether the id is part of the host: then the id's author chooses whom we call."""
-        return "{id}" in urlsplit(self).netloc
-
-
-class ImageUrl(str):
-    """The URL of an image: http or https, with ``{match}`` where the match goes."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read a template."""
-        expected = "expected an http or https URL with {match} behind its host"
-        if not isinstance(value, str) or "{match}" not in value:
-            raise ValueError(expected)
-        parts = _web_address(value, expected)
-        if "{match}" in parts.netloc:
-            raise ValueError(expected)  # the page would choose the host
-        return cls(value)
-
-
 class Headers(dict[str, str]):
     """Further request headers."""
 
@@ -229,24 +101,6 @@ class Headers(dict[str, str]):
         return cls(value)
 
 
-class HostPattern(str):
-    """A host that a redirect may lead to: a name, or ``*.`` and a name for all below it."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> Self:
-        """Read a host's name or pattern."""
-        if not isinstance(value, str) or not _HOST_PATTERN.fullmatch(value.lower()):
-            raise ValueError("expected a host such as example.org or *.example.org")
-        return cls(value.lower())
-
-
-def parse_hook(expected: type[Any], value: object) -> object:
-    """Tell msgspec how to read the types of this module."""
-    return expected.parse(value)
-
-
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One source, by the keys of its table in the configuration (docs/configuration.md describes each)."""
 
@@ -261,7 +115,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     error_ttl: Duration = Duration(10)
     timeout: Timeout = Timeout(5)
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
-    concurrency: Annotated[int, msgspec.Meta(ge=1)] = 8
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
     delay: Duration = Duration(0)
     max_page: Annotated[int, msgspec.Meta(ge=1)] = 2_097_152
     headers: Headers = msgspec.field(default_factory=Headers)
@@ -269,6 +123,36 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     private_network: bool = False
     robots: bool = False
     canary: list[str | int] = []
+    throttled: Signs = Signs()
+    blocked: Signs = CHALLENGES
+    not_found: Signs = Signs()
+    failed: Signs = Signs()
+
+    @property
+    def signs(self) -> tuple[tuple[Outcome, Signs], ...]:
+        """What signs mean, in the order in which they are looked for."""
+        return (
+            (Outcome.THROTTLED, self.throttled),
+            (Outcome.BLOCKED, self.blocked),
+            (Outcome.NO_SUCH_ITEM, self.not_found),
+            (Outcome.ORIGIN_FAILED, self.failed),
+        )
+
+    def status_outcome(self, status: int) -> Outcome | None:
+        """Return what the source's signs say of an HTTP status, None where they say nothing."""
+        return next((outcome for outcome, signs in self.signs if any(sign.status == status for sign in signs)), None)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it may not be used yet: its ids name the hosts, and nobody has said which ones may be called."""
+        return self.page_url.names_host and not self.allowed_hosts
+
+    @property
+    def reads_html(self) -> bool:
+        """Whether pages are parsed as HTML, which takes its time: for a rule or for a sign."""
+        return any(rule.kind in HTML_KINDS for rule in self.extract) or any(
+            sign.css is not None for _, signs in self.signs for sign in signs
+        )
 
     @property
     def fingerprint(self) -> int:
@@ -276,5 +160,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
 
     def page_url_of(self, item_id: str) -> str:
-        """Return the URL of an item's page: the id percent-encoded, its slashes kept."""
-        return self.page_url.replace("{id}", quote(item_id, safe="/"))
+        """Return the URL of an item's page: the id percent-encoded, its slashes kept; or the id, where that is a URL.
+
+        Raises:
+            BadUrl: the id is to be the whole URL, and is none.
+
+        """
+        return self.page_url.of(item_id)

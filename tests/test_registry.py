@@ -7,7 +7,7 @@ import pytest
 
 from app.cover import ContentId
 from app.errors import InvalidParams
-from app.source import PageUrl, Pattern, Rule, Source
+from app.source import HostPattern, PageUrl, Pattern, Rule, Source
 from app.sources.registry import Registry
 
 RULES = [Rule(regex=Pattern("x"))]
@@ -16,6 +16,13 @@ SOURCES = Registry(
         "ozon": Source(page_url=PageUrl("http://ozon.example/{id}"), extract=RULES, id_pattern=Pattern(r"\d{1,19}")),
         "caa": Source(page_url=PageUrl("http://caa.example/{id}"), extract=RULES),
         "uri": Source(page_url=PageUrl("http://uri.example/{id}"), extract=RULES, id_pattern=Pattern(r"[a-z:/.]+")),
+        "page": Source(
+            page_url=PageUrl("{id}"),
+            extract=RULES,
+            id_pattern=Pattern(r"https?://[^\s/?#@\\]+(?:[/?][^\s#]*)?"),
+            allowed_hosts=[HostPattern("*.example")],
+        ),
+        "off": Source(page_url=PageUrl("{id}"), extract=RULES),
     },
     default="ozon",
 )
@@ -96,3 +103,61 @@ def test_a_long_id_is_not_repeated_whole() -> None:
 
 def test_an_id_is_percent_encoded_into_its_page_url() -> None:
     assert SOURCES["uri"].page_url_of("a b/ü?") == "http://uri.example/a%20b/%C3%BC%3F"
+
+
+def test_a_source_that_is_off_says_what_it_lacks() -> None:
+    assert "off" not in SOURCES
+    assert set(SOURCES) == {"ozon", "caa", "uri", "page"}
+    for call in (lambda: SOURCES.resolve("x", "off"), lambda: SOURCES.resolve("off:x"), lambda: SOURCES.check("off")):
+        with pytest.raises(InvalidParams, match=r"^source off is off until it is given allowed_hosts$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("item_id", "url"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.example:8080/a/b?x=1&y=%20", "https://shop.example:8080/a/b?x=1&y=%20"),
+        ("https://shop.example/книга?q=я", "https://shop.example/%D0%BA%D0%BD%D0%B8%D0%B3%D0%B0?q=%D1%8F"),
+        ("http://пример.рф/a", "http://xn--e1afmkfd.xn--p1ai/a"),
+        ("https://shop.example/100%/a|b", "https://shop.example/100%25/a%7Cb"),
+        ("https://shop.example/a%2Fb%zz", "https://shop.example/a%2Fb%25zz"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+    ],
+)
+def test_an_id_may_be_the_whole_url(item_id: str, url: str) -> None:
+    """It stays what it is, written in ASCII; what is encoded is not encoded again."""
+    item = SOURCES.resolve(item_id, "page")
+    assert item == ContentId("page", item_id)
+    assert SOURCES["page"].page_url_of(item.id) == url
+    assert SOURCES.resolve(f"page:{item_id}") == item
+
+
+@pytest.mark.parametrize(
+    "item_id",
+    [
+        "shop.example/a",
+        "ftp://shop.example/",
+        "javascript:alert(1)",
+        "https://",
+        "https:///a",
+        "https://user@shop.example/",
+        "https://user:word@shop.example/",
+        "https://shop.example/#top",
+        "https://shop.example/a b",
+        "https://shop.example\\@evil.example/",
+        "https://shop.example:99999/",
+        "https://shop.example:port/",
+        "https://[::1/",
+        "https://a..b/",
+        "https://sh%6fp.example/",
+        "https://shop.example/../a",
+        "https://shop.example/\ud800",
+        "https://" + "я" * 80 + ".example/",
+        "https://shop.example/" + "a" * 1980,
+    ],
+)
+def test_an_id_that_is_no_url_is_refused_where_it_is_to_be_one(item_id: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        SOURCES.resolve(item_id, "page")
+    assert len(str(caught.value)) < 200

@@ -7,6 +7,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import load, load_server
+from app.source import CHALLENGES
 
 SHOP = """
 [sources.shop]
@@ -62,7 +63,7 @@ def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str
     assert load(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
 
 
-def test_a_table_with_a_page_url_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
+def test_a_table_with_page_and_rules_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
     ozon = load(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
     assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
 
@@ -70,6 +71,37 @@ def test_a_table_with_a_page_url_replaces_a_builtin_source_whole(tmp_path: Path)
 def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
     ozon = load(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
     assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
+
+
+def test_a_builtin_source_can_be_pointed_elsewhere(tmp_path: Path) -> None:
+    """With a page_url alone it keeps its rules and signs."""
+    table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
+    there, here = load({}).sources["deezer"], load(write(tmp_path, table)).sources["deezer"]
+    assert here.page_url_of("7") == "http://127.0.0.1:9/album/7"
+    assert here.private_network
+    assert (here.extract, here.signs, here.delay) == (there.extract, there.signs, there.delay)
+
+
+def test_a_source_that_takes_whole_urls_is_off_until_hosts_are_allowed(tmp_path: Path) -> None:
+    assert load({}).sources["page"].is_off
+    assert load(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_off
+    assert not load(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_off
+
+
+def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
+    text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
+    shop = load(write(tmp_path, text)).sources["shop"]
+    assert [[str(sign) for sign in signs] for _, signs in shop.signs] == [
+        ["status 403"],
+        ["regex robot"],
+        ["regex gone", "css .none"],
+        [],
+    ]
+
+
+def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path: Path) -> None:
+    assert load(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGES
+    assert load(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
@@ -88,6 +120,10 @@ def test_the_server_listens_where_the_environment_says() -> None:
     assert load_server({}).bind == "127.0.0.1:8080"
 
 
+def css_rule(selector: str) -> str:
+    return SHOP.replace("regex", "css").replace("'src=\"(.+?)\"'", f"'{selector}'")
+
+
 WRONG = [
     ("lru_sise = 5", "lru_sise: unknown key, expected perhaps lru_size"),
     ("colour = 'red'", "colour: unknown key, expected one of admin_token, "),
@@ -99,7 +135,14 @@ WRONG = [
     ("deadline = inf", "deadline: expected seconds, from 0 to a century, or a text"),
     ("deadline = nan", "deadline: expected seconds, from 0 to a century, or a text"),
     ("store = 'mysql://x'", 'store: expected "none", "sqlite:PATH", "redis://…" or "rediss://…", got \'mysql://x\''),
-    ("default_source = 'shop'", "default_source: expected one of ozon, got 'shop'"),
+    (
+        "default_source = 'shop'",
+        "default_source: expected one of ozon, caa, openlibrary, deezer, itunes, got 'shop'",
+    ),
+    (
+        "default_source = 'page'",
+        "default_source: expected one of ozon, caa, openlibrary, deezer, itunes, got 'page'",
+    ),
     ("admin_token = ''", "admin_token: expected `str` of length >= 1"),
     ('user_agent = "a\\r\\nb"', "user_agent: expected a text of printable ASCII characters, got 'a\\r\\nb'"),
     ("sources = 3", "sources: expected tables [sources.NAME], got 3"),
@@ -107,13 +150,30 @@ WRONG = [
     ("[sources.'My Shop']", "sources.My Shop: expected a name of lower-case letters, digits, - and _"),
     ("[sources.shop]", "sources.shop.page_url: expected, since it is required, but it is missing"),
     (SHOP.replace("extract", "exract"), "sources.shop.exract: unknown key, expected perhaps extract"),
-    (SHOP.replace("https:", "ftp:"), "sources.shop.page_url: expected an http or https URL with {id}, got 'ftp:"),
-    (SHOP.replace("{id}", "{ID}"), "sources.shop.page_url: expected an http or https URL with {id}, got 'https:"),
+    (
+        SHOP.replace("https:", "ftp:"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got 'ftp:",
+    ),
+    (
+        SHOP.replace("{id}", "{ID}"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got 'https:",
+    ),
     (SHOP.replace("shop.example", "a:b@shop.example"), "sources.shop.page_url: expected a URL without a user name"),
     (
         SHOP.replace("shop.example", "{id}.example"),
         "sources.shop.allowed_hosts: expected the hosts that an id may name",
     ),
+    (
+        SHOP.replace("https://shop.example/item/{id}", "{id}"),
+        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+    ),
+    (
+        SHOP.replace("https://shop.example/item/{id}", "{id}/x"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got '{id}/x'",
+    ),
+    ("[sources.shop]\nextract = []", "sources.shop.extract: expected `array` of length >= 1"),
+    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected, since it is required"),
+    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected, since it is required"),
     (SHOP.replace("regex", "regexp"), "sources.shop.extract[0]: object contains unknown field `regexp`"),
     (SHOP.replace("'src=", "'(?=src)"), "sources.shop.extract[0].regex: expected a regular expression of RE2"),
     (SHOP.replace("}]", ", css = 'img' }]"), "sources.shop.extract[0]: expected exactly one of regex, css, meta"),
@@ -127,10 +187,38 @@ WRONG = [
     (f"{SHOP}ttl = -1", 'sources.shop.ttl: expected seconds, from 0 to a century, or a text such as "10s"'),
     (f"{SHOP}timeout = 0", "sources.shop.timeout: expected more than 0"),
     (f"{SHOP}concurrency = 0", "sources.shop.concurrency: expected `int` >= 1, got 0"),
+    (f"{SHOP}concurrency = 1001", "sources.shop.concurrency: expected `int` <= 1000, got 1001"),
+    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern takes, got 'a b'"),
+    (
+        f"{SHOP}id_pattern = 'x{{1,1000}}.{{1,900}}'",
+        "sources.shop.id_pattern: expected a regular expression with small",
+    ),
+    (css_rule("a ~ b"), "sources.shop.extract[0].css: expected a CSS selector without ~, which takes too long"),
+    (css_rule("a:not(b c)"), "sources.shop.extract[0].css: expected no combinators in :not(), which take too long"),
+    (css_rule("a:has(:has(b))"), "sources.shop.extract[0].css: expected a CSS selector without :has() here"),
+    (css_rule("a:nth-child(2 of b)"), 'sources.shop.extract[0].css: expected no "of" in :nth-child(), which takes'),
+    (css_rule("a["), "sources.shop.extract[0].css: expected a CSS selector, got [{'css': 'a['}]"),
+    (f"{SHOP}blocked = 5", "sources.shop.blocked: expected a regular expression, or a table with one of status, regex"),
+    (f"{SHOP}blocked = ['a', 5]", "sources.shop.blocked: expected a regular expression, or a table with one of"),
+    (f"{SHOP}blocked = '('", "sources.shop.blocked.regex: expected a regular expression of RE2"),
+    (f"{SHOP}blocked = ''", "sources.shop.blocked.regex: expected a regular expression, got ''"),
+    (f"{SHOP}failed = {{}}", "sources.shop.failed: expected exactly one of status, regex, css, json, got {}"),
+    (
+        f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
+        "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
+    ),
+    (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 100, got"),
+    (f"{SHOP}not_found = [{{ status = 600 }}]", "sources.shop.not_found[0].status: expected `int` <= 599, got"),
+    (f"{SHOP}not_found = {{ state = 5 }}", "sources.shop.not_found: object contains unknown field `state`"),
+    (f"{SHOP}throttled = ['a', {{ json = '[' }}]", "sources.shop.throttled[1].json: expected a JMESPath expression"),
+    (f"{SHOP}throttled = {{ css = 'a ~ b' }}", "sources.shop.throttled.css: expected a CSS selector without ~"),
     (f"{SHOP}retries = 11", "sources.shop.retries: expected `int` <= 10, got 11"),
     (f"{SHOP}robots = 1", "sources.shop.robots: expected `bool`, got 1"),
-    (f"{SHOP}image_url = 'https://x/'", "sources.shop.image_url: expected an http or https URL with {match}"),
-    (f"{SHOP}image_url = 'https://{{match}}/'", "sources.shop.image_url: expected an http or https URL with {match}"),
+    (f"{SHOP}image_url = 'https://x/'", "sources.shop.image_url: expected {match} first, or an http or https URL"),
+    (
+        f"{SHOP}image_url = 'https://{{match}}/'",
+        "sources.shop.image_url: expected {match} first, or an http or https URL",
+    ),
     (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'nosuch(@)'"), "sources.shop.extract[0].json: expected"),
     (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'length()'"), "sources.shop.extract[0].json: expected"),
     (SHOP.replace("'src=\"(.+?)\"'", "'" + "(" * 9999 + "'").replace("regex", "json"), "sources.shop.extract[0].json:"),
@@ -159,7 +247,7 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
     [
         ("COVERS_LRU_SIZE", "many", "expected `int`, got 'many'"),
         ("COVERS_LRU_SISE", "5", "unknown key, expected perhaps COVERS_LRU_SIZE"),
-        ("COVERS_DEFAULT_SOURCE", "shop", "expected one of ozon, got 'shop'"),
+        ("COVERS_DEFAULT_SOURCE", "shop", "expected one of ozon, caa, openlibrary, deezer, itunes, got 'shop'"),
         ("COVERS_WORKERS", "0", "expected `int` >= 1, got 0"),
         ("COVERS_WORKERS", "two", "expected `int`, got 'two'"),
         ("COVERS_BIND", "localhost", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N, got 'localhost'"),

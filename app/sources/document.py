@@ -5,12 +5,15 @@ import encodings
 import encodings.aliases
 import functools
 import re
+from collections import Counter
 from typing import Any
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from app.selector import counts_siblings
 from app.sources.markup import tame
+from app.sources.selection import select
 
 _META_WINDOW = 1024  # bytes in which a page must name its encoding (WHATWG, 13.2.3.2)
 _META_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
@@ -44,6 +47,11 @@ _CODECS = frozenset(
     | {f"cp125{page}" for page in range(9)}
     | {f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)}
 )
+#: Values of JSON that are read from a page: expressions over 2 MB of "[],[],[]" take ten seconds.
+MAX_VALUES = 100_000
+#: Children of one element, where a selector counts them: it costs half of that for each child.
+MAX_SIBLINGS = 1_000
+
 _RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
 
 
@@ -92,9 +100,11 @@ class Document:
         """
         if self._tree is None:
             raise Unreadable("the page cannot be parsed")
+        if counts_siblings(selector) and self._most_siblings > MAX_SIBLINGS:
+            raise Unreadable(f"an element has more than {MAX_SIBLINGS} children, too many to be counted")
         try:
-            return self._tree.css(selector)
-        except SelectolaxError:
+            return select(self._tree, selector)
+        except (ValueError, SelectolaxError):
             raise Unreadable("the selector is not valid") from None
 
     @property
@@ -109,7 +119,11 @@ class Document:
     def linked_data(self) -> list[Any]:
         """The values of the JSON-LD blocks that can be read. Raises Unreadable when none can."""
         scripts = self.select('script[type^="application/ld+json" i]')
-        blocks = [parse_json(script.text()) for script in scripts]
+        texts = [script.text() for script in scripts]
+        left = MAX_VALUES
+        blocks = [parse_json(text) for text in texts if (left := left - _count_values(text)) >= 0]
+        if texts and not blocks:
+            raise Unreadable(f"its JSON-LD: {_TOO_MANY}")
         values = [value for value, problem in blocks if not problem]
         if blocks and not values:
             raise Unreadable(f"its JSON-LD: {blocks[0][1]}")
@@ -123,6 +137,12 @@ class Document:
             return None
 
     @functools.cached_property
+    def _most_siblings(self) -> int:
+        elements = self._tree.css("*") if self._tree is not None else []
+        counts = Counter(element.parent.mem_id for element in elements if element.parent is not None)
+        return max(counts.values(), default=0)
+
+    @functools.cached_property
     def _json(self) -> tuple[Any, str]:
         return parse_json(self.text)
 
@@ -131,8 +151,10 @@ def parse_json(text: str) -> tuple[Any, str]:
     """Return the value of ``text`` and ``""``, or None and why there is none, in a few words.
 
     Raw line ends and tabs inside strings, which descriptions often have, are read as blanks. The limits are msgspec's:
-    less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates.
+    less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates; and at most some 100,000 values.
     """
+    if _count_values(text) > MAX_VALUES:
+        return None, _TOO_MANY
     try:
         return msgspec.json.decode(_RAW_CONTROLS.sub(" ", text)), ""
     except RecursionError:
@@ -141,6 +163,14 @@ def parse_json(text: str) -> tuple[Any, str]:
         return None, "JSON with a number out of range"
     except (msgspec.DecodeError, UnicodeError):
         return None, "no valid JSON"
+
+
+_TOO_MANY = "JSON of too many values"
+
+
+def _count_values(text: str) -> int:
+    """Return how many values a text of JSON has at most: the commas of its strings are counted as well."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 def _find_codec(name: str | None) -> str | None:

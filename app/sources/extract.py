@@ -1,4 +1,4 @@
-"""From the bytes of a page to the URL of a cover, by the rules of its source. Pure: bytes in, a value out.
+"""From the bytes of a page to the URL of a cover, by the signs and rules of its source. Pure: bytes in, a value out.
 
 Pages are hostile: whatever they hold, no rule raises, and none costs more than the page is long (what HTML needs for
 that is in ``markup``). A rule that finds nothing usable is a miss with its reason, and the next one is tried.
@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import jmespath
 import msgspec
 
-from app.source import HTML_KINDS, Rule, compile_pattern
+from app.cover import Outcome
+from app.rule import HTML_KINDS, Rule, compile_json_path, compile_pattern
+from app.sign import Sign, Signs
 from app.sources.document import Document, Unreadable
-from app.sources.image_url import Unusable, absolute_url, decode_entities
+from app.sources.image_url import MAX_LENGTH, Unusable, absolute_url, decode_entities
 
 MAX_CANDIDATES = 100  # matches of one rule that are tried: a page full of bad ones has no good one
+#: Bytes of a page in which a challenge shows: its page is short, and all signs of one are 3 ns for each byte of others.
+MAX_CHALLENGE = 32_768
+MAX_SRCSET = 65_536  # characters of one; there are some with a dozen data: URLs in them
 
 #: The names that stand for one picture in <meta>, the best first.
 _META_RELATIVES = {
@@ -29,10 +33,14 @@ _META_RELATIVES = {
 _SRCSET_CANDIDATE = re.compile(r"([^\s,]\S*)(?:(?<!,)\s+([^,]*))?")
 _SRCSET_SIZE = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 
+#: Signs by what they mean, in the order in which they are looked for.
+Meanings = tuple[tuple[Outcome, Signs], ...]
+
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules made of a page.
+    """What signs and rules made of a page.
 
+    ``outcome`` is what the page means where a sign was found on it, and ``sign`` how that reads; no rule is tried then.
     ``url`` is the cover's absolute URL and ``rule`` the position of the rule that found it; empty and -1 when none did.
     ``misses`` has, for each rule tried in vain, ``"<rule>: <why, in a few words>"``. ``is_broken`` says that a rule
     wanted JSON and the page is none: such a page says nothing of its item.
@@ -42,6 +50,8 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     rule: int
     misses: tuple[str, ...]
     is_broken: bool = False
+    outcome: Outcome | None = None
+    sign: str = ""
 
 
 def extract(
@@ -51,24 +61,61 @@ def extract(
     page_url: str,
     charset: str | None = None,
     image_url: str | None = None,
+    signs: Meanings = (),
 ) -> Extraction:
-    """Try ``rules`` in order until one finds a cover. Raises nothing, whatever the page is.
+    """Look for ``signs``, then try ``rules`` in order until one finds a cover. Raises nothing, whatever the page is.
 
     ``page_url`` is the final URL of the page, which relative matches are resolved against; ``charset`` is what its HTTP
-    header said; ``image_url`` is the template with ``{match}`` that a match is put into instead.
+    header said; ``image_url`` is the template with ``{match}`` that a match is put into, unless its rule has one.
     """
     document = Document(body, charset)
+    if (found := _find_sign(signs, document)) is not None:
+        outcome, sign = found
+        return Extraction(url="", rule=-1, misses=(), outcome=outcome, sign=str(sign))
     misses: list[str] = []
     is_broken = False
     for position, rule in enumerate(rules):
         try:
-            url = _first_url(rule, document, page_url, image_url)
+            url = _first_url(rule, document, page_url, rule.image_url or image_url)
         except (Unreadable, Unusable) as miss:
             misses.append(f"{rule}: {miss}")
             is_broken |= rule.kind == "json" and isinstance(miss, Unreadable)
         else:
             return Extraction(url=url, rule=position, misses=tuple(misses))
     return Extraction(url="", rule=-1, misses=tuple(misses), is_broken=is_broken)
+
+
+def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | None:
+    """Return the first sign that is on the page, and what it means."""
+    for outcome, those in signs:
+        text = document.utf8[:MAX_CHALLENGE] if outcome is Outcome.BLOCKED else document.utf8
+        may_have_text = (pattern := _any_of(those)) is not None and pattern.search(text) is not None
+        for sign in those:
+            if (may_have_text or sign.regex is None) and _is_on(sign, document, text):
+                return outcome, sign
+    return None
+
+
+@functools.cache
+def _any_of(signs: Signs) -> Any:
+    """Return one pattern for all that signs have: an ordinary page, which has none of them, is searched once."""
+    patterns = [f"(?:{sign.regex})" for sign in signs if sign.regex is not None]
+    return compile_pattern("|".join(patterns)) if patterns else None
+
+
+def _is_on(sign: Sign, document: Document, text: bytes) -> bool:
+    try:
+        if sign.regex is not None:
+            return compile_pattern(str(sign.regex)).search(text) is not None
+        if sign.css is not None:
+            return bool(document.select(str(sign.css)))
+        if sign.json is not None:
+            # A JMESPath truth (https://jmespath.org/specification.html#or-expressions): 0 is one.
+            value = _search_json(str(sign.json), document)
+            return value is not None and value is not False and value not in ("", [], {})
+    except (Unreadable, Unusable):
+        pass
+    return False
 
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
@@ -89,8 +136,9 @@ def _base_url(document: Document, page_url: str) -> str:
     """Return what the relative URLs of an HTML page are relative to: its ``<base href>``, else the page."""
     for element in document.select("base[href]")[:1]:
         try:
-            base = urljoin(page_url, (element.attributes["href"] or "").strip())
-            if urlsplit(base).scheme in {"http", "https"}:
+            base = urljoin(page_url, (element.attributes["href"] or "")[: MAX_LENGTH + 1].strip())
+            # What is resolved against a base that is no URL would be none; against 2 MB, a hundred times, for seconds.
+            if urlsplit(base).scheme in {"http", "https"} and len(base) <= MAX_LENGTH:
                 return base
         except ValueError:
             break
@@ -98,7 +146,7 @@ def _base_url(document: Document, page_url: str) -> str:
 
 
 def _find_by_regex(rule: Rule, document: Document) -> Iterator[str]:
-    pattern = _compile(str(rule.regex))
+    pattern = compile_pattern(str(rule.regex))
     match = pattern.search(document.utf8)
     if match is None:
         return
@@ -163,12 +211,16 @@ def _image_texts(value: Any, by_id: dict[str, Any]) -> Iterator[str]:
 
 
 def _find_by_json(rule: Rule, document: Document) -> Iterable[str]:
+    found = _search_json(str(rule.json), document)
+    return (decode_entities(text) for text in _as_list(found) if isinstance(text, str))
+
+
+def _search_json(path: str, document: Document) -> Any:
     value = document.json
     try:
-        found = _compile_path(str(rule.json)).search(value)
+        return compile_json_path(path).search(value)
     except Exception as error:  # noqa: BLE001 - on hostile data its functions raise what Python does, not jmespath
         raise Unusable(f"the expression failed: {type(error).__name__}") from None
-    return (decode_entities(text) for text in _as_list(found) if isinstance(text, str))
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -177,6 +229,8 @@ def _as_list(value: Any) -> list[Any]:
 
 def _largest_of_srcset(value: str) -> str:
     """Return the URL of the largest picture in a ``srcset`` (WHATWG, 4.8.4.2.1), the first of equals."""
+    if len(value) > MAX_SRCSET:
+        return ""
 
     def size(candidate: re.Match[str]) -> float:
         number = _SRCSET_SIZE.match(candidate[2] or "")
@@ -185,10 +239,6 @@ def _largest_of_srcset(value: str) -> str:
     best = max(_SRCSET_CANDIDATE.finditer(value), key=size, default=None)
     return best[1].rstrip(",") if best is not None else ""
 
-
-# Compiled once for each rule of the configuration, however many pages it reads.
-_compile = functools.cache(compile_pattern)
-_compile_path = functools.cache(jmespath.compile)
 
 _FINDERS: dict[str, Callable[[Rule, Document], Iterable[str]]] = {
     "regex": _find_by_regex,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.source import JsonPath, Pattern, Rule, Selector
+from app.source import ImageUrl, JsonPath, Pattern, Rule, Selector
 from app.sources.document import parse_json
 from app.sources.extract import Extraction, extract
 from app.sources.markup import tame
@@ -122,6 +122,14 @@ def absolute(url: str | None) -> str:
         ("img", None, "<base target=_top><base href=/deep/><base href=/no/><img src=a.jpg>", "/deep/a.jpg"),
         ("img", None, "<base href='javascript:1'><img src=a.jpg>", "/item/a.jpg"),
         ("img", None, "<base href='http://[x'><img src=a.jpg>", "/item/a.jpg"),
+        ("img", None, f"<base href='/{'x' * 3000}/'><img src=a.jpg>", "/item/a.jpg"),
+        (
+            "div.product div.gallery img",
+            None,
+            "<img src=/a><div class=product><div class=gallery><p><img src=/b>",
+            "/b",
+        ),
+        ("img", "srcset", f"<img srcset='{'x' * 70_000}, /a.jpg 2x'><img srcset=/b.jpg>", "/b.jpg"),
     ],
 )
 def test_css(selector: str, attribute: str | None, body: str, url: str | None) -> None:
@@ -182,6 +190,13 @@ def test_jsonld(blocks: list[str], url: str | None) -> None:
     assert url_of(linked_data(*blocks), JSONLD) == absolute(url)
 
 
+def test_jsonld_of_too_many_values_is_left_alone() -> None:
+    """All blocks of a page count together; those before the one that is too much are read."""
+    flood = f'{{"image": [{"1," * 60_000}1]}}'
+    assert url_of(linked_data('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
+    assert run(linked_data(flood * 2), JSONLD).misses == ("jsonld image: its JSON-LD: JSON of too many values",)
+
+
 def test_jsonld_that_cannot_be_read_says_so() -> None:
     assert run(linked_data("{broken"), JSONLD).misses == ("jsonld image: its JSON-LD: no valid JSON",)
 
@@ -234,6 +249,7 @@ def test_json(path: str, body: str, url: str | None) -> None:
         (b"", "no valid JSON"),
         (b"<html>", "no valid JSON"),
         (b'{"a": "/a.jpg"', "no valid JSON"),
+        (b'{"a": "/a.jpg", "b": [' + b"1," * 100_000 + b"1]}", "JSON of too many values"),
         (b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", "no match"),
     ],
 )
@@ -324,10 +340,27 @@ def test_a_page_is_parsed_once_and_only_if_a_rule_asks(monkeypatch: pytest.Monke
         ("http://img.example{match}", "@evil.example/", ""),
         ("http://img.example/{match}", "x" * 2040, ""),
         ("http://img.example/{match}", "{0}{x}", "http://img.example/%7B0%7D%7Bx%7D"),
+        ("{match}/large.jpg", "https://cdn.example/7", "https://cdn.example/7/large.jpg"),
+        ("{match}-large.jpg", "/img/7", "https://shop.example/img/7-large.jpg"),
+        ("{match}.jpg", "javascript:alert(1)//", ""),
+        ("{match}.evil.example/", "https://user@cdn", ""),
     ],
 )
 def test_image_url(template: str, match: str, url: str) -> None:
     assert url_of(f"<img src='{match}'>", IMG, image_url=template) == url
+
+
+def test_a_rule_may_have_a_template_of_its_own() -> None:
+    """It is used in place of the source's, and told with the rule."""
+    rules = [
+        Rule(regex=Pattern("small=(.+)-s.jpg"), image_url=ImageUrl("{match}-l.jpg")),
+        Rule(regex=Pattern("small=(.+)")),
+    ]
+    source_wide = "https://other.example/{match}"
+    found = run("small=http://cdn.example/1-s.jpg", *rules, image_url=source_wide)
+    assert (found.url, found.rule) == ("http://cdn.example/1-l.jpg", 0)
+    assert str(rules[0]) == "regex small=(.+)-s.jpg -> {match}-l.jpg"
+    assert url_of("small=1.gif", *rules, image_url=source_wide) == "https://other.example/1.gif"
 
 
 RULES = [
@@ -335,7 +368,7 @@ RULES = [
     Rule(regex=Pattern("(?s)src=(.*)")),
     IMG,
     Rule(css=Selector("img"), attribute="srcset"),
-    Rule(css=Selector("a b > c ~ :not(d)")),
+    Rule(css=Selector("a b > c + :not(d), p:has(> img) :nth-child(2)")),
     OG_IMAGE,
     JSONLD,
     CAA,

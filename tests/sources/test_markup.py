@@ -110,6 +110,8 @@ RULES = [
     Rule(regex=Pattern("<img[^>]*class=.nowhere[^>]*src=([^>]*)")),
     Rule(css=Selector(".nowhere > img")),
     Rule(css=Selector(".nowhere img")),
+    Rule(css=Selector("div.nowhere div div > img + img")),
+    Rule(css=Selector("p:nth-child(2) img:not(.nowhere)")),
     Rule(meta="og:image"),
     Rule(jsonld="image"),
     Rule(json=JsonPath("images[?front].image")),
@@ -158,6 +160,11 @@ def once(call: Callable[[], object]) -> float:
         pytest.param("[" * SIZE, id="nested JSON"),
         pytest.param('{"a":' * 100_000, id="nested objects of JSON"),
         pytest.param("<img srcset='" + "," * SIZE, id="commas"),
+        pytest.param(f"<div class='{'x ' * 70_000}'>" + "<p>" * 15_000, id="a parent of many classes"),
+        pytest.param(f"<base href='{'/x' * 80_000}'>" + "<img src=a>" * 500, id="a base that is no URL"),
+        pytest.param("<div class=nowhere>" * 60 + numbered("<div></div>"), id="ancestors that match"),
+        pytest.param("<i></i>" * 20_000, id="siblings"),
+        pytest.param("[" + "[]," * 60_000 + "1]", id="many values of JSON"),
     ],
 )
 def test_a_hostile_page_costs_what_a_plain_one_does(page: str) -> None:

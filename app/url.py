@@ -1,0 +1,133 @@
+"""URLs as the configuration has them and as callers get them: absolute, http or https, in ASCII.
+
+Nothing is resolved or asked for here. Whether a host may be called is the fetcher's matter.
+"""
+
+import re
+from typing import Self
+from urllib.parse import SplitResult, quote, urlsplit
+
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
+_HOST_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_RESERVED = "%:/?#[]@!$&'()*+,;="  # RFC 3986, 2.2, and "%": what is encoded already stays so
+
+#: The template of a source whose ids are whole URLs.
+_ID_ALONE = "{id}"
+
+
+class BadUrl(Exception):
+    """A text is no absolute http or https URL. ``str(error)`` says why, in a few words."""
+
+
+def ascii_url(url: str) -> str:
+    """Return an absolute http or https URL in ASCII, checked part by part.
+
+    Blanks and what no URL may hold (RFC 3986) are percent-encoded, as UTF-8, what is encoded already stays so; a host
+    is written as DNS knows it (RFC 3490).
+
+    Raises:
+        BadUrl: another scheme, no host or one that cannot be, a user name, a port that is none.
+
+    """
+    try:
+        return _ascii_url(url)
+    except ValueError:  # urllib's, of brackets, ports, surrogates; UnicodeError is one too
+        raise BadUrl("it is no valid URL") from None
+
+
+def _ascii_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"}:
+        raise BadUrl(f"its scheme is {parts.scheme[:20] or 'missing'}, not http or https")
+    if "@" in parts.netloc:
+        raise BadUrl("it names a user")
+    if not parts.hostname:
+        raise BadUrl("it has no host")
+    host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode().lower()
+    if ":" in host:
+        host = f"[{host}]"  # IPv6, which urlsplit has checked
+    elif not _HOST.fullmatch(host):
+        raise BadUrl("its host is no valid name")
+    port = f":{parts.port}" if parts.port is not None else ""
+    return quote(_LONE_PERCENT.sub("%25", parts._replace(netloc=host + port).geturl()), safe=_RESERVED)
+
+
+class PageUrl(str):
+    """The URL of an item's page: http or https, with ``{id}`` where the id goes; or ``{id}`` alone."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a template."""
+        expected = "expected an http or https URL with {id}, or {id} alone"
+        if not isinstance(value, str) or "{id}" not in value:
+            raise ValueError(expected)
+        if value != _ID_ALONE:
+            _parts_of(value, expected)
+        return cls(value)
+
+    @property
+    def names_host(self) -> bool:
+        """Whether the id is part of the host, or all of the URL: then the id's author chooses whom we call."""
+        return self == _ID_ALONE or "{id}" in urlsplit(self).netloc
+
+    def of(self, item_id: str) -> str:
+        """Return the URL of an item's page: the id percent-encoded, its slashes kept.
+
+        Raises:
+            BadUrl: the id is to be the whole URL, and is none.
+
+        """
+        if self == _ID_ALONE:
+            return ascii_url(item_id)
+        return self.replace("{id}", quote(item_id, safe="/"))
+
+
+class ImageUrl(str):
+    """What an image's URL is made of: an http or https URL with ``{match}`` where the match goes, or a beginning so."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a template."""
+        expected = "expected {match} first, or an http or https URL with {match} behind its host"
+        if not isinstance(value, str) or "{match}" not in value or not _is_plain(value):
+            raise ValueError(expected)
+        # A match that comes first is a whole URL up to there, and is checked as one that stands alone is.
+        if not value.startswith("{match}") and "{match}" in _parts_of(value, expected).netloc:
+            raise ValueError(expected)  # the page would choose the host
+        return cls(value)
+
+
+class HostPattern(str):
+    """A host that a redirect may lead to: a name, or ``*.`` and a name for all below it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a host's name or pattern."""
+        if not isinstance(value, str) or not _HOST_PATTERN.fullmatch(value.lower()):
+            raise ValueError("expected a host such as example.org or *.example.org")
+        return cls(value.lower())
+
+
+def _parts_of(text: str, expected: str) -> SplitResult:
+    """Return the parts of an absolute http or https URL. Raises ValueError(expected) for anything else."""
+    try:
+        parts = urlsplit(text)
+        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # urlsplit's own words, of a port or a bracket, do not name what was expected
+        is_right = False
+    if not is_right or not _is_plain(text):
+        raise ValueError(expected)
+    if parts.username is not None:
+        raise ValueError("expected a URL without a user name: use headers")
+    return parts
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
