@@ -3,13 +3,12 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from app.cover import ContentId
-from app.errors import ServiceError
+from app.errors import InvalidParams, ServiceError
 from app.inquiry import Inquiry
 from app.settings import Settings
-from app.source import Source
+from app.sources.registry import Registry
 
 #: Exit statuses.
 ALL_WELL, SOME_FAILED, WRONG_USAGE = 0, 1, 2
@@ -23,23 +22,28 @@ def run(arguments: Sequence[str], settings: Settings, build_inquiry: Callable[[]
         "check", help="fetch each source's canary ids from its origin, by the service's configuration"
     )
     check.add_argument("sources", nargs="*", metavar="SOURCE", help="the sources to check, all of them without any")
-    named: list[str] = parser.parse_args(arguments).sources
-    for name in named:
-        if name not in settings.sources:
-            parser.error(f"unknown source {name!r}, expected one of {', '.join(settings.sources)}")
-    return _check({name: settings.sources[name] for name in named or settings.sources}, settings, build_inquiry())
+    names: list[str] = parser.parse_args(arguments).sources
+    sources = Registry(settings.sources, settings.default_source)
+    try:
+        for name in names:
+            sources.check(name)
+    except InvalidParams as error:
+        parser.error(f"{error}; there are {', '.join(sources)}")
+    return _check(names or list(sources), sources, build_inquiry(), settings.deadline)
 
 
-def _check(sources: Mapping[str, Source], settings: Settings, inquiry: Inquiry) -> int:
+def _check(names: Sequence[str], sources: Registry, inquiry: Inquiry, patience: float) -> int:
     """Try the canaries of these sources, a line each."""
     status = ALL_WELL
-    for name, source in sources.items():
+    for name in names:
+        source = sources[name]
         if not source.canary:
             print(f"{name}: not checked, it has no canary ids", file=sys.stderr)
-        for item in canaries(name, source):
+        for canary in source.canary:
+            item = sources.resolve(canary, name)
             began = time.monotonic()
             try:
-                finding = inquiry.ask(source, item.id, settings.deadline)
+                finding = inquiry.ask(source, item.id, patience)
             except ServiceError as error:
                 status = SOME_FAILED
                 result = f"FAILED: {error}"
@@ -47,8 +51,3 @@ def _check(sources: Mapping[str, Source], settings: Settings, inquiry: Inquiry) 
                 result = f"{finding.url} by {source.extract[finding.rule]}" if finding else "FAILED: not modified"
             print(f"{item}: {result} ({time.monotonic() - began:.2f} s)", flush=True)
     return status
-
-
-def canaries(name: str, source: Source) -> Iterator[ContentId]:
-    """Return the items of a source that must have a cover."""
-    return (ContentId(name, str(canary)) for canary in source.canary)

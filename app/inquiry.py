@@ -9,12 +9,12 @@ import gevent
 from app.cover import Finding, Outcome
 from app.errors import Blocked, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled
 from app.origin.page import Page, Validators
-from app.source import HTML_KINDS, Source
+from app.source import Source
 from app.sources.extract import Extraction, extract
 
 #: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
-#: 150 microseconds a kilobyte, a regular expression or JSON less than ten.
-_INLINE_HTML, _INLINE_TEXT = 16_384, 262_144
+#: 150 microseconds a kilobyte, JSON less than ten; a perverse regular expression takes a millisecond.
+_INLINE_HTML, _INLINE_TEXT = 16_384, 65_536
 
 
 class Visitor(Protocol):
@@ -32,7 +32,9 @@ class Inquiry:
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
 
-    def ask(self, source: Source, item_id: str, patience: float, validators: Validators | None = None) -> Finding | None:
+    def ask(
+        self, source: Source, item_id: str, patience: float, validators: Validators | None = None
+    ) -> Finding | None:
         """Return what the item's page shows, after at most ``patience`` seconds of waiting for one's turn.
 
         With ``validators`` the page is asked for on the condition that it has changed; None says that it has not.
@@ -85,12 +87,12 @@ def _extracted(source: Source, page: Page) -> Extraction:
         extract,
         page.body,
         rules=source.extract,
+        signs=source.signs,
         page_url=page.url,
         charset=page.charset,
         image_url=source.image_url,
     )
-    is_html = any(rule.kind in HTML_KINDS for rule in source.extract)
-    if len(page.body) <= (_INLINE_HTML if is_html else _INLINE_TEXT):
+    if len(page.body) <= (_INLINE_HTML if source.reads_html else _INLINE_TEXT):
         return run()
     found: Extraction = gevent.get_hub().threadpool.apply(run)
     return found

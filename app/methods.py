@@ -72,8 +72,7 @@ class Methods:
         for content_id in ids:
             if type(content_id) not in {int, str}:
                 raise InvalidParams(f"ids: expected ints and strings, got {content_id!r:.80}")
-        if source not in {"", *self._sources}:
-            raise InvalidParams(f"unknown source {source!r:.80}")
+        self._sources.check(source)
 
         # All are begun before any is waited for, and all are answered by one deadline.
         until = self._lookup.until()

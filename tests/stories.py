@@ -55,9 +55,7 @@ class Story:
     deadline: float = 5.0
     luck: float = 0.0
 
-    def visit(
-        self, source: Source, url: str, patience: float, validators: Validators | None = None
-    ) -> Page | None:
+    def visit(self, source: Source, url: str, patience: float, validators: Validators | None = None) -> Page | None:
         """Play the visitor."""
         assert source in self.sources.values()
         assert 0 <= patience <= self.deadline

@@ -89,9 +89,7 @@ class Hosts:
         now = self._clock()
         state = self._states.get(host)
         if state is None or not state.is_throttled or state.closed_until < now + seconds:
-            self._change(
-                host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason)
-            )
+            self._change(host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason))
 
     def failed(self, host: str, reason: str, *, was_trial: bool) -> None:
         """Remember a failure: no answer, or a 5xx. ``was_trial`` is what ``admit`` told."""

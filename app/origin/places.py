@@ -79,5 +79,3 @@ def _open(path: Path) -> int:
         os.close(file)
         raise PermissionError(0, "it belongs to somebody else")
     return file
-
-

@@ -1,7 +1,7 @@
 """robots.txt of a host (RFC 9309): which of its pages may be fetched by us."""
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Collection
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ class RobotsFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
 class _Rules:
     """A file's rules for those that ``names`` names, in lower case."""
 
-    def __init__(self, file: RobotsFile, names: Set[str]) -> None:
+    def __init__(self, file: RobotsFile, names: Collection[str]) -> None:
         self.file = file
         self._is_big = len(file.text) > _INLINE
         self._protego = self._run(lambda: Protego.parse(_for_us(file.text, names)))
@@ -144,13 +144,12 @@ def _fetched(url: str, fetch: Callable[[str], bytes], *, now: float, error_ttl: 
     return RobotsFile(text=text, fetched_at=now, good_until=now + _DAY)
 
 
-def _for_us(text: str, names: Set[str]) -> str:
+def _for_us(text: str, names: Collection[str]) -> str:
     """Return the text with one name for all the crawlers that we are not.
 
     Protego keeps each rule once for every name above it: a file of 64 kB, half names and half rules, takes 11 seconds
     and 360 MB. Names that are replaced, rather than dropped, still end the group before them.
     """
-
     lines = []
     for line in text.splitlines():
         named = _NAME.match(line.partition("#")[0].strip())

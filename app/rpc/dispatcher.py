@@ -69,8 +69,8 @@ class Dispatcher:
         ``max_calls`` of a multicall; without it that is one.
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
-        fault -32602 before it is called. It returns the answer, a handle (``app.rpc.handles``) that will hold it, or one
-        that lasts (``app.rpc.lasting``): that is given to the same request again without calling the function. It may
+        fault -32602 before it is called. It returns the answer, a handle (``app.rpc.handles``) that will hold it, or an
+        answer that lasts (``app.rpc.lasting``) and is given to the same request again without another call. It may
         raise a ``Fault`` or what ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of
         XML-RPC's letters, and for a function that cannot be called by position.
         """
@@ -90,18 +90,21 @@ class Dispatcher:
         known = self._lasting.get(body, charset)
         if known is not None:
             return known
-        ends = time.monotonic() + self._deadline
         try:
-            call = read_call(body, charset=charset)
-            value = self._answer(call.method, call.params, ends)
-            if not isinstance(value, Lasting):
-                return write_value(value, dialect=call.dialect)
-            answer = write_value(value.value, dialect=call.dialect)
-            if len(body) <= _LASTING_SIZE:
-                self._lasting.put(body, charset, answer, value.holds)
-            return answer
+            return self._dispatched(body, charset)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             return _written(self.fault_of(error))
+
+    def _dispatched(self, body: bytes, charset: str | None) -> bytes:
+        ends = time.monotonic() + self._deadline
+        call = read_call(body, charset=charset)
+        value = self._answer(call.method, call.params, ends)
+        if not isinstance(value, Lasting):
+            return write_value(value, dialect=call.dialect)
+        answer = write_value(value.value, dialect=call.dialect)
+        if len(body) <= _LASTING_SIZE:
+            self._lasting.put(body, charset, answer, value.holds)
+        return answer
 
     def fault_of(self, error: BaseException) -> Fault:
         """Return what a caller is told of ``error``; one that nobody can explain is logged here."""

@@ -1,5 +1,6 @@
 """How many pages are under way at once, and how long after each other they are begun."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -137,7 +138,7 @@ def test_pages_are_begun_a_delay_apart(places: Places) -> None:
             begun.append(time.monotonic())
 
     gevent.joinall([gevent.spawn(pass_through, gates[number % 2]) for number in range(6)], raise_error=True)
-    assert min(later - earlier for earlier, later in zip(begun, begun[1:], strict=False)) >= 0.029
+    assert min(later - earlier for earlier, later in itertools.pairwise(begun)) >= 0.029
 
 
 def test_a_delay_that_patience_does_not_last_for_is_overload(places: Places) -> None:

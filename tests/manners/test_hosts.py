@@ -14,9 +14,7 @@ DOWN = OriginDown("shop.example: connection refused")
 
 
 def worker(clock: Clock, store: Store | None = None) -> Hosts:
-    guard = GuardedStore[str](
-        store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock
-    )
+    guard = GuardedStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
     return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock)
 
 

@@ -49,9 +49,7 @@ class Origin:
     robots: Step = field(default_factory=lambda: show(""))
     asked: list[tuple[str, float]] = field(default_factory=list)
 
-    def fetch(
-        self, source: Source, url: str, *, timeout: float, validators: Validators | None = None
-    ) -> Page | None:
+    def fetch(self, source: Source, url: str, *, timeout: float, validators: Validators | None = None) -> Page | None:
         self.asked.append((url, timeout))
         return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
 
