@@ -15,7 +15,7 @@ from app.cache.flight import Flights
 from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore
-from app.cover import Answer, ContentId, CoverRecord, decode_record, encode_record
+from app.cover import Answer, ContentId, CoverRecord, Finding, decode_record, encode_record
 from app.lifetime import found
 from app.lookup import Lookup
 from app.methods import Methods, service_fault
@@ -71,7 +71,7 @@ def _known(count: int) -> Memory[CoverRecord]:
     source, now = _SETTINGS.sources["ozon"], time.time()
     for number in range(count):
         item_id = str(_FIRST_ID + number)
-        record = found(source, url=_URL.format(number), rule=0, etag="", last_modified="", now=now, luck=number / count)
+        record = found(source, Finding(url=_URL.format(number), rule=0, status=200), now=now, luck=number / count)
         memory.put(str(ContentId("ozon", item_id)), record)
     return memory
 
@@ -84,7 +84,7 @@ def _dispatcher(memory: Memory[CoverRecord]) -> Dispatcher:
         memory=memory,
         store=GuardedStore(NoStore(), encode=encode_record, decode=decode_record, clock=time.monotonic),
         flights=Flights[str, Answer](1),
-        fetch=_refuse,
+        inquire=_refuse,
         deadline=1,
         clock=time.time,
     )
@@ -101,8 +101,8 @@ def _dispatcher(memory: Memory[CoverRecord]) -> Dispatcher:
     return dispatcher
 
 
-def _refuse(name: str, _source: Source, _url: str, _patience: float, _validators: Validators | None) -> NoReturn:
-    raise AssertionError(f"a hit asks no origin, {name} or other")
+def _refuse(_source: Source, item_id: str, _patience: float, _validators: Validators | None) -> NoReturn:
+    raise AssertionError(f"a hit asks no origin for {item_id}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""``python -m app check``: canaries, tried as the service would."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.origin import Origin, cover, page
+from tests.server import CONFIG, ROOT, environment
+
+
+def check(folder: Path, config: str, *arguments: str) -> tuple[int, str, str]:
+    """Run it; return its exit status, what it printed, and what it complained of."""
+    path = folder / "covers.toml"
+    path.write_text(config, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env=environment(path),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def config(origin: Origin, canary: str) -> str:
+    return CONFIG.format(origin=origin.url) + f"retries = 0\ncanary = {canary}\n"
+
+
+def test_canaries_that_have_covers_are_all_well(origin: Origin, tmp_path: Path) -> None:
+    """Which rule matched, what came out, and how long it took, a line each."""
+    for number in (1, 2):
+        origin.item(number, cover(number))
+    status, out, _ = check(tmp_path, config(origin, "[1, '2']"), "check", "ozon")
+    lines = out.splitlines()
+    assert status == 0
+    assert len(lines) == 2
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"ozon:{number}: {origin.url}/multimedia/audio_cd_covers/{number}.jpg by regex ")
+        assert line.endswith(" s)")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        ("<p>new design</p>", "200 OK", "no cover on the page: regex"),
+        ("<title>Just a moment...</title><script>window._cf_chl_opt={}</script>", "200 OK", "_cf_chl_opt"),
+        ("go away", "403 Forbidden", "answered 403 Forbidden"),
+        ("", "500 Internal Server Error", "answered 500 Internal Server Error"),
+    ],
+)
+def test_a_canary_that_fails_is_told_with_its_reason(
+    origin: Origin, tmp_path: Path, text: str, status: str, reason: str
+) -> None:
+    origin.item(1, page(text, status=status))
+    origin.item(2, cover(2))
+    code, out, err = check(tmp_path, config(origin, "[1, 2]"), "check")
+    assert code == 1
+    failed, found = out.splitlines()
+    assert failed.startswith("ozon:1: FAILED: ")
+    assert reason in failed
+    assert found.startswith(f"ozon:2: {origin.url}")
+    assert "Traceback" not in err
+
+
+def test_a_page_that_takes_too_long_is_told(origin: Origin, tmp_path: Path) -> None:
+    origin.item(1, page("", headers={"Content-Length": "10"}))
+    status, out, _ = check(tmp_path, config(origin, "[1]") + "timeout = 0.2\n", "check")
+    assert (status, "took longer than 0.2 seconds" in out) == (1, True)
+
+
+def test_sources_without_canaries_are_named(origin: Origin, tmp_path: Path) -> None:
+    status, out, err = check(tmp_path, config(origin, "[]"), "check")
+    assert (status, out) == (0, "")
+    assert "ozon: not checked, it has no canary ids" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["check", "nosuch"], "unknown source 'nosuch'; there are ozon, caa"),
+        ([], "the following arguments are required: COMMAND"),
+        (["check", "page"], "source page is off until it is given allowed_hosts"),
+        (["nosuch"], "invalid choice: 'nosuch'"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line(origin: Origin, tmp_path: Path, arguments: list[str], complaint: str) -> None:
+    status, out, err = check(tmp_path, config(origin, "[]"), *arguments)
+    assert (status, out) == (2, "")
+    assert complaint in err
+
+
+def test_a_wrong_configuration_is_told_in_a_line(tmp_path: Path) -> None:
+    status, out, err = check(tmp_path, "lru_size = 'many'\n", "check")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "covers.toml: lru_size: expected" in err
