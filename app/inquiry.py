@@ -4,10 +4,9 @@ import functools
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import gevent
-
 from app.cover import Finding, Outcome
 from app.errors import Blocked, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled
+from app.hub import in_thread
 from app.origin.page import Page, Validators
 from app.source import Source
 from app.sources.extract import Extraction, extract
@@ -94,5 +93,4 @@ def _extracted(source: Source, page: Page) -> Extraction:
     )
     if len(page.body) <= (_INLINE_HTML if source.reads_html else _INLINE_TEXT):
         return run()
-    found: Extraction = gevent.get_hub().threadpool.apply(run)
-    return found
+    return in_thread(run)

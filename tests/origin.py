@@ -6,6 +6,8 @@ time to pass.
 """
 
 import socket
+import ssl
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,9 +32,12 @@ class Request:
 
 
 def page(
-    body: bytes | str, *, status: str = "200 OK", headers: Mapping[str, str] | None = None, length: bool = True
+    body: bytes | str, *, status: str = "200 OK", headers: Mapping[str, str] | None = None, length: bool | None = True
 ) -> Behaviour:
-    """Make a behaviour that answers with ``body``; the connection stays open where the length is told."""
+    """Make a behaviour that answers with ``body``.
+
+    ``length`` says whether its length is told; if not, the connection is closed behind it. None leaves both out.
+    """
     data = body.encode() if isinstance(body, str) else body
     fields = {"Content-Type": "text/html; charset=utf-8"}
     if length:
@@ -43,7 +48,7 @@ def page(
 
     def behave(connection: socket.socket, _request: Request) -> None:
         connection.sendall(answer)
-        if not length:
+        if length is False:
             connection.shutdown(socket.SHUT_RDWR)
 
     return behave
@@ -53,6 +58,28 @@ def cover(number: int = 1) -> Behaviour:
     """Make a product page in the ozon form, with the cover of this number."""
     path = COVER_PATH.format(number=number)
     return page(f'<html><body><h1>Item</h1><img src="{path}" alt="cover"></body></html>')
+
+
+def chunked(*chunks: bytes, trailer: bytes = b"") -> Behaviour:
+    """Make a behaviour that answers in these chunks; the connection stays open."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return page(framed + b"0\r\n" + trailer + b"\r\n", headers={"Transfer-Encoding": "chunked"}, length=None)
+
+
+def one_after_the_other(*behaviours: Behaviour) -> Behaviour:
+    """Make a behaviour that is another one at each request, and stays the last."""
+    left = list(behaviours)
+
+    def behave(connection: socket.socket, request: Request) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(connection, request)
+
+    return behave
+
+
+def reset(connection: socket.socket, _request: Request) -> None:
+    """Break the connection off."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def redirect(location: str, status: str = "302 Found", body: bytes = b"") -> Behaviour:
@@ -97,11 +124,19 @@ class Origin:
     under_way: int = 0
     most_under_way: int = 0
     connections: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """The origin's root, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def clear(self) -> None:
+        """Forget pages and requests, for the next test; who is still held is let go."""
+        self._let_go()
+        self.pages.clear()
+        self.requests.clear()
+        self.connections = self.most_under_way = 0
 
     def item(self, item_id: object, behaviour: Behaviour) -> str:
         """Set the page of an item in the ozon form; return its URL."""
@@ -114,18 +149,25 @@ class Origin:
         return sum(request.target == PAGE_PATH.format(id=item_id) for request in self.requests)
 
     @contextmanager
-    def serving(self) -> Iterator[Self]:
-        """Serve on a port that the system chooses."""
-        server = StreamServer(("127.0.0.1", 0), self._serve)
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Self]:
+        """Serve on a port that the system chooses, over TLS if there is a context for it."""
+        if tls is None:
+            server = StreamServer(("127.0.0.1", 0), self._serve)
+        else:
+            server = StreamServer(("127.0.0.1", 0), self._serve, ssl_context=tls)
+            self.scheme = "https"
         server.start()
         self.port = int(server.server_port or 0)
         try:
             yield self
         finally:
-            for behaviour in self.pages.values():
-                if isinstance(behaviour, Hold):
-                    behaviour.go.set()
+            self._let_go()
             server.stop(timeout=1)
+
+    def _let_go(self) -> None:
+        for behaviour in self.pages.values():
+            if isinstance(behaviour, Hold):
+                behaviour.go.set()
 
     def _serve(self, connection: socket.socket, _address: object) -> None:
         self.connections += 1

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import gevent
 import msgspec
 from cachetools import LRUCache
 from gevent.lock import BoundedSemaphore
@@ -13,6 +12,7 @@ from protego import Protego
 
 from app.clock import Clock
 from app.errors import Blocked, LookupFailed, OriginError, OriginFailed, Throttled
+from app.hub import in_thread
 from app.origin.shelf import Shelf
 
 #: So much of a file is read; RFC 9309, 2.5, asks for 500 KiB at least.
@@ -60,10 +60,7 @@ class _Rules:
         return self._run(lambda: self._protego.can_fetch(url, user_agent))
 
     def _run(self, work: Callable[[], T]) -> T:
-        if not self._is_big:
-            return work()
-        result: T = gevent.get_hub().threadpool.apply(work)
-        return result
+        return in_thread(work) if self._is_big else work()
 
 
 class Robots:

@@ -17,7 +17,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class Fetcher(Protocol):
     """Asks once, as ``app.origin.fetch.Fetcher`` does."""
 
-    def fetch(  # noqa: D102 - see the class
+    def check(self, source: Source, url: str) -> None: ...  # noqa: D102 - see the class
+    def fetch(  # noqa: D102
         self, source: Source, url: str, *, timeout: float, validators: Validators | None = None
     ) -> Page | None: ...
     def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page: ...  # noqa: D102
@@ -50,6 +51,7 @@ class Visitor:
 
         """
         until = self._clock() + patience
+        self._fetcher.check(source, url)
         if source.robots:
             self._robots.check(url, lambda robots: self._robots_file(source, robots, until), source.error_ttl)
 

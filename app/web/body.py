@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from app.hub import give_way
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -92,7 +94,7 @@ def _read(environ: "WSGIEnvironment", limit: int) -> bytes:
     while limit > 0 and (part := source.read(min(limit, _CHUNK))):
         parts.append(part)
         limit -= len(part)
-        gevent.sleep(0)
+        give_way()
     return b"".join(parts)
 
 

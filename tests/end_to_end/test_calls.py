@@ -123,7 +123,6 @@ def test_a_wrong_call_has_its_fault(quiet: Server, method: str, arguments: tuple
         (page("", status="404 Not Found"), 404, "no such item"),
         (page("<p>nothing here"), 404, "no cover on the page"),
         (page("", status="403 Forbidden"), 403, "403 Forbidden"),
-        (page("", status="429 Slow", headers={"Retry-After": "30"}), 429, "ask again in 30 seconds"),
         (page("", status="500 Oops"), 502, "500 Oops"),
         (raw(), 502, "127.0.0.1"),
     ],

@@ -49,6 +49,10 @@ class Origin:
     robots: Step = field(default_factory=lambda: show(""))
     asked: list[tuple[str, float]] = field(default_factory=list)
 
+    def check(self, source: Source, url: str) -> None:
+        if "stranger" in url:
+            raise OriginFailed("none of the hosts that its source may name")
+
     def fetch(self, source: Source, url: str, *, timeout: float, validators: Validators | None = None) -> Page | None:
         self.asked.append((url, timeout))
         return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
@@ -171,6 +175,12 @@ def test_a_source_that_honours_robots_txt_asks_for_it_first(origin: Origin, visi
 def test_a_source_that_does_not_is_not_held_up_by_it(origin: Origin, visitor: Visitor) -> None:
     origin.robots = show("User-agent: *\nDisallow: /\n")
     assert visitor.visit(source(), URL, 1) is not None
+
+
+def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: Origin, visitor: Visitor) -> None:
+    with pytest.raises(OriginFailed, match="none of the hosts"):
+        visitor.visit(source(robots=True), "https://stranger.example/42", 1)
+    assert origin.asked == []
 
 
 def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor) -> None:

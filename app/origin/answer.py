@@ -1,0 +1,152 @@
+"""The answer to one request, read from bytes as they come: a strict reader that does no I/O.
+
+llhttp, the parser behind httptools, takes HTTP/1.1 to the letter: bare line feeds, folded lines, lengths that are no
+digits, lengths beside a coding, blanks around a chunk's size are all refused. What it takes and this does not: HTTP/0.9
+and 2.0, statuses below 100, transfer codings other than ``chunked``, ``chunked`` in HTTP/1.0, and any number of interim
+answers, fields and bytes.
+"""
+
+import httptools
+
+_MAX_HEAD = 65_536
+_MAX_FIELDS = 100
+_MAX_INTERIM = 16
+_MAX_FRAMING = 131_072
+_FRAMING_SHARE = 4
+
+
+class BadAnswerError(Exception):
+    """This is no answer that can be used. The text says what it is instead."""
+
+
+def framing_allowance(body_bytes: int) -> int:
+    """Return how many bytes may be around a body: heads, the framing of its chunks, trailers.
+
+    Chunks of 24 bytes are a quarter more than what they hold.
+    """
+    return _MAX_FRAMING + body_bytes // _FRAMING_SHARE
+
+
+class Answer:
+    """One final answer; the interim ones before it are passed over.
+
+    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` (their names in lower case), and ``has_length``:
+    whether the end of the body will be known, which it must be to tell a whole body from one cut short. From
+    ``is_complete`` on, ``is_reusable`` says whether the connection may carry another request.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.reason = b""
+        self.fields: list[tuple[str, str]] = []
+        self.is_begun = False
+        self.is_complete = False
+        self.is_reusable = False
+        self.has_length = False
+        self._body: list[bytes] = []
+        self._received = 0
+        self._body_bytes = 0
+        self._interim = 0
+        self._field_count = 0
+        self._field_bytes = 0
+        self._is_interim = False
+        self._failure: BadAnswerError | None = None
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Read on. Raises BadAnswerError where the head is broken or too long."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.is_reusable = False
+            if self.is_complete:
+                return  # what is broken comes after it
+            self._failure = self._failure or BadAnswerError(f"{self._what_is_broken()} ({error})")
+            if not self.is_begun:
+                raise self._failure from error
+            # Else it is the body that is broken, which is for those who want it: a 404 is one all the same.
+        self._received += len(data)
+        if self.is_complete:
+            del self._parser  # it holds this one's methods, and would live on with it until the collector comes
+        elif not self.is_begun and self._received > _MAX_HEAD:
+            raise BadAnswerError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
+        elif self._received - self._body_bytes > framing_allowance(self._body_bytes):
+            self._failure = BadAnswerError("an answer with more around its body than there may be")
+
+    def take_body(self) -> bytes:
+        """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
+        if self._failure is not None and not self.is_complete:
+            raise self._failure
+        taken = b"".join(self._body)
+        self._body.clear()
+        return taken
+
+    def _what_is_broken(self) -> str:
+        if not self.status:
+            return "an answer that is not HTTP"
+        return "a page in broken chunks" if self.is_begun else "an answer with a broken header"
+
+    def _fail(self, text: str) -> BadAnswerError:
+        """Return an exception to leave the parser with, which says nothing of it to its caller."""
+        self._failure = BadAnswerError(text)
+        return self._failure
+
+    # What follows is called by httptools.
+
+    def on_message_begin(self) -> None:
+        """Begin another message."""
+        if self.is_complete:
+            raise self._fail("more than one answer")
+
+    def on_status(self, reason: bytes) -> None:
+        """Take the reason phrase, or a part of it."""
+        self.status = self._parser.get_status_code()
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the header or of the trailer; the latter's are counted and dropped."""
+        self._field_count += 1
+        self._field_bytes += len(name) + len(value) + 4
+        if self._field_count > _MAX_FIELDS:
+            raise self._fail(f"an answer with more than {_MAX_FIELDS} header fields")
+        if self._field_bytes > _MAX_HEAD:
+            raise self._fail(f"an answer whose header is longer than {_MAX_HEAD} bytes")
+        if not self.is_begun:
+            self.fields.append((name.decode("ascii").lower(), value.decode("latin-1").rstrip(" \t")))
+
+    def on_headers_complete(self) -> None:
+        """See whether this can be the answer."""
+        self.status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise self._fail(f"an answer in HTTP/{version}")
+        if not 100 <= self.status <= 999 or self.status == 101:  # noqa: PLR2004 - RFC 9110, 15
+            raise self._fail(f"an answer with the status {self.status}, which was not asked for")
+        if self.status < 200:  # noqa: PLR2004 - likewise
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise self._fail(f"more than {_MAX_INTERIM} interim answers")
+            self._is_interim = True
+            return
+        codings = [value.lower() for name, value in self.fields if name == "transfer-encoding"]
+        if codings and (codings != ["chunked"] or version == "1.0"):
+            raise self._fail(f"an answer in a transfer coding that was not asked for: {', '.join(codings)[:40]!r}")
+        self.has_length = (
+            bool(codings) or self.status in {204, 304} or any(name == "content-length" for name, _ in self.fields)
+        )
+        self.is_begun = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._body.append(body)
+        self._body_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        """End the message."""
+        if not self._is_interim:
+            self.is_complete = True
+            self.is_reusable = self._parser.should_keep_alive()
+            return
+        self._is_interim = False
+        self.status, self.reason = 0, b""
+        self.fields.clear()

@@ -1,0 +1,1 @@
+"""How origins are asked, below the page: over real connections, to peers that mean no good."""
