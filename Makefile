@@ -48,6 +48,7 @@ node-client:
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.wire
+	$(BIN)/python -m benchmarks.transport
 	$(BIN)/python -m benchmarks.memory
 
 lint: $(VENV)/.installed-dev

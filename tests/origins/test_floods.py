@@ -1,10 +1,7 @@
 """A peer that never makes a socket wait: each flood ends at a limit, and others have their turn all the while."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import gevent
@@ -13,7 +10,7 @@ import trustme
 
 from app.errors import LookupFailed, NoSuchItem, OriginFailed
 from app.origin.fetch import Fetcher
-from tests.origins import flooder
+from tests.origins.flooding import flooding
 from tests.origins.sources import source_at
 
 LONGEST_PAUSE = 0.05
@@ -22,15 +19,8 @@ MAX_PAGE = 30_000_000
 
 @pytest.fixture(scope="module")
 def ports(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
-    certificate = tmp_path_factory.mktemp("flooder") / "certificate.pem"
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    command = [sys.executable, "-S", str(Path(flooder.__file__)), str(certificate)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield [int(port) for port in process.stdout.readline().split()]
-        finally:
-            process.kill()
+    with flooding(tmp_path_factory.mktemp("flooder"), authority) as running:
+        yield running
 
 
 @pytest.fixture(params=["http", "https"])

@@ -1,0 +1,73 @@
+"""What a hostile origin can do to a service: fail, and hold nobody up."""
+
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import trustme
+
+from tests.origin import Origin, cover
+from tests.origins import flooder
+from tests.origins.flooding import flooding
+from tests.server import CONFIG, Server, serving
+
+#: Seconds that a hit may take while all of it goes on, or so many times the slowest one of a quiet server.
+LONGEST_HIT, TIMES_QUIET = 0.05, 5
+TRIES = 4
+
+#: By what floods are called in the ids of the source "flood"; a redirect leads to a page, which has no cover.
+FAULTS = {name.replace(" ", "%20"): 502 for name in flooder.FLOODS} | {"redirect": 404, "missing": 404, "there": 404}
+
+
+@pytest.fixture(scope="module")
+def floods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a process that floods whoever asks it."""
+    with flooding(tmp_path_factory.mktemp("flooder"), trustme.CA()) as (plain, _):
+        yield plain
+
+
+@pytest.fixture
+def service(origin: Origin, floods: int, tmp_path: Path) -> Iterator[Server]:
+    flood = f'[sources.flood]\npage_url = "http://127.0.0.1:{floods}/{{id}}"\nid_pattern = "[a-z0-9 ]+"\n'
+    flood += "extract = [{ css = 'img' }]\nprivate_network = true\nconcurrency = 20\nerror_ttl = 0\nnegative_ttl = 0\n"
+    flood += "timeout = 20\n"
+    with serving(tmp_path, "deadline = 20\n" + CONFIG.format(origin=origin.url) + flood) as running:
+        yield running
+
+
+def fault_of(client: Any, item: str) -> int:
+    with pytest.raises(xmlrpc.client.Fault) as caught:
+        client.get_cover(item, "flood")
+    return caught.value.faultCode
+
+
+def slowest_hit(client: Any, calls: int = 0, until: Any = None) -> float:
+    """Return the longest time that a hit takes of so many, or of all until a greenlet is done."""
+    longest = 0.0
+    while calls > 0 or (until is not None and not until.ready()):
+        began = time.monotonic()
+        client.get_cover(1)
+        longest = max(longest, time.monotonic() - began)
+        calls -= 1
+    return longest
+
+
+def test_floods_of_all_kinds_at_once_hold_up_no_hit(origin: Origin, service: Server) -> None:
+    """The best of some tries: what else this machine does takes its time too."""
+    origin.item(1, cover(7))
+    hits = service.client()
+    hits.get_cover(1)
+    measured = []
+    for _ in range(TRIES):
+        quiet = slowest_hit(hits, calls=300)
+        calls = {name: gevent.spawn(fault_of, service.client(), name.replace("%20", " ")) for name in FAULTS}
+        flooded = slowest_hit(hits, until=gevent.spawn(gevent.joinall, list(calls.values())))
+        assert {name: call.get() for name, call in calls.items()} == FAULTS
+        measured.append((flooded, quiet))
+        if flooded < max(LONGEST_HIT, TIMES_QUIET * quiet):
+            return
+    pytest.fail(f"the slowest hits, and those of a quiet server: {measured}")
