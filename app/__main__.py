@@ -20,10 +20,10 @@ def main() -> int:
     """Run the command line; return the exit status."""
     try:
         settings = load(os.environ)
+        return cli.run(sys.argv[1:], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return cli.WRONG_USAGE
-    return cli.run(sys.argv[1:], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
 
 
 try:

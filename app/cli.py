@@ -25,8 +25,7 @@ def run(arguments: Sequence[str], settings: Settings, build_inquiry: Callable[[]
     names: list[str] = parser.parse_args(arguments).sources
     sources = Registry(settings.sources, settings.default_source)
     try:
-        for name in names:
-            sources.check(name)
+        names = [sources.check(name) for name in names]
     except InvalidParams as error:
         parser.error(f"{error}; there are {', '.join(sources)}")
     return _check(names or list(sources), sources, build_inquiry(), settings.deadline)
@@ -40,10 +39,10 @@ def _check(names: Sequence[str], sources: Registry, inquiry: Inquiry, patience: 
         if not source.canary:
             print(f"{name}: not checked, it has no canary ids", file=sys.stderr)
         for canary in source.canary:
-            item = sources.resolve(canary, name)
+            item = f"{name}:{canary}"
             began = time.monotonic()
             try:
-                finding = inquiry.ask(source, item.id, patience)
+                finding = inquiry.ask(source, sources.resolve(canary, name).id, patience)
             except ServiceError as error:
                 status = SOME_FAILED
                 result = f"FAILED: {error}"

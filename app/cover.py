@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.errors import Blocked, LookupFailed, NoCover, OriginFailed, Throttled, TooSlow
+from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
 
 
 class ContentId(msgspec.Struct, frozen=True):
@@ -33,6 +33,29 @@ class Outcome(enum.StrEnum):
     THROTTLED = "throttled"
     ORIGIN_FAILED = "origin_failed"
     TOO_SLOW = "too_slow"
+
+
+_ERRORS: dict[Outcome, type[LookupFailed]] = {
+    Outcome.NO_SUCH_ITEM: NoSuchItem,
+    Outcome.NO_COVER: NoCover,
+    Outcome.BLOCKED: Blocked,
+    Outcome.THROTTLED: Throttled,
+    Outcome.ORIGIN_FAILED: OriginFailed,
+    Outcome.TOO_SLOW: TooSlow,
+}
+
+
+def failure(outcome: Outcome, text: str, *, status: int = 0, retry_after: float = 0.0) -> LookupFailed:
+    """Return the exception that an outcome is. Raises KeyError for FOUND, which is none."""
+    error = _ERRORS[outcome]
+    if issubclass(error, OriginError):
+        return error(text, retry_after, status=status)
+    return error(text, status=status)
+
+
+def outcome_of(error: LookupFailed) -> Outcome:
+    """Return the outcome that an exception is: that of the class nearest to its own."""
+    return next(outcome for kind in type(error).__mro__ for outcome, known in _ERRORS.items() if known is kind)
 
 
 class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
@@ -78,21 +101,12 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
         return self.fresh_until if self.not_before is None else self.not_before
 
     def failure(self, now: float) -> LookupFailed:
-        """Return a fresh exception that says why there is no cover."""
-        match self.outcome:
-            case Outcome.NO_SUCH_ITEM | Outcome.NO_COVER:
-                return NoCover(self.error)
-            case Outcome.BLOCKED:
-                return Blocked(self.error)
-            case Outcome.THROTTLED:
-                seconds = max(1, math.ceil(self.fresh_until - now))
-                return Throttled(f"{self.error}; ask again in {seconds} seconds", seconds)
-            case Outcome.TOO_SLOW:
-                return TooSlow(self.error)
-            case Outcome.ORIGIN_FAILED:
-                return OriginFailed(self.error)
-            case Outcome.FOUND:
-                raise ValueError("a cover that was found is no failure")
+        """Return a fresh exception that says why there is no cover. Raises KeyError where there is one."""
+        if self.outcome is not Outcome.THROTTLED:
+            return failure(self.outcome, self.error, status=self.status)
+        seconds = max(1, math.ceil(self.fresh_until - now))
+        text = f"{self.error}; ask again in {seconds} seconds"
+        return failure(self.outcome, text, status=self.status, retry_after=seconds)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -4,8 +4,8 @@ import functools
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from app.cover import Finding, Outcome
-from app.errors import Blocked, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled
+from app.cover import Finding, Outcome, failure
+from app.errors import LookupFailed, NoCover, OriginError, OriginFailed, Throttled
 from app.hub import in_thread
 from app.origin.page import Page, Validators
 from app.source import Source
@@ -49,7 +49,7 @@ class Inquiry:
             return None
         extraction = _extracted(source, page)
         if extraction.outcome is not None:
-            self._raise_outcome(source, url, page, extraction)
+            raise self._failure(source, url, page, extraction.outcome, extraction.sign)
         if not extraction.url:
             reasons = "; ".join(extraction.misses)
             if extraction.is_broken:
@@ -65,20 +65,14 @@ class Inquiry:
             last_modified=page.validators.last_modified,
         )
 
-    def _raise_outcome(self, source: Source, url: str, page: Page, extraction: Extraction) -> None:
-        """Raise what a sign on the page stands for."""
-        text = f"{urlsplit(page.url).netloc} answered {page.status} with a page that says otherwise: {extraction.sign}"
-        match extraction.outcome:
-            case Outcome.NO_SUCH_ITEM:
-                raise NoSuchItem(f"no such item: {text}", status=page.status)
-            case Outcome.BLOCKED:
-                raise Blocked(text, status=page.status)
-            case Outcome.THROTTLED:
-                error = Throttled(text, status=page.status)
-                self._visitor.throttled(source, url, error)
-                raise error
-            case _:
-                raise OriginFailed(text, status=page.status)
+    def _failure(self, source: Source, url: str, page: Page, outcome: Outcome, sign: str) -> LookupFailed:
+        """Return what a sign on the page stands for."""
+        host = urlsplit(page.url).netloc
+        text = f"{host} answered {page.status} with a page that says otherwise: {sign}"
+        error = failure(outcome, text, status=page.status)
+        if isinstance(error, Throttled):
+            self._visitor.throttled(source, url, error)
+        return error
 
 
 def _extracted(source: Source, page: Page) -> Extraction:

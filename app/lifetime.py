@@ -10,21 +10,11 @@ import enum
 
 import msgspec
 
-from app.cover import CoverRecord, Finding, Outcome
-from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
+from app.cover import CoverRecord, Finding, Outcome, outcome_of
+from app.errors import LookupFailed, NoCover, NoSuchItem, OriginError, Throttled
 from app.source import Source
 
 _JITTER = 0.1
-
-#: What an exception of a lookup says of the item; the first that fits counts.
-_OUTCOMES: tuple[tuple[type[LookupFailed], Outcome], ...] = (
-    (NoSuchItem, Outcome.NO_SUCH_ITEM),
-    (NoCover, Outcome.NO_COVER),
-    (Blocked, Outcome.BLOCKED),
-    (Throttled, Outcome.THROTTLED),
-    (TooSlow, Outcome.TOO_SLOW),
-    (OriginFailed, Outcome.ORIGIN_FAILED),
-)
 
 
 class Freshness(enum.Enum):
@@ -113,7 +103,7 @@ def failed(known: CoverRecord | None, source: Source, error: LookupFailed, *, no
     ):
         return msgspec.structs.replace(known, not_before=now + lasts, error=str(error))
     return CoverRecord(
-        outcome=next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)),
+        outcome=outcome_of(error),
         fetched_at=now,
         fresh_until=now + lasts,
         error=str(error),

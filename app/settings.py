@@ -16,7 +16,8 @@ from typing import Annotated, Any, Self
 import msgspec
 
 from app.errors import SettingsError
-from app.source import Source, Timeout, compile_pattern, parse_hook
+from app.rule import compile_pattern, parse_hook
+from app.source import Source, Timeout
 from app.version import NAME, VERSION
 
 _BUILTIN_SOURCES = Path(__file__).parent / "sources" / "builtin.toml"

@@ -3,19 +3,21 @@
 from typing import Annotated, Self
 
 import msgspec
+import re2
 
-from app.rule import JsonPath, Pattern, parse_hook
+from app.rule import JsonPath, Pattern, compile_pattern, parse_hook
 from app.selector import Selector
 
 
 class Sign(msgspec.Struct, frozen=True, cache_hash=True, forbid_unknown_fields=True):
     """Something by which an answer tells what it means: exactly one kind.
 
-    ``status`` is an HTTP status; the others are looked for on pages: a regular expression, a CSS selector that matches
-    an element, a JMESPath expression whose result is true as JMESPath has it (not false, null, "", [] or {}).
+    ``status`` is an HTTP status other than 200; the others are looked for on pages: a regular expression, a CSS
+    selector that matches an element, a JMESPath expression whose result is true as JMESPath has it (not false, null,
+    "", [] or {}).
     """
 
-    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    status: Annotated[int, msgspec.Meta(ge=201, le=599)] | None = None
     regex: Pattern | None = None
     css: Selector | None = None
     json: JsonPath | None = None
@@ -52,10 +54,22 @@ class Signs(tuple[Sign, ...]):
             raise ValueError(f"expected a regular expression, or a table with one of {', '.join(SIGN_KINDS)}")
         tables = [{"regex": sign} if isinstance(sign, str) else sign for sign in given]
         try:
-            return cls(msgspec.convert(tables, list[Sign], dec_hook=parse_hook))
+            signs = cls(msgspec.convert(tables, list[Sign], dec_hook=parse_hook))
         except msgspec.ValidationError as error:
             # What reads the configuration tells the place within a value by msgspec's words: " - at `$[0].regex`".
             raise ValueError(str(error) if given is value else str(error).replace("`$[0]", "`$", 1)) from None
+        try:
+            if (pattern := signs.any_regex) is not None:
+                compile_pattern(pattern)
+        except re2.error as error:
+            raise ValueError(f"expected regular expressions that can stand side by side: {error}") from None
+        return signs
+
+    @property
+    def any_regex(self) -> str | None:
+        """One regular expression for all that there are, None for none."""
+        patterns = [f"(?:{sign.regex})" for sign in self if sign.regex is not None]
+        return "|".join(patterns) if patterns else None
 
 
 #: What stands on the pages that ask a visitor to prove that he is no robot, and on no others behind the same

@@ -1,8 +1,8 @@
 """A source as data: where the pages of its items are, which rules find the cover there, how it wants to be treated.
 
 The types check what they are given when the configuration is read: each one's ``parse`` returns the value or raises
-ValueError with what it expected. So a source that exists is a source that works as far as its text can tell. Those that
-are a subject of their own (rules, signs, selectors, URLs) are at home in modules of that name, and named here as well.
+ValueError with what it expected. So a source that exists is a source that works as far as its text can tell. Rules,
+signs, selectors and URLs are at home in modules of that name.
 """
 
 import re
@@ -12,32 +12,9 @@ from typing import Annotated, Self
 import msgspec
 
 from app.cover import Outcome
-from app.rule import HTML_KINDS, RULE_KINDS, JsonPath, Pattern, Rule, compile_pattern, parse_hook
-from app.selector import Selector
-from app.sign import CHALLENGES, Sign, Signs
-from app.url import BadUrl, HostPattern, ImageUrl, PageUrl
-
-__all__ = [
-    "CHALLENGES",
-    "HTML_KINDS",
-    "RULE_KINDS",
-    "BadUrl",
-    "Duration",
-    "Headers",
-    "HostPattern",
-    "ImageUrl",
-    "JsonPath",
-    "PageUrl",
-    "Pattern",
-    "Rule",
-    "Selector",
-    "Sign",
-    "Signs",
-    "Source",
-    "Timeout",
-    "compile_pattern",
-    "parse_hook",
-]
+from app.rule import HTML_KINDS, Pattern, Rule
+from app.sign import CHALLENGES, Signs
+from app.url import HostPattern, ImageUrl, PageUrl
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CENTURY = 36_525 * 86_400

@@ -22,7 +22,9 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from app.origin.connections import Connections
 from app.origin.fetch import Fetcher
 from app.origin.transport import Transport
-from app.source import PageUrl, Pattern, Rule, Source
+from app.rule import Pattern, Rule
+from app.source import Source
+from app.url import PageUrl
 from benchmarks import page_server
 
 _ROUNDS = 60

@@ -17,8 +17,10 @@ from app.errors import OriginError
 from app.inquiry import Inquiry
 from app.lookup import Lookup
 from app.origin.page import Page, Validators
-from app.source import Duration, PageUrl, Pattern, Rule, Source
+from app.rule import Pattern, Rule
+from app.source import Duration, Source
 from app.sources.registry import Registry
+from app.url import PageUrl
 from tests.clock import Clock
 
 SHOP = Source(

@@ -14,7 +14,10 @@ import pytest
 from app.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.origin.fetch import Fetcher
 from app.origin.page import Page, Validators
-from app.source import Headers, HostPattern, PageUrl, Pattern, Rule, Sign, Signs, Source
+from app.rule import Pattern, Rule
+from app.sign import Sign, Signs
+from app.source import Headers, Source
+from app.url import HostPattern, PageUrl
 from tests.origin import Hold, Origin, Request, chunked, cover, page, raw, redirect, reset
 
 #: Wed, 21 Oct 2015 07:28:00 GMT
@@ -149,11 +152,11 @@ def test_an_answer_is_asked_for_once(origin: Origin) -> None:
     ("sign", "error"),
     [("throttled", Throttled), ("blocked", Blocked), ("not_found", NoSuchItem), ("failed", OriginFailed)],
 )
-@pytest.mark.parametrize("status", [401, 404, 429, 500])
+@pytest.mark.parametrize("status", [204, 302, 304, 401, 404, 429, 500])
 def test_a_source_may_say_what_a_status_stands_for(
     origin: Origin, status: int, sign: str, error: type[LookupFailed]
 ) -> None:
-    origin.pages["/page"] = page("", status=f"{status} Says", headers={"Retry-After": "4"})
+    origin.pages["/page"] = page("", status=f"{status} Says", headers={"Retry-After": "4", "Location": "/"})
     signed = source(origin, **{sign: Signs([Sign(status=status)])})
     with pytest.raises(error, match=f"answered {status} Says") as caught:
         new_fetcher().fetch(signed, f"{origin.url}/page", timeout=5)

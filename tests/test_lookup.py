@@ -16,7 +16,9 @@ from app.errors import (
     Throttled,
     TooSlow,
 )
-from app.source import Rule, Selector, Source
+from app.rule import Rule
+from app.selector import Selector
+from app.source import Source
 from app.sources.registry import Registry
 from tests.stories import SHOP, Story, failing, held_back, picture
 

@@ -7,8 +7,10 @@ import pytest
 
 from app.cover import ContentId
 from app.errors import InvalidParams
-from app.source import HostPattern, PageUrl, Pattern, Rule, Source
+from app.rule import Pattern, Rule
+from app.source import Source
 from app.sources.registry import Registry
+from app.url import HostPattern, PageUrl
 
 RULES = [Rule(regex=Pattern("x"))]
 SOURCES = Registry(

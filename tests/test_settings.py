@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import load, load_server
-from app.source import CHALLENGES
+from app.sign import CHALLENGES
 
 SHOP = """
 [sources.shop]
@@ -207,7 +207,8 @@ WRONG = [
         f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
         "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
     ),
-    (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 100, got"),
+    (f"{SHOP}failed = ['\\\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
+    (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
     (f"{SHOP}not_found = [{{ status = 600 }}]", "sources.shop.not_found[0].status: expected `int` <= 599, got"),
     (f"{SHOP}not_found = {{ state = 5 }}", "sources.shop.not_found: object contains unknown field `state`"),
     (f"{SHOP}throttled = ['a', {{ json = '[' }}]", "sources.shop.throttled[1].json: expected a JMESPath expression"),

@@ -18,7 +18,7 @@ from app.errors import (
 )
 from app.lookup import Lookup
 from app.origin.page import Validators
-from app.source import Pattern, Rule
+from app.rule import Pattern, Rule
 from app.sources.registry import Registry
 from tests.stories import SHOP, Story, failing, held_back, picture, unchanged
 

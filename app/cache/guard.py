@@ -6,7 +6,7 @@ on as if there were none. State changes are logged once each.
 
 import logging
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -52,18 +52,19 @@ class GuardedStore(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """Return the value, or None where there is none to be had."""
-        return self._read(key, self._decode)
+        return self.read(key, self._decode)
 
     def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
         """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
         if lifetime > 0:
-            self._write(key, self._encode(value), lifetime=lifetime, is_precious=is_precious)
+            self.write(key, self._encode(value), lifetime=lifetime, is_precious=is_precious)
 
     def shelf(self, prefix: str, kind: type[T]) -> "Shelf[T]":
         """Return a place for values of another kind, a msgspec struct, behind the same guard."""
-        return Shelf(self._read, self._write, prefix, kind)
+        return Shelf(self, prefix, kind)
 
-    def _read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
+    def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
+        """Return what ``decode`` makes of the bytes, or None; it raises ValueError for bytes that it cannot use."""
         data = self._attempt(lambda: self._store.get(key), None)
         if data is None:
             return None
@@ -76,7 +77,8 @@ class GuardedStore(Generic[V]):
                 _log.warning("the store has %r as what it is not: %s; the like is taken for a miss", key, error)
             return None
 
-    def _write(self, key: str, data: bytes, *, lifetime: float, is_precious: bool) -> None:
+    def write(self, key: str, data: bytes, *, lifetime: float, is_precious: bool) -> None:
+        """Have bytes kept, if the store can."""
         self._attempt(lambda: self._store.put(key, data, lifetime=lifetime, is_precious=is_precious), None)
 
     def forget(self, key: str) -> bool:
@@ -126,23 +128,16 @@ class GuardedStore(Generic[V]):
 class Shelf(Generic[T]):
     """Values of one kind in a guarded store, under a prefix that no other kind has. They are never precious."""
 
-    def __init__(
-        self,
-        read: Callable[[str, Callable[[bytes], T]], T | None],
-        write: Callable[..., None],
-        prefix: str,
-        kind: type[T],
-    ) -> None:
-        self._read = read
-        self._write = write
+    def __init__(self, guard: GuardedStore[Any], prefix: str, kind: type[T]) -> None:
+        self._guard = guard
         self._prefix = prefix
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(kind).decode
 
     def get(self, key: str) -> T | None:
         """Return the value, or None where there is none to be had."""
-        return self._read(self._prefix + key, self._decode)
+        return self._guard.read(self._prefix + key, self._decode)
 
     def put(self, key: str, value: T, *, lifetime: float) -> None:
         """Have the value kept for ``lifetime`` seconds, if the store can."""
-        self._write(self._prefix + key, self._encode(value), lifetime=lifetime, is_precious=False)
+        self._guard.write(self._prefix + key, self._encode(value), lifetime=lifetime, is_precious=False)

@@ -16,8 +16,8 @@ import gevent
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from app.cover import Outcome
-from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
+from app.cover import Outcome, failure
+from app.errors import LookupFailed, OriginDown, OriginFailed, TooSlow
 from app.origin.connections import Connections
 from app.origin.page import Page, Validators
 from app.origin.request import BadUrlError, Endpoint, read_url
@@ -45,10 +45,19 @@ class Fetcher:
         self._headers = CaseInsensitiveDict(headers)
         self._wall = wall
 
-    def fetch(self, source: Source, url: str, *, timeout: float, validators: Validators | None = None) -> Page | None:
+    def fetch(
+        self,
+        source: Source,
+        url: str,
+        *,
+        timeout: float,
+        validators: Validators | None = None,
+        may_follow: Callable[[str], None] = lambda _: None,
+    ) -> Page | None:
         """Return the page at ``url``, its redirects followed, whole within ``timeout`` seconds in all.
 
         With ``validators`` it is asked for on the condition that it has changed; None says that it has not.
+        ``may_follow`` is called with where each redirect leads, and may raise.
 
         Raises:
             NoSuchItem: 404 or 410.
@@ -64,12 +73,18 @@ class Fetcher:
         self.check(source, url)
         home = page if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, _conditions(validators))
-        return _within(timeout, page, lambda: self._follow(errand, timeout))
+        return _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
 
     def check(self, source: Source, url: str) -> None:
         """Look whether ``source`` may ask for ``url`` at all, where its ids name the host. Raises OriginFailed."""
-        if source.page_url.names_host and not _is_allowed(page := _endpoint_of(url), source):
+        if not source.page_url.names_host:
+            return
+        page = _endpoint_of(url)
+        if not _is_allowed(page, source):
             raise OriginFailed(f"{page.authority} is none of the hosts that its source may name")
+        if not page.has_default_port and not source.private_network:
+            # Else whoever asks would try the ports of such a host through us.
+            raise OriginFailed(f"{page.authority} is not at a port that its source may name")
 
     def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page:
         """Return the first ``size`` bytes, after decompression, of what is at ``url``: no more is read.
@@ -88,23 +103,27 @@ class Fetcher:
         page = _endpoint_of(url)
         home = None if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, {}, size)
-        beginning = _within(timeout, page, lambda: self._follow(errand, timeout))
+        beginning = _within(timeout, page, lambda: self._follow(errand, timeout, lambda _: None))
         if beginning is None:
             raise AssertionError("no condition, and yet not modified")
         return beginning
 
-    def _follow(self, errand: "_Errand", timeout: float) -> Page | None:
+    def _follow(self, errand: "_Errand", timeout: float, may_follow: Callable[[str], None]) -> Page | None:
         """Ask for the page, and for where its redirects lead."""
-        url, endpoint = errand.url, errand.endpoint
+        url, endpoint, status = errand.url, errand.endpoint, 0
         for _ in range(_MAX_REDIRECTS + 1):
             answer: requests.Response | None = None
             try:
                 answer = self._send(errand, url, endpoint, timeout)
+                if errand.means_something(answer.status_code):
+                    raise self._refusal(errand.source, endpoint, answer)
                 if errand.conditions and answer.status_code == http.HTTPStatus.NOT_MODIFIED:
                     return None
                 if not answer.is_redirect:
                     return self._read_page(errand, url, endpoint, answer)
+                status = answer.status_code
                 url, endpoint = errand.redirected(url, endpoint, answer)
+                may_follow(url)
             except requests.Timeout:
                 raise
             except requests.RequestException as error:
@@ -113,7 +132,7 @@ class Fetcher:
                 # An answer that has come whole gives its connection back, whether it was read or not.
                 if answer is not None:
                     answer.raw.close()
-        raise OriginFailed(f"{errand.endpoint.authority} redirects more than {_MAX_REDIRECTS} times")
+        raise OriginFailed(f"{errand.endpoint.authority} redirects more than {_MAX_REDIRECTS} times", status=status)
 
     def _send(self, errand: "_Errand", url: str, endpoint: Endpoint, timeout: float) -> requests.Response:
         request = requests.PreparedRequest()
@@ -139,19 +158,10 @@ class Fetcher:
         status = answer.status_code
         text = f"{endpoint.authority} answered {status} {_line(answer.reason or '')}".rstrip()
         retry_after = answer.headers.get("Retry-After")
-        match source.status_outcome(status) or _outcome(status, asks_to_wait=retry_after is not None):
-            case Outcome.NO_SUCH_ITEM:
-                return NoSuchItem(f"no such item: {text}", status=status)
-            case Outcome.NO_COVER:
-                return NoCover(text, status=status)
-            case Outcome.BLOCKED:
-                return Blocked(text, status=status)
-            case Outcome.THROTTLED:
-                return Throttled(text, self._seconds(retry_after), status=status)
-            case _ if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-                return OriginDown(text, status=status)
-            case _:
-                return OriginFailed(text, status=status)
+        outcome = source.status_outcome(status) or _outcome(status, asks_to_wait=retry_after is not None)
+        if outcome is Outcome.ORIGIN_FAILED and status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            return OriginDown(text, status=status)
+        return failure(outcome, text, status=status, retry_after=self._seconds(retry_after))
 
     def _seconds(self, retry_after: str | None) -> float:
         """Read Retry-After (RFC 9110, 10.2.3), seconds or a date; 0 where it says nothing that can be read."""
@@ -191,6 +201,10 @@ class _Errand:
         if home is None or not endpoint.has_host_of(home) or endpoint.scheme not in {home.scheme, "https"}:
             return self.conditions
         return {**self.conditions, **self.source.headers}
+
+    def means_something(self, status: int) -> bool:
+        """Tell whether the source has a word for this status of a page."""
+        return self.size is None and self.source.status_outcome(status) is not None
 
     def is_known(self, endpoint: Endpoint) -> bool:
         return endpoint.has_host_of(self.endpoint) or _is_allowed(endpoint, self.source)

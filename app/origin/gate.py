@@ -5,24 +5,23 @@ waits without bounds.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import ExitStack, contextmanager
 
 import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from app.errors import Overloaded
+from app.origin.places import Places
 
 #: Who waits for a place that another process has looks for it after this many seconds, then ever less often.
-_FIRST_LOOK, _LAST_LOOK = 0.005, 0.05
+_FIRST_LOOK, _LAST_LOOK = 0.005, 0.01
 
+#: A worker in which several wait takes so many places in a row, then leaves the next one to others for one look.
+_FAIR = 8
 
-class Places(Protocol):
-    """Places by key that processes share, as ``app.origin.places.Places`` has them."""
-
-    def take(self, key: str, count: int) -> int | None: ...  # noqa: D102 - see the class
-    def give_back(self, place: int) -> None: ...  # noqa: D102 - see the class
+#: So many lines are kept; making one costs as much as standing in it.
+_MOST_LINES = 1024
 
 
 class _Line:
@@ -32,7 +31,7 @@ class _Line:
         self.turn = BoundedSemaphore(1)
         self.freed = Event()
         self.waiting = 0
-        self.inside = 0
+        self.takes = 0
 
 
 class Gate:
@@ -49,10 +48,12 @@ class Gate:
         self._lines: dict[str, _Line] = {}
 
     @contextmanager
-    def place(self, host: str, *, concurrency: int, delay: float, until: float) -> Iterator[None]:
+    def place(
+        self, host: str, *, concurrency: int, delay: float, until: float, may_go: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Hold one of the ``concurrency`` places at ``host``, ``delay`` seconds after the last page was begun there.
 
-        It is waited for until the clock says ``until``.
+        It is waited for until the clock says ``until``. When one's turn has come, ``may_go`` is called, and may raise.
 
         Raises:
             Overloaded: no place came free in that time, or too many wait for one already.
@@ -62,32 +63,27 @@ class Gate:
         if line.waiting >= self._most_waiting:
             raise Overloaded(f"{line.waiting} pages of {host} are waited for already")
         line.waiting += 1
-        try:
-            with self._held(line.turn, host, until):
-                place = self._taken(line, host, host, concurrency, until)
-                line.inside += 1
-                if delay > 0:
-                    self._begin(line, host, delay, until, place)
-        finally:
-            line.waiting -= 1
-            self._forget(host, line)
-        try:
-            with self._held(self._total, "any host", until):
-                yield
-        finally:
-            self._leave(line, host, place)
-
-    def _begin(self, line: _Line, host: str, delay: float, until: float, place: int) -> None:
-        """Wait until a page may be begun, and let none be begun for the next ``delay`` seconds."""
-        try:
-            begin = self._taken(line, f"{host} begins", host, 1, until)
-        except BaseException:
-            self._leave(line, host, place)
-            raise
-        line.inside += 1
-        gevent.spawn_later(delay, self._leave, line, host, begin)
+        with ExitStack() as held:
+            try:
+                with self._held(line.turn, host, until):
+                    may_go()
+                    place = self._taken(line, host, host, concurrency, until)
+                    held.callback(self._leave, line, place)
+                    held.enter_context(self._held(self._total, "hosts of all kinds", until))
+                    if delay > 0:
+                        # Last of all: a page is begun as soon as this is had.
+                        begin = self._taken(line, f"{host} begins", host, 1, until)
+                        gevent.spawn_later(delay, self._leave, line, begin)
+            finally:
+                line.waiting -= 1
+                self._trim()
+            yield
 
     def _taken(self, line: _Line, key: str, host: str, count: int, until: float) -> int:
+        line.takes += 1
+        if line.waiting > 1 and line.takes % _FAIR == 0:
+            # Who waits in another process looks only now and then; this one knows at once what came free here.
+            gevent.sleep(_LAST_LOOK)
         look = _FIRST_LOOK
         while (place := self._places.take(key, count)) is None:
             left = until - self._clock()
@@ -98,16 +94,14 @@ class Gate:
             look = min(look * 1.5, _LAST_LOOK)
         return place
 
-    def _leave(self, line: _Line, host: str, place: int) -> None:
+    def _leave(self, line: _Line, place: int) -> None:
         self._places.give_back(place)
-        line.inside -= 1
         line.freed.set()
-        self._forget(host, line)
 
-    def _forget(self, host: str, line: _Line) -> None:
-        """Drop a line in which nobody is: ids may name hosts, as many as they like."""
-        if not line.waiting and not line.inside:
-            self._lines.pop(host, None)
+    def _trim(self) -> None:
+        """Drop lines in which nobody waits when there are many: ids may name hosts, as many as they like."""
+        if len(self._lines) > _MOST_LINES:
+            self._lines = {host: line for host, line in self._lines.items() if line.waiting}
 
     @contextmanager
     def _held(self, semaphore: BoundedSemaphore, of: str, until: float) -> Iterator[None]:

@@ -23,10 +23,10 @@ FAILURES = 8
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 15.0
 
 #: An open circuit that nobody has tried again for so many seconds is as good as closed.
-_MEMORY = 60.0
+_UNTRIED_SECONDS = 60.0
 
 #: Of so many hosts it is kept in a worker: there are few, unless ids name them.
-_HOSTS = 4096
+_MOST_HOSTS = 4096
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
@@ -42,6 +42,14 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
     is_throttled: bool = False
     reason: str = ""
 
+    def is_closed(self, now: float) -> bool:
+        """Tell whether the host is not to be asked."""
+        return now < self.closed_until
+
+    def has_tripped(self, now: float) -> bool:
+        """Tell whether its circuit is open, or is to be tried: what nobody has tried for long is as good as closed."""
+        return self.trips > 0 and now < self.closed_until + _UNTRIED_SECONDS
+
 
 class Hosts:
     """The states of hosts by ``host:port``."""
@@ -49,9 +57,9 @@ class Hosts:
     def __init__(self, *, shelf: Shelf[HostState], clock: Clock) -> None:
         self._shelf = shelf
         self._clock = clock
-        self._states: LRUCache[str, HostState] = LRUCache(_HOSTS)
-        self._shared: LRUCache[str, HostState] = LRUCache(_HOSTS)
-        self._failures: LRUCache[str, int] = LRUCache(_HOSTS)
+        self._states: LRUCache[str, HostState] = LRUCache(_MOST_HOSTS)
+        self._shared: LRUCache[str, HostState] = LRUCache(_MOST_HOSTS)
+        self._failures: LRUCache[str, int] = LRUCache(_MOST_HOSTS)
 
     def check(self, host: str) -> None:
         """Look, by what this worker knows, whether the host may be asked.
@@ -71,7 +79,7 @@ class Hosts:
         """
         state, now = self._newest(host), self._clock()
         self._check(state, now)
-        if state is None or not _trips(state, now):
+        if state is None or not state.has_tripped(now):
             return False
         self._change(host, msgspec.structs.replace(state, changed_at=now, closed_until=now + seconds))
         return True
@@ -92,16 +100,16 @@ class Hosts:
             self._change(host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason))
 
     def failed(self, host: str, reason: str, *, was_trial: bool) -> None:
-        """Remember a failure: no answer, or a 5xx. ``was_trial`` is what ``admit`` told."""
+        """Remember that a visit with all its tries had no answer, or a 5xx. ``was_trial`` is what ``admit`` told."""
         now = self._clock()
         state = self._states.get(host)
+        if state is not None and state.is_closed(now) and (state.is_throttled or not was_trial):
+            return  # it was begun before that, and says nothing new
         if not was_trial:
-            if state is not None and now < state.closed_until:
-                return  # it was begun before that
             self._failures[host] = failures = self._failures.get(host, 0) + 1
             if failures < FAILURES:
                 return
-        trips = _trips(state, now) + 1
+        trips = state.trips + 1 if state is not None and state.has_tripped(now) else 1
         pause = min(_FIRST_PAUSE * 2 ** (trips - 1), _LAST_PAUSE)
         self._failures.pop(host, None)
         self._change(host, HostState(changed_at=now, closed_until=now + pause, trips=trips, reason=reason))
@@ -117,7 +125,7 @@ class Hosts:
                 self.answered(host)
 
     def _check(self, state: HostState | None, now: float) -> None:
-        if state is None or now >= state.closed_until:
+        if state is None or not state.is_closed(now):
             return
         left = state.closed_until - now
         if state.is_throttled:
@@ -125,21 +133,20 @@ class Hosts:
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(left)} seconds", left)
 
     def _newest(self, host: str) -> HostState | None:
-        """Return the state that was changed last, whoever did it."""
+        """Return what is known of the host here, or what another worker has told since."""
+        before = self._states.get(host)
         shared = self._shelf.get(host)
-        if shared is None or shared == self._shared.get(host):
-            return self._states.get(host)
+        known, now = self._states.get(host), self._clock()
+        if shared is None or shared == self._shared.get(host) or known is not before:
+            return known
         self._shared[host] = shared
         # Of what another machine's clock says, only how long it lasts is certain.
-        until = min(shared.closed_until, self._clock() + shared.closed_until - shared.changed_at)
+        until = min(shared.closed_until, now + shared.closed_until - shared.changed_at)
+        if known is not None and known.is_throttled and known.is_closed(now) and until < known.closed_until:
+            return known  # the host has asked for longer here, and nothing but time ends that
         self._states[host] = state = msgspec.structs.replace(shared, closed_until=until)
         return state
 
     def _change(self, host: str, state: HostState) -> None:
         self._states[host] = self._shared[host] = state
-        self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _MEMORY)
-
-
-def _trips(state: HostState | None, now: float) -> int:
-    """Return how often in a row the circuit has opened, as far as that matters still."""
-    return state.trips if state is not None and now < state.closed_until + _MEMORY else 0
+        self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _UNTRIED_SECONDS)

@@ -19,6 +19,10 @@ Resolve = Callable[[str, int], list[Target]]
 
 _THREADS = 32
 
+#: So many names below one domain are looked up at once. Who may name hosts there could fill all threads with names that
+#: no server answers for, each for half a minute, whether anybody waits for them still or not.
+_SAME_DOMAIN = 8
+
 
 def resolve(host: str, port: int) -> list[Target]:
     """Ask the C library for the addresses of a name; this blocks. Raises OSError."""
@@ -51,6 +55,9 @@ class Names:
         key = (host, port)
         look_up = self._under_way.get(key)
         if look_up is None:
+            domain = _domain(host)
+            if sum(_domain(other) == domain for other, _ in self._under_way) >= _SAME_DOMAIN:
+                raise socket.gaierror(socket.EAI_AGAIN, f"too many names below {domain} are being looked up")
             # In a greenlet of its own, so that who asked first may give up without the others.
             look_up = self._under_way[key] = gevent.spawn(self._look_up, key)
         found = look_up.get()
@@ -67,6 +74,10 @@ class Names:
             return found
         finally:
             del self._under_way[key]
+
+
+def _domain(host: str) -> str:
+    return ".".join(host.rsplit(".", 2)[-2:])
 
 
 def _literal(host: str, port: int) -> Target | None:

@@ -67,7 +67,7 @@ class Places:
             return True
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except OSError:  # somebody else's; or no locks to be had, which must not let more through than is allowed
+        except OSError:  # somebody else's; or, for now, the kernel has no more of them
             return False
         return True
 
@@ -75,7 +75,11 @@ class Places:
 def _open(path: Path) -> int:
     """Open the file, for this user alone: in a folder of everybody's, others could hold its locks for ever."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if os.fstat(file).st_uid != os.geteuid():
+    try:
+        if os.fstat(file).st_uid != os.geteuid():
+            raise PermissionError(0, "it belongs to somebody else")
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 0)  # there are file systems that have no locks
+    except OSError:
         os.close(file)
-        raise PermissionError(0, "it belongs to somebody else")
+        raise
     return file

@@ -28,6 +28,9 @@ _INLINE = 16_384
 #: Characters of files whose rules a worker keeps: parsed, they take up to forty times the memory.
 _KEPT = 4 * 1024 * 1024
 
+#: A name that nobody has.
+_NOBODY = "\0"
+
 T = TypeVar("T")
 
 #: All that Protego takes for the line with a crawler's name.
@@ -88,13 +91,18 @@ class Robots:
             Throttled: the host asked to wait when it was asked for its rules.
 
         """
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc.lower()}"
+        site = _site_of(url)
         rules = self._rules(site, fetch, error_ttl)
         if rules.file.problem:
             raise OriginFailed(f"{site}/robots.txt cannot be had, so nothing may be fetched: {rules.file.problem}")
         if not rules.allow(url, self._user_agent):
             raise Blocked(f"{site}/robots.txt does not allow this page")
+
+    def check_hop(self, url: str) -> None:
+        """Look whether a redirect may be followed, as far as its host's rules are known. Raises Blocked."""
+        known = self._known.get(_site_of(url))
+        if known is not None and not known.allow(url, self._user_agent):
+            raise Blocked(f"{_site_of(url)}/robots.txt does not allow where this page leads")
 
     def _rules(self, site: str, fetch: Callable[[str], bytes], error_ttl: float) -> _Rules:
         known = self._known.get(site)
@@ -127,6 +135,11 @@ class Robots:
         return file
 
 
+def _site_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
 def _fetched(url: str, fetch: Callable[[str], bytes], *, now: float, error_ttl: float) -> RobotsFile:
     try:
         text = fetch(url).decode("utf-8", "replace").removeprefix("\ufeff")
@@ -155,5 +168,5 @@ def _for_us(text: str, names: Collection[str]) -> str:
             continue
         name = named[1].strip().lower()
         name = name if name == "*" else name.replace("*", "")
-        lines.append(f"User-agent: {name if name in names else 'other'}")
+        lines.append(f"User-agent: {name if name in names else _NOBODY}")
     return "\n".join(lines)

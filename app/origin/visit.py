@@ -1,17 +1,16 @@
 """A visit to an origin, with manners: robots.txt is asked, the gate passed, and what the host answers remembered."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from app.errors import LookupFailed, OriginDown, OriginError
+from app.errors import LookupFailed, OriginDown, OriginError, ServiceError
 from app.origin.gate import Gate
 from app.origin.hosts import Hosts
 from app.origin.page import Page, Validators
+from app.origin.request import read_url
 from app.origin.robots import MAX_SIZE, Robots
 from app.source import Source
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Fetcher(Protocol):
@@ -19,7 +18,13 @@ class Fetcher(Protocol):
 
     def check(self, source: Source, url: str) -> None: ...  # noqa: D102 - see the class
     def fetch(  # noqa: D102
-        self, source: Source, url: str, *, timeout: float, validators: Validators | None = None
+        self,
+        source: Source,
+        url: str,
+        *,
+        timeout: float,
+        validators: Validators | None = None,
+        may_follow: Callable[[str], None] = ...,
     ) -> Page | None: ...
     def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page: ...  # noqa: D102
 
@@ -55,8 +60,12 @@ class Visitor:
         if source.robots:
             self._robots.check(url, lambda robots: self._robots_file(source, robots, until), source.error_ttl)
 
+        def may_follow(target: str) -> None:
+            if source.robots:
+                self._robots.check_hop(target)
+
         def fetch(seconds: float) -> Page | None:
-            return self._fetcher.fetch(source, url, timeout=seconds, validators=validators)
+            return self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
 
         return self._with_manners(source, url, until, fetch)
 
@@ -76,26 +85,52 @@ class Visitor:
     ) -> Page | None:
         """Call ``fetch`` with the seconds that it may take, at most once more than there are retries."""
         host = host_of(url)
-        self._hosts.check(host)  # before anybody waits in vain
+        self._hosts.check(host)  # before anybody stands in line in vain
         seconds: float = source.timeout
+        failure: OriginDown | None = None
         for tries_left in range(source.retries, -1, -1):
-            with self._gate.place(host, concurrency=source.concurrency, delay=source.delay, until=until):
-                is_trial = self._hosts.admit(host, seconds)
+            with ExitStack() as turn:
+                try:
+                    turn.enter_context(self._gate_of(host, source, until))
+                    is_trial = self._hosts.admit(host, seconds)
+                except ServiceError:
+                    if failure is None:
+                        raise
+                    break  # there is no room for another try
                 began = self._clock()
                 try:
                     page = fetch(seconds)
-                except LookupFailed as error:
+                except OriginDown as error:
+                    failure = error
                     seconds -= self._clock() - began
-                    if isinstance(error, OriginDown) and tries_left and seconds > 0 and not is_trial:
-                        continue
+                    if not tries_left or is_trial or seconds <= 0:
+                        break
+                except LookupFailed as error:
                     self._hosts.hear(host, error, source.error_ttl, was_trial=is_trial)
                     raise
-                self._hosts.answered(host)
-                return page
-        raise AssertionError("the last try returns or raises")
+                else:
+                    self._hosts.answered(host)
+                    return page
+        if failure is None:
+            raise AssertionError("a loop that was left without a page has failed")
+        self._hosts.hear(host, failure, source.error_ttl, was_trial=is_trial)
+        raise failure
+
+    def _gate_of(self, host: str, source: Source, until: float) -> AbstractContextManager[None]:
+        return self._gate.place(
+            host,
+            concurrency=source.concurrency,
+            delay=source.delay,
+            until=until,
+            may_go=lambda: self._hosts.check(host),
+        )
 
 
 def host_of(url: str) -> str:
-    """Return the ``host:port`` that an http or https URL leads to."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"
+    """Return the host that an http or https URL leads to, with its port where that is not the scheme's own.
+
+    Raises:
+        BadUrlError: it leads to none.
+
+    """
+    return read_url(url)[0].authority

@@ -22,8 +22,8 @@ from app.rpc.wire import read_call, write_fault, write_value
 
 log: Final = logging.getLogger(__name__)
 
-#: Requests of at most so many bytes have their answers remembered, and so many of them: some 6 MB.
-_LASTING_SIZE, _LASTING_ANSWERS = 1024, 10_000
+#: Answers that last are remembered in so many bytes: some 13,000 of get_cover's.
+_LASTING_BYTES = 16 * 1024 * 1024
 
 _is_name: Final = re.compile(r"[A-Za-z0-9_.:/]{1,256}").fullmatch
 
@@ -48,7 +48,7 @@ class Dispatcher:
         self._max_calls = max_calls
         self._deadline = deadline
         self._methods: dict[str, Method] = {}
-        self._lasting = LastingAnswers(_LASTING_ANSWERS)
+        self._lasting = LastingAnswers(_LASTING_BYTES)
         self._weights: dict[str, Callable[[tuple[Any, ...]], int]] = {}
         self.publish(self._list_methods, "system.listMethods")
         self.publish(self._method_help, "system.methodHelp")
@@ -102,8 +102,7 @@ class Dispatcher:
         if not isinstance(value, Lasting):
             return write_value(value, dialect=call.dialect)
         answer = write_value(value.value, dialect=call.dialect)
-        if len(body) <= _LASTING_SIZE:
-            self._lasting.put(body, charset, answer, value.holds)
+        self._lasting.put(body, charset, answer, value.holds)
         return answer
 
     def fault_of(self, error: BaseException) -> Fault:

@@ -7,6 +7,9 @@ import msgspec
 
 V = TypeVar("V")
 
+#: What an answer takes beside its bytes and those of its request: the tuples, the function and what that holds.
+_OVERHEAD = 800
+
 
 class Lasting(msgspec.Struct, Generic[V], frozen=True):
     """What a published function may return: the value, and a function that tells, each time, whether it still holds."""
@@ -16,10 +19,10 @@ class Lasting(msgspec.Struct, Generic[V], frozen=True):
 
 
 class LastingAnswers:
-    """The answers to requests by their very bytes, at most ``size`` of them; the first one kept is the first to go."""
+    """The answers to requests by their very bytes, some ``size`` bytes in all; the oldest goes first."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._left = size
         self._answers: dict[tuple[bytes, str | None], tuple[bytes, Callable[[], bool]]] = {}
 
     def __len__(self) -> int:
@@ -33,11 +36,18 @@ class LastingAnswers:
         answer, holds = known
         if holds():
             return answer
-        del self._answers[body, charset]
+        self._drop(body, charset)
         return None
 
     def put(self, body: bytes, charset: str | None, answer: bytes, holds: Callable[[], bool]) -> None:
         """Keep the answer to this request for as long as it holds."""
-        if len(self._answers) >= self._size:
-            del self._answers[next(iter(self._answers))]
+        if (body, charset) in self._answers:
+            self._drop(body, charset)
         self._answers[body, charset] = answer, holds
+        self._left -= len(body) + len(answer) + _OVERHEAD
+        while self._left < 0:
+            self._drop(*next(iter(self._answers)))
+
+    def _drop(self, body: bytes, charset: str | None) -> None:
+        answer, _ = self._answers.pop((body, charset))
+        self._left += len(body) + len(answer) + _OVERHEAD

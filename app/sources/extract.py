@@ -4,7 +4,6 @@ Pages are hostile: whatever they hold, no rule raises, and none costs more than 
 that is in ``markup``). A rule that finds nothing usable is a miss with its reason, and the next one is tried.
 """
 
-import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,18 +88,12 @@ def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | No
     """Return the first sign that is on the page, and what it means."""
     for outcome, those in signs:
         text = document.utf8[:MAX_CHALLENGE] if outcome is Outcome.BLOCKED else document.utf8
-        may_have_text = (pattern := _any_of(those)) is not None and pattern.search(text) is not None
+        # An ordinary page, which has none of them, is searched once.
+        may_have_text = (pattern := those.any_regex) is not None and compile_pattern(pattern).search(text) is not None
         for sign in those:
             if (may_have_text or sign.regex is None) and _is_on(sign, document, text):
                 return outcome, sign
     return None
-
-
-@functools.cache
-def _any_of(signs: Signs) -> Any:
-    """Return one pattern for all that signs have: an ordinary page, which has none of them, is searched once."""
-    patterns = [f"(?:{sign.regex})" for sign in signs if sign.regex is not None]
-    return compile_pattern("|".join(patterns)) if patterns else None
 
 
 def _is_on(sign: Sign, document: Document, text: bytes) -> bool:

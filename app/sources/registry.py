@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from app.cover import ContentId
 from app.errors import InvalidParams
-from app.source import BadUrl, Source, compile_pattern
+from app.rule import compile_pattern
+from app.source import Source
+from app.url import BadUrl
 
 _QUOTED = 80
 MAX_ID = 2000  # characters; the longest ids there are, those of the source "page", are URLs
@@ -29,7 +31,7 @@ class Registry(Mapping[str, Source]):
         return len(self._sources)
 
     def check(self, source: object) -> str:
-        """Return the name of a source that a caller gave; empty stands for the default one.
+        """Return the name of a source that a caller gave; the default one's where that is empty.
 
         Raises:
             InvalidParams: it is no text, or no source of that name may be used.
@@ -41,7 +43,7 @@ class Registry(Mapping[str, Source]):
             raise InvalidParams(f"source {source} is off until it is given allowed_hosts")
         if source and source not in self._sources:
             raise InvalidParams(f"unknown source {_quote(source)}")
-        return source
+        return source or self.default
 
     def resolve(self, content_id: object, source: object = "") -> ContentId:
         """Return the item that a caller means.
@@ -59,7 +61,7 @@ class Registry(Mapping[str, Source]):
             text = content_id
         else:
             raise InvalidParams(f"content_id: expected an int or a string, got {_kind(content_id)}")
-        wanted = self.check(source)
+        wanted = self.check(source) if source != "" else ""
 
         prefix, colon, rest = text.partition(":")
         if colon and not wanted and prefix in self._off:

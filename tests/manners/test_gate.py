@@ -1,6 +1,8 @@
 """How many pages are under way at once, and how long after each other they are begun."""
 
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +15,7 @@ from gevent.event import Event
 from app.errors import Overloaded
 from app.origin.gate import Gate
 from app.origin.places import Places
+from tests.server import ROOT
 
 
 @pytest.fixture
@@ -159,9 +162,76 @@ def test_a_place_that_another_process_holds_is_waited_for(places: Places) -> Non
         pass
 
 
-def test_nothing_is_kept_of_hosts_that_nobody_asks(places: Places) -> None:
+def test_lines_of_hosts_that_nobody_asks_do_not_pile_up(places: Places) -> None:
     gate = gate_of(places)
-    for number in range(10):
+    for number in range(3000):
         with place(gate, f"host{number}"):
             pass
-    assert gate._lines == {}
+    assert len(gate._lines) <= 1024 + 1
+
+
+def test_a_delay_holds_where_the_worker_itself_is_full(places: Places) -> None:
+    """What is waited for last is the beginning of the page."""
+    gate, begun = gate_of(places, total=2), list[float]()
+
+    def pass_through() -> None:
+        with place(gate, "a", 10, delay=0.05):
+            begun.append(time.monotonic())
+            gevent.sleep(0.12)
+
+    gevent.joinall([gevent.spawn(pass_through) for _ in range(5)], raise_error=True)
+    assert min(later - earlier for earlier, later in itertools.pairwise(begun)) >= 0.049
+
+
+def test_whose_turn_has_come_may_be_told_to_leave(places: Places) -> None:
+    """Before anything is taken, so those behind are told as soon."""
+    gate, left = gate_of(places), list[int]()
+
+    def refuse() -> None:
+        raise ZeroDivisionError
+
+    def pass_through(number: int) -> None:
+        with (
+            pytest.raises(ZeroDivisionError),
+            gate.place("a", concurrency=1, delay=60, until=time.monotonic() + 9, may_go=refuse),
+        ):
+            pytest.fail("it was told to leave")
+        left.append(number)
+
+    with place(gate, "a", 1), gevent.Timeout(5):
+        gevent.joinall([gevent.spawn(pass_through, number) for number in range(5)], raise_error=True)
+    assert left == [0, 1, 2, 3, 4]
+
+
+#: A process with many pages of a host to fetch, one of 20 ms after the other at each of two places.
+BUSY = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys, time
+from pathlib import Path
+from app.origin.gate import Gate
+from app.origin.places import Places
+from tests.server import ROOT
+
+gate = Gate(100, places=Places(Path(sys.argv[1])), most_waiting=1000, clock=time.monotonic)
+
+def fetch():
+    with gate.place("a", concurrency=2, delay=0, until=time.monotonic() + 60):
+        gevent.sleep(0.02)
+
+callers = [gevent.spawn(fetch) for _ in range(500)]
+gevent.sleep(0.01)
+print("busy", flush=True)
+gevent.joinall(callers)
+"""
+
+
+def test_a_long_line_in_one_process_does_not_keep_another_one_out(tmp_path: Path, places: Places) -> None:
+    """The one gets along with some of the places while the other has hundreds to fetch."""
+    command = [sys.executable, "-c", BUSY, str(tmp_path / "places")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        for _ in range(3):
+            with place(gate_of(places), "a", 2, patience=2):
+                gevent.sleep(0.02)
+        process.kill()

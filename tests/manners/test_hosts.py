@@ -181,3 +181,45 @@ def test_hosts_are_told_apart() -> None:
     hosts = worker(Clock())
     fail(hosts)
     assert hosts.admit("other.example:443", 5) is False
+
+
+def test_a_trial_that_fails_does_not_end_the_wait_that_another_page_was_asked_for() -> None:
+    clock = Clock()
+    hosts = worker(clock)
+    fail(hosts)
+    clock.now += 1
+    trial = hosts.admit(HOST, 5)
+    hosts.hear(HOST, Throttled("429", 60), 10, was_trial=False)
+    hosts.hear(HOST, DOWN, 10, was_trial=trial)
+    clock.now += 59
+    assert is_closed(hosts)
+
+
+def test_what_the_store_still_has_does_not_end_a_wait() -> None:
+    """A store may be read and not written: a Redis that is full, or a replica."""
+    clock, store = Clock(), DictionaryStore()
+    hosts, other = worker(clock, store), worker(clock, store)
+    fail(other)
+    before = dict(store.shared.values)
+    clock.now += 2
+    hosts.hear(HOST, Throttled("429", 60), 10, was_trial=False)
+    store.shared.values.update(before)
+    with pytest.raises(Throttled):
+        hosts.admit(HOST, 5)
+
+
+def test_what_is_learned_while_the_store_is_read_counts() -> None:
+    clock, store = Clock(), DictionaryStore()
+    fail(worker(clock, store))
+    clock.now += 2
+    hosts: Hosts
+
+    class Slow(DictionaryStore):
+        def get(self, key: str) -> bytes | None:
+            value = super().get(key)
+            hosts.asked_to_wait(HOST, 60, "429")
+            return value
+
+    hosts = worker(clock, Slow(store.shared))
+    with pytest.raises(Throttled):
+        hosts.admit(HOST, 5)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from app.cache.guard import GuardedStore
@@ -16,11 +17,12 @@ from app.origin.page import Page, Validators
 from app.origin.places import Places
 from app.origin.robots import Robots, RobotsFile
 from app.origin.visit import Visitor, host_of
-from app.source import Duration, PageUrl, Pattern, Rule, Source, Timeout
+from app.rule import Pattern, Rule
+from app.source import Duration, Source, Timeout
+from app.url import PageUrl
 from tests.clock import Clock
 
 URL = "https://shop.example/item/42"
-HOST = "shop.example:443"
 
 Step = Callable[[], Page | None]
 
@@ -47,14 +49,25 @@ class Origin:
     clock: Clock
     steps: list[Step] = field(default_factory=lambda: [show()])
     robots: Step = field(default_factory=lambda: show(""))
+    redirects: str = ""
     asked: list[tuple[str, float]] = field(default_factory=list)
 
     def check(self, source: Source, url: str) -> None:
         if "stranger" in url:
             raise OriginFailed("none of the hosts that its source may name")
 
-    def fetch(self, source: Source, url: str, *, timeout: float, validators: Validators | None = None) -> Page | None:
+    def fetch(
+        self,
+        source: Source,
+        url: str,
+        *,
+        timeout: float,
+        validators: Validators | None = None,
+        may_follow: Callable[[str], None] = lambda _: None,
+    ) -> Page | None:
         self.asked.append((url, timeout))
+        if self.redirects:
+            may_follow(self.redirects)
         return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
 
     def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page:
@@ -129,6 +142,18 @@ def test_all_tries_together_have_the_timeout(origin: Origin, visitor: Visitor) -
     assert [timeout for _, timeout in origin.asked] == [5, 3, 1]
 
 
+def test_a_retry_that_finds_no_place_leaves_the_first_failure(origin: Origin, visitor: Visitor) -> None:
+    """Which counts as one, and is what the caller is told."""
+    origin.steps = [fail(OriginDown("down"))]
+    for _ in range(FAILURES):
+        with pytest.raises(OriginDown, match="down"):
+            visitor.visit(source(delay=Duration(0.01)), URL, 0)
+        gevent.sleep(0.02)
+    assert len(origin.asked) == FAILURES
+    with pytest.raises(OriginFailed, match="it is tried again in"):
+        visitor.visit(source(), URL, 1)
+
+
 def test_a_host_that_asked_to_wait_is_not_asked(origin: Origin, visitor: Visitor) -> None:
     origin.steps = [fail(Throttled("429", 30)), show()]
     for _ in range(3):
@@ -183,6 +208,14 @@ def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: 
     assert origin.asked == []
 
 
+def test_a_redirect_to_what_robots_txt_forbids_is_not_followed(origin: Origin, visitor: Visitor) -> None:
+    origin.robots = show("User-agent: *\nDisallow: /private/\n")
+    origin.redirects = "https://shop.example/private/42"
+    with pytest.raises(Blocked, match="does not allow where this page leads"):
+        visitor.visit(source(robots=True), URL, 1)
+    assert visitor.visit(source(), URL, 1) is not None
+
+
 def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor) -> None:
     """A 429 for it is one for its host, and it is tried again as pages are."""
     origin.robots = fail(Throttled("429", 30))
@@ -195,9 +228,10 @@ def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor
 @pytest.mark.parametrize(
     ("url", "host"),
     [
-        ("http://shop.example/x", "shop.example:80"),
-        ("https://SHOP.example/x", HOST),
-        ("http://[::1]:8080/", "::1:8080"),
+        ("http://shop.example/x", "shop.example"),
+        ("https://SHOP.example:443/x", "shop.example"),
+        ("http://shop.example:443/x", "shop.example:443"),
+        ("http://[::1]:8080/", "[::1]:8080"),
     ],
 )
 def test_a_host_is_a_name_and_a_port(url: str, host: str) -> None:

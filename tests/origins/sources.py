@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from app.source import PageUrl, Pattern, Rule, Source
+from app.rule import Pattern, Rule
+from app.source import Source
+from app.url import PageUrl
 
 
 def source_at(url: str, **keys: Any) -> Source:

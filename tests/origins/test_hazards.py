@@ -58,8 +58,9 @@ def test_drips_end_with_the_time(fetcher: Fetcher, site: Origin, behaviour: Beha
 
 
 def test_a_redirect_loop_ends_after_five(fetcher: Fetcher, site: Origin) -> None:
-    with pytest.raises(OriginFailed, match="redirects more than 5 times"):
+    with pytest.raises(OriginFailed, match="redirects more than 5 times") as caught:
         fetch(fetcher, site, redirect("/page"))
+    assert caught.value.status == 302
     assert len(site.requests) == 6
 
 

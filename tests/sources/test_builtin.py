@@ -7,10 +7,11 @@ import pytest
 
 from app.cover import Outcome
 from app.errors import InvalidParams
+from app.rule import compile_pattern
 from app.settings import load
-from app.source import HostPattern, compile_pattern
 from app.sources.extract import Extraction, extract
 from app.sources.registry import Registry
+from app.url import HostPattern
 
 SOURCES = load({}).sources
 

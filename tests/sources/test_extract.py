@@ -8,10 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.source import ImageUrl, JsonPath, Pattern, Rule, Selector
+from app.rule import JsonPath, Pattern, Rule
+from app.selector import Selector
 from app.sources.document import parse_json
 from app.sources.extract import Extraction, extract
 from app.sources.markup import tame
+from app.url import ImageUrl
 
 PAGE = "https://shop.example/item/1"
 OZON = Rule(regex=Pattern(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"))

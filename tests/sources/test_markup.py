@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from app.source import JsonPath, Pattern, Rule, Selector
+from app.rule import JsonPath, Pattern, Rule
+from app.selector import Selector
 from app.sources.extract import extract
 from app.sources.markup import MAX_DEPTH, MAX_ELEMENTS, tame
 
