@@ -32,8 +32,10 @@ def _read_settings():
     # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
     # is opened by that; preload_app would build the application here too, and keep its code over a reload.
     from app.main import open_store
+    from app.origin.tls import default_context
 
     open_store(settings)  # which opens nothing yet, but looks at what it is told
+    default_context()  # which reads the certificates of authorities that are trusted
     return server, settings
 
 
@@ -52,7 +54,9 @@ except Exception as error:
 
 bind = _server.bind
 workers = _server.workers
-worker_class = "gevent"
+
+# gunicorn's gevent worker with bounds for its peers; app/worker says which.
+worker_class = "app.worker.Worker"
 
 # The Python parser refuses obsolete folding and bare LF; gunicorn_h1c takes both, and "auto" would use it if installed.
 http_parser = "python"
@@ -67,15 +71,19 @@ backlog = 2048
 # A head has this many seconds to arrive, an idle connection as many to ask again.
 keepalive = 5
 
-# A worker that leaves finishes what is under way, which is answered within `deadline`, and lets idle connections run
-# out. Beyond that, silence of the hub for `timeout` seconds means that it is stuck, and the master replaces the worker.
-graceful_timeout = int(_settings.deadline) + keepalive + 5
+# A worker that leaves finishes what is under way, which is answered within `deadline`; before that a peer may have
+# taken up to 10 seconds for its body. Beyond it, silence of the hub for `timeout` seconds means that it is stuck, and
+# the master replaces the worker.
+graceful_timeout = int(_settings.deadline) + 15
 timeout = 30
 
 # No XML-RPC client comes near these.
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
+
+# No header stands for a variable of the environ; SCRIPT_NAME from a peer on loopback would, by default.
+forwarder_headers = ""
 
 
 def post_fork(server, worker):

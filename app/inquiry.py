@@ -69,6 +69,8 @@ class Inquiry:
         """Return what a sign on the page stands for."""
         host = urlsplit(page.url).netloc
         text = f"{host} answered {page.status} with a page that says otherwise: {sign}"
+        if outcome is Outcome.NO_SUCH_ITEM:
+            text = f"no such item: {text}"
         error = failure(outcome, text, status=page.status)
         if isinstance(error, Throttled):
             self._visitor.throttled(source, url, error)

@@ -207,7 +207,7 @@ WRONG = [
         f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
         "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
     ),
-    (f"{SHOP}failed = ['\\\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
+    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
     (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
     (f"{SHOP}not_found = [{{ status = 600 }}]", "sources.shop.not_found[0].status: expected `int` <= 599, got"),
     (f"{SHOP}not_found = {{ state = 5 }}", "sources.shop.not_found: object contains unknown field `state`"),

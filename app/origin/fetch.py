@@ -161,6 +161,8 @@ class Fetcher:
         outcome = source.status_outcome(status) or _outcome(status, asks_to_wait=retry_after is not None)
         if outcome is Outcome.ORIGIN_FAILED and status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return OriginDown(text, status=status)
+        if outcome is Outcome.NO_SUCH_ITEM:
+            text = f"no such item: {text}"
         return failure(outcome, text, status=status, retry_after=self._seconds(retry_after))
 
     def _seconds(self, retry_after: str | None) -> float:

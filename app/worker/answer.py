@@ -1,0 +1,96 @@
+"""An answer on its way out: gunicorn's response, whose head leaves together with the first bytes of its body."""
+
+import functools
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http import wsgi
+
+#: What gunicorn's start_response finds out.
+_FINDINGS = ("_omits_body", "chunked", "headers", "response_length", "status", "status_code", "upgrade")
+
+
+class Answer(wsgi.Response):
+    """gunicorn's response in one send where it fits: apart, a peer's delayed ACK can keep the body back for 40 ms.
+
+    Its head is sent with the first bytes of the body or at the end, as PEP 3333 asks. ``goes_on`` tells then whether
+    the server takes further requests.
+    """
+
+    headers: list[tuple[str, str]]
+    headers_sent: bool
+    must_close: bool
+
+    def __init__(self, req: Any, sock: Any, cfg: Any, goes_on: Callable[[], bool]) -> None:
+        super().__init__(req, sock, cfg)
+        self._goes_on = goes_on
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        """Take status and headers (PEP 3333); what gunicorn has found in order once, it need not look at again."""
+        if exc_info is not None or self.status is not None:
+            return super().start_response(status, headers, exc_info)
+        self.__dict__.update(_findings(status, tuple(map(tuple, headers)), self.req.method, self.req.version))
+        self.headers = self.headers.copy()
+        return self.write
+
+    def is_chunked(self) -> bool:
+        """Tell whether the answer needs chunks to show its end, and may have them."""
+        return self.response_length is None and self.req.version > (1, 0) and not self._omits_body
+
+    def should_close(self) -> bool:
+        """Tell whether the connection ends with this answer: also when a body would have to be read for nothing."""
+        return not self._goes_on() or bool(super().should_close()) or self.req.is_body_left()
+
+    def send_headers(self) -> None:
+        """Send nothing yet."""
+
+    def _emit_body(self, data: bytes) -> None:
+        if data:
+            self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+
+    def close(self) -> None:
+        """Send what the answer still lacks."""
+        if self.chunked:
+            self._send(b"0\r\n\r\n")
+        elif not self.headers_sent:
+            self._send(b"")
+
+    def sendfile(self, respiter: Any) -> bool:  # noqa: ARG002 - gunicorn's signature
+        """Leave a file's blocks to go the way of all others: gevent knows no other either."""
+        return False
+
+    def _send(self, data: bytes) -> None:
+        if not self.headers_sent:
+            data = self._head() + data
+            self.headers_sent = True
+        self.sock.sendall(data)
+
+    def _head(self) -> bytes:
+        self.must_close = self.should_close()  # it stays so when the rest of a body has come by the end of the answer
+        connection = "upgrade" if self.upgrade else "close" if self.must_close else "keep-alive"
+        major, minor = self.req.version
+        coding = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
+        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+        return (
+            f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"Connection: {connection}\r\n{coding}{fields}\r\n"
+        ).encode("latin-1")
+
+
+@functools.lru_cache(maxsize=1024)
+def _findings(
+    status: str, headers: tuple[tuple[str, str], ...], method: str, version: tuple[int, int]
+) -> dict[str, Any]:
+    """Return what gunicorn's response finds out at its start, by the name of its attributes."""
+    response = Answer(SimpleNamespace(method=method, version=version), None, None, bool)
+    wsgi.Response.start_response(response, status, headers)
+    return {name: getattr(response, name) for name in _FINDINGS}
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    date: str = util.http_date(second)
+    return date

@@ -1,0 +1,57 @@
+"""The listening side: who is let in when places or file descriptors have run out."""
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from app.worker.connection import Watch
+
+#: Rounds of the watch between two lines about missing file descriptors.
+_QUIET_ROUNDS = 40
+
+
+class Server(StreamServer):
+    """gevent's server for a listener, with ``places`` for connections and the watch over them.
+
+    When all places are taken, or no file descriptor is left, the connection that has waited longest for its peer has to
+    go: a request that is there within milliseconds is not concerned. When none waits, for all are answered, gevent
+    accepts no more until a place is free, or tries again after a while.
+    """
+
+    def __init__(
+        self, listener: Any, handle: Callable[..., None], *, places: int, watch: Watch, warn: Callable[[str], None]
+    ) -> None:
+        self._watch = watch
+        self._warn = warn
+        self._warned = -_QUIET_ROUNDS
+        self._places = Pool(places)
+        super().__init__(listener, handle=handle, spawn=self._places)
+        self.__dict__["full"] = self._is_full  # where gevent has put the pool's
+
+    def _is_full(self) -> bool:
+        if not self._places.full():
+            return False
+        self._watch.make_room()
+        return True
+
+    def do_read(self) -> Any:
+        """Accept a connection, if one waits."""
+        try:
+            accepted: Any = super().do_read()
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            if self._watch.round - self._warned >= _QUIET_ROUNDS:
+                self._warned = self._watch.round
+                self._warn("No file descriptors are left: the connections that have waited longest are dropped.")
+            if not self._watch.make_room():
+                raise
+            return None
+        if accepted is not None and self.family in {socket.AF_INET, socket.AF_INET6}:
+            # gunicorn sets it for a listener, for one that is handed to it (fd://) after peers may have connected.
+            accepted[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return accepted

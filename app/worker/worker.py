@@ -1,0 +1,133 @@
+"""gunicorn's gevent worker with bounds: what it serves by, how it begins and how it leaves."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gevent
+from gunicorn.glogging import Logger
+from gunicorn.http.message import HeaderPolicy
+from gunicorn.workers.ggevent import GeventWorker
+
+from app.worker.connection import Connection, Watch
+from app.worker.conversation import Conversation
+from app.worker.head import Heads
+from app.worker.server import Server
+
+#: An idle connection has so many seconds to ask once more before a worker that leaves closes it: by then, what a client
+#: has sent while it could not know has come, and is answered.
+_LAST_WORD_SECONDS = 0.2
+
+
+class Worker(GeventWorker):
+    """The worker. TLS, HTTP/2 and uwsgi, where they are configured, are served as gunicorn does it, without bounds."""
+
+    #: Seconds for a request to begin and its head to be there, where ``keepalive``, which is that otherwise, is 0.
+    head_seconds = 5.0
+
+    #: Seconds for a step of a body. An application that bounds its bodies to 10 seconds has its word first.
+    body_seconds = 11.0
+
+    #: Seconds for a step of an answer to be taken.
+    answer_seconds = 10.0
+
+    #: Seconds between two looks at the connections; the others are kept to within these.
+    interval = 0.25
+
+    alive: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cfg = self.cfg
+        self._watch = Watch(self.interval)
+        self._is_foreign = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
+        self._is_told_to_leave = False
+        # Settings do not change in a worker's life, and to look one up costs a microsecond.
+        self._keepalive = cfg.keepalive
+        self.pre_request = cfg.pre_request
+        self.post_request = cfg.post_request
+        #: Whether anything comes of the log's access(); gunicorn's statsd logger counts by it.
+        self.is_logged = self.log.access_log_enabled or type(self.log).access is not Logger.access
+        # A hook may change a request before its environ is made, and PROXY changes its peer: then nothing is known.
+        self._knows_heads = cfg.proxy_protocol == "off" and cfg.pre_request is cfg.settings["pre_request"].default
+        self._heads: dict[tuple[Any, bool], Heads] = defaultdict(lambda: Heads(cfg))
+
+    def goes_on(self) -> bool:
+        """Tell whether connections may go on with another request."""
+        return self.alive and self._keepalive > 0
+
+    def count(self) -> None:
+        """Count a request, and leave at ``max_requests``."""
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection."""
+        if self._is_foreign:
+            super().handle(listener, client, addr)
+            return
+        head = self._keepalive or self.head_seconds
+        connection = Connection(client, self._watch, head=head, body=self.body_seconds, answer=self.answer_seconds)
+        try:
+            place = listener.getsockname()
+            Conversation(self, connection, place=place, peer=addr, heads=self._heads_for(place, addr)).go_on()
+        finally:
+            connection.close()
+
+    def _heads_for(self, place: Any, peer: Any) -> Heads | None:
+        """Return the heads that hold for such a peer: what a head may say depends on whether its peer is trusted."""
+        if not (self._knows_heads and isinstance(peer, tuple)):
+            return None
+        policy = HeaderPolicy()
+        policy.cfg, policy.peer_addr = self.cfg, peer
+        return self._heads[place, policy._peer_is_trusted_proxy()]  # noqa: SLF001 - the one place that knows
+
+    def run(self) -> None:
+        """Serve until told to leave, or until ``max_requests`` are answered."""
+        if self._is_foreign:
+            super().run()
+            return
+        servers = [self._listen(listener) for listener in self.sockets]
+        gevent.spawn(self._watch.go_round)
+        while self.alive:
+            self.notify()
+            gevent.sleep(self.interval)
+        if self.cfg.workers == 1:
+            # The master starts another when this one has left: until then there is nobody else to accept.
+            self._wait_while(lambda: not (self._is_told_to_leave or self._watch.is_quiet()))
+        for server in servers:
+            server.close()
+        gevent.sleep(_LAST_WORD_SECONDS)
+        self._watch.leave()
+        if not self._wait_while(lambda: any(server.pool for server in servers)):
+            self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
+            for server in servers:
+                server.stop(timeout=1)
+
+    def _listen(self, listener: Any) -> Server:
+        listener.setblocking(1)
+        handle = partial(self.handle, listener)
+        server = Server(listener, handle, places=self.worker_connections, watch=self._watch, warn=self.log.warning)
+        if self.cfg.workers > 1:
+            server.max_accept = 1
+        server.start()
+        return server
+
+    def _wait_while(self, condition: Callable[[], bool]) -> bool:
+        """Wait until the condition is false, and return True; or return False after ``graceful_timeout``."""
+        until = time.monotonic() + self.cfg.graceful_timeout
+        while condition():
+            if time.monotonic() > until:
+                return False
+            self.notify()
+            gevent.sleep(0.02)
+        return True
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Leave after what is under way."""
+        self._is_told_to_leave = True
+        super().handle_exit(sig, frame)
