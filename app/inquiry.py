@@ -1,27 +1,39 @@
 """An inquiry: the page of one item, fetched at its origin, and what the rules of its source make of it."""
 
 import functools
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from gevent.lock import BoundedSemaphore
+from gevent.threadpool import ThreadPool
+
 from app.cover import Finding, Outcome, failure
-from app.errors import LookupFailed, NoCover, OriginError, OriginFailed, Throttled
+from app.errors import LookupFailed, NoCover, OriginError, OriginFailed, Throttled, TooSlow
 from app.hub import in_thread
 from app.origin.page import Page, Validators
 from app.source import Source
 from app.sources.extract import Extraction, extract
 
-#: Pages of more bytes are read in gevent's thread pool: parsing them would keep the hub for too long. HTML takes some
+#: Pages of more bytes are read in threads: parsing them would keep the hub for too long. HTML takes some
 #: 150 microseconds a kilobyte, JSON less than ten; a perverse regular expression takes a millisecond.
 _INLINE_HTML, _INLINE_TEXT = 16_384, 65_536
+
+#: More would only take turns: parsing HTML is Python for the most part.
+_THREADS = 2
 
 
 class Visitor(Protocol):
     """Fetches pages with manners, as ``app.origin.visit.Visitor`` does."""
 
     def visit(  # noqa: D102 - see the class
-        self, source: Source, url: str, patience: float, validators: Validators | None = None
-    ) -> Page | None: ...
+        self,
+        source: Source,
+        url: str,
+        patience: float,
+        read: Callable[[Page], Finding],
+        validators: Validators | None = None,
+    ) -> Finding | None: ...
     def throttled(self, source: Source, url: str, error: OriginError) -> None: ...  # noqa: D102
 
 
@@ -30,6 +42,7 @@ class Inquiry:
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
+        self._readers = _Readers()
 
     def ask(
         self, source: Source, item_id: str, patience: float, validators: Validators | None = None
@@ -44,10 +57,10 @@ class Inquiry:
 
         """
         url = source.page_url_of(item_id)
-        page = self._visitor.visit(source, url, patience, validators)
-        if page is None:
-            return None
-        extraction = _extracted(source, page)
+        return self._visitor.visit(source, url, patience, lambda page: self._read(source, url, page), validators)
+
+    def _read(self, source: Source, url: str, page: Page) -> Finding:
+        extraction = self._readers.extract(source, page)
         if extraction.outcome is not None:
             raise self._failure(source, url, page, extraction.outcome, extraction.sign)
         if not extraction.url:
@@ -67,8 +80,7 @@ class Inquiry:
 
     def _failure(self, source: Source, url: str, page: Page, outcome: Outcome, sign: str) -> LookupFailed:
         """Return what a sign on the page stands for."""
-        host = urlsplit(page.url).netloc
-        text = f"{host} answered {page.status} with a page that says otherwise: {sign}"
+        text = f"{urlsplit(page.url).netloc} answered {page.status}, a page with the sign {sign}"
         if outcome is Outcome.NO_SUCH_ITEM:
             text = f"no such item: {text}"
         error = failure(outcome, text, status=page.status)
@@ -77,16 +89,44 @@ class Inquiry:
         return error
 
 
-def _extracted(source: Source, page: Page) -> Extraction:
-    run = functools.partial(
-        extract,
-        page.body,
-        rules=source.extract,
-        signs=source.signs,
-        page_url=page.url,
-        charset=page.charset,
-        image_url=source.image_url,
-    )
-    if len(page.body) <= (_INLINE_HTML if source.reads_html else _INLINE_TEXT):
-        return run()
-    return in_thread(run)
+class _Readers:
+    """Reads pages: small ones at once, big ones in threads of their own, one of each host at a time.
+
+    A hostile page takes up to a second. So however many of them an origin has, they keep one thread, and the others'
+    pages have the other.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPool(_THREADS)
+        self._turns: dict[str, BoundedSemaphore] = {}
+
+    def extract(self, source: Source, page: Page) -> Extraction:
+        """Return what the source's rules make of the page.
+
+        Raises:
+            TooSlow: others of its host have been read for longer than the source's timeout.
+
+        """
+        run = functools.partial(
+            extract,
+            page.body,
+            rules=source.extract,
+            page_url=page.url,
+            charset=page.charset,
+            image_url=source.image_url,
+            signs=source.signs,
+        )
+        if len(page.body) <= (_INLINE_HTML if source.reads_html else _INLINE_TEXT):
+            return run()
+        host = urlsplit(page.url).netloc
+        turn = self._turns.setdefault(host, BoundedSemaphore(1))
+        try:
+            if not turn.acquire(timeout=source.timeout):
+                raise TooSlow(f"{host} has pages that take too long to be read", status=page.status)
+            try:
+                return in_thread(run, self._threads)
+            finally:
+                turn.release()
+        finally:
+            if not turn.locked() and not turn.linkcount():
+                self._turns.pop(host, None)

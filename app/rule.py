@@ -1,6 +1,7 @@
 """Rules as data: the ways to find a cover on a page, each checked when the configuration is read."""
 
 import functools
+import re
 from typing import Any, Self
 
 import jmespath
@@ -12,6 +13,10 @@ from app.url import ImageUrl
 
 #: Instructions of a compiled pattern. Where RE2 gives up its automaton, each byte costs up to 20 ns for each of them.
 _MAX_PROGRAM = 2000
+
+
+#: What a parser of HTML can make an attribute's name of (WHATWG, 13.1.2.3).
+_ATTRIBUTE = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
 
 
 class Pattern(str):
@@ -89,6 +94,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"expected a text behind {kinds[0]}")
         if self.attribute is not None and self.css is None:
             raise ValueError("attribute goes with css alone")
+        if self.attribute is not None and not _ATTRIBUTE.fullmatch(self.attribute):
+            raise ValueError("expected the name of an attribute behind attribute")
 
     @property
     def kind(self) -> str:

@@ -38,15 +38,17 @@ class Selector(str):
         if not isinstance(value, str) or not value.strip():
             raise ValueError("expected a CSS selector")
         nothing = LexborHTMLParser("<p>")
-        for path in paths(value):
-            for combinator, compound in path:
-                if combinator == "~":
-                    raise ValueError("expected a CSS selector without ~, which takes too long on hostile pages")
-                _check_functions(compound)
-                try:
+        try:
+            for path in paths(value):
+                for combinator, compound in path:
+                    if combinator == "~":
+                        raise ValueError("expected a CSS selector without ~, which takes too long on hostile pages")
+                    _check_functions(compound)
                     nothing.css_first(compound)
-                except Exception as error:
-                    raise ValueError("expected a CSS selector") from error
+        except ValueError:
+            raise
+        except Exception as error:  # lexbor's, which are many, and RecursionError
+            raise ValueError("expected a CSS selector") from error
         return cls(value)
 
 

@@ -27,7 +27,7 @@ _PREFIX = "COVERS_"
 
 #: What may hold passwords and keys: it is not repeated in a message that a log may keep.
 _SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
-_PASSWORD = re.compile(r"[^/'@]*@")
+_PASSWORD = re.compile(r"(?<=/).*@|(?<=redis).*@|(?<=rediss).*@")
 #: A number as TOML would have it.
 _NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
@@ -148,7 +148,7 @@ def settings_in_force() -> Settings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{_one_line(path)}: expected a readable TOML file: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, an int of 5,000 digits

@@ -17,7 +17,7 @@ class Sign(msgspec.Struct, frozen=True, cache_hash=True, forbid_unknown_fields=T
     "", [] or {}).
     """
 
-    status: Annotated[int, msgspec.Meta(ge=201, le=599)] | None = None
+    status: Annotated[int, msgspec.Meta(ge=201, le=999)] | None = None
     regex: Pattern | None = None
     css: Selector | None = None
     json: JsonPath | None = None

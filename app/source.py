@@ -23,7 +23,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110,
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 #: Headers that the fetcher sets itself, since its limits depend on them.
-_OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"})
+_OWN_HEADERS = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent", "range", "expect"}
+    | {"te", "upgrade", "if-none-match", "if-modified-since", "if-range", "if-match", "if-unmodified-since"}
+)
+_MAX_HEADER = 4096
 
 
 class Duration(float):
@@ -58,6 +62,20 @@ class Timeout(Duration):
         return seconds
 
 
+class Pause(Duration):
+    """A duration that callers wait for: at most ten minutes, which is the longest deadline."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a duration that somebody can wait for."""
+        seconds = super().parse(value)
+        if seconds > 600:  # noqa: PLR2004 - ten minutes, as the class says
+            raise ValueError("expected at most 600 seconds")
+        return seconds
+
+
 class Headers(dict[str, str]):
     """Further request headers."""
 
@@ -73,8 +91,14 @@ class Headers(dict[str, str]):
                 raise ValueError(
                     f"expected header names and printable ASCII values, which {name!r} or its value is not"
                 )
+            if len(text) > _MAX_HEADER:
+                raise ValueError(
+                    f"expected header values of at most {_MAX_HEADER} characters, which that of {name} is not"
+                )
             if name.lower() in _OWN_HEADERS:
                 raise ValueError(f"{name} is set by the service itself (user_agent is a key of its own)")
+        if len({name.lower() for name in value}) < len(value):
+            raise ValueError("expected each header once, whatever the case of its letters")
         return cls(value)
 
 
@@ -93,8 +117,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout: Timeout = Timeout(5)
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
-    delay: Duration = Duration(0)
-    max_page: Annotated[int, msgspec.Meta(ge=1)] = 2_097_152
+    delay: Pause = Pause(0)
+    max_page: Annotated[int, msgspec.Meta(ge=1, le=2**30)] = 2_097_152
     headers: Headers = msgspec.field(default_factory=Headers)
     allowed_hosts: list[HostPattern] = []
     private_network: bool = False

@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import SplitResult, quote, urlsplit
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
-_HOST_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+_HOST_PATTERN = re.compile(r"(?:\*\.)?(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _RESERVED = "%:/?#[]@!$&'()*+,;="  # RFC 3986, 2.2, and "%": what is encoded already stays so
 
@@ -62,10 +62,10 @@ class PageUrl(str):
     def parse(cls, value: object) -> Self:
         """Read a template."""
         expected = "expected an http or https URL with {id}, or {id} alone"
-        if not isinstance(value, str) or "{id}" not in value:
+        if not isinstance(value, str) or "{id}" not in value or _has_braces(value.replace("{id}", "")):
             raise ValueError(expected)
-        if value != _ID_ALONE:
-            _parts_of(value, expected)
+        if value != _ID_ALONE and _parts_of(value, expected).fragment:
+            raise ValueError("expected a URL without a fragment: what stands behind # is not sent")
         return cls(value)
 
     @property
@@ -96,6 +96,8 @@ class ImageUrl(str):
         expected = "expected {match} first, or an http or https URL with {match} behind its host"
         if not isinstance(value, str) or "{match}" not in value or not _is_plain(value):
             raise ValueError(expected)
+        if _has_braces(value.replace("{match}", "")):
+            raise ValueError(expected)
         # A match that comes first is a whole URL up to there, and is checked as one that stands alone is.
         if not value.startswith("{match}") and "{match}" in _parts_of(value, expected).netloc:
             raise ValueError(expected)  # the page would choose the host
@@ -119,7 +121,8 @@ def _parts_of(text: str, expected: str) -> SplitResult:
     """Return the parts of an absolute http or https URL. Raises ValueError(expected) for anything else."""
     try:
         parts = urlsplit(text)
-        is_right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").replace("{id}", "x")
+        is_right = parts.scheme in {"http", "https"} and parts.port != 0 and _is_host(host)
     except ValueError:  # urlsplit's own words, of a port or a bracket, do not name what was expected
         is_right = False
     if not is_right or not _is_plain(text):
@@ -127,6 +130,16 @@ def _parts_of(text: str, expected: str) -> SplitResult:
     if parts.username is not None:
         raise ValueError("expected a URL without a user name: use headers")
     return parts
+
+
+def _has_braces(text: str) -> bool:
+    """Whether there is what looks like one more place to fill in."""
+    return "{" in text or "}" in text
+
+
+def _is_host(host: str) -> bool:
+    """Whether this can be a host: IPv6, which urlsplit has checked, or labels of at most 63 characters."""
+    return ":" in host or (not host.startswith("*") and _HOST_PATTERN.fullmatch(host.removesuffix(".")) is not None)
 
 
 def _is_plain(text: str) -> bool:

@@ -12,7 +12,7 @@ from app.cache.flight import Flights
 from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore, Store
-from app.cover import Answer, CoverRecord, decode_record, encode_record
+from app.cover import Answer, CoverRecord, Finding, decode_record, encode_record
 from app.errors import OriginError
 from app.inquiry import Inquiry
 from app.lookup import Lookup
@@ -57,7 +57,14 @@ class Story:
     deadline: float = 5.0
     luck: float = 0.0
 
-    def visit(self, source: Source, url: str, patience: float, validators: Validators | None = None) -> Page | None:
+    def visit(
+        self,
+        source: Source,
+        url: str,
+        patience: float,
+        read: Callable[[Page], Finding],
+        validators: Validators | None = None,
+    ) -> Finding | None:
         """Play the visitor."""
         assert source in self.sources.values()
         assert 0 <= patience <= self.deadline
@@ -65,7 +72,7 @@ class Story:
         self.asked.append(item_id)
         self.conditions.append(validators)
         body = self.pages[item_id]()
-        return None if body is None else Page(url=url, body=body, validators=self.validators)
+        return None if body is None else read(Page(url=url, body=body, validators=self.validators))
 
     def throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Be told that a page asked to wait."""

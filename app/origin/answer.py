@@ -60,7 +60,8 @@ class Answer:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.is_reusable = False
             if self.is_complete:
-                return  # what is broken comes after it
+                self._failure = self._failure or BadAnswerError("an answer that is longer than it says")
+                return
             self._failure = self._failure or BadAnswerError(f"{self._what_is_broken()} ({error})")
             if not self.is_begun:
                 raise self._failure from error
@@ -75,7 +76,7 @@ class Answer:
 
     def take_body(self) -> bytes:
         """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
-        if self._failure is not None and not self.is_complete:
+        if self._failure is not None:
             raise self._failure
         taken = b"".join(self._body)
         self._body.clear()

@@ -86,7 +86,15 @@ class Fetcher:
             # Else whoever asks would try the ports of such a host through us.
             raise OriginFailed(f"{page.authority} is not at a port that its source may name")
 
-    def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page:
+    def fetch_beginning(
+        self,
+        source: Source,
+        url: str,
+        *,
+        timeout: float,
+        size: int,
+        may_follow: Callable[[str], None] = lambda _: None,
+    ) -> Page:
         """Return the first ``size`` bytes, after decompression, of what is at ``url``: no more is read.
 
         Redirects may lead to any host, but to one that is neither the URL's own nor among ``source.allowed_hosts`` only
@@ -103,7 +111,7 @@ class Fetcher:
         page = _endpoint_of(url)
         home = None if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, {}, size)
-        beginning = _within(timeout, page, lambda: self._follow(errand, timeout, lambda _: None))
+        beginning = _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
         if beginning is None:
             raise AssertionError("no condition, and yet not modified")
         return beginning

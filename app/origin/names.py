@@ -13,6 +13,8 @@ import gevent
 from gevent import monkey
 from gevent.threadpool import ThreadPool
 
+from app.hub import in_thread
+
 #: Where to connect to: the family of the address, and the address as ``connect`` takes it.
 Target = tuple[int, tuple[Any, ...]]
 Resolve = Callable[[str, int], list[Target]]
@@ -67,7 +69,7 @@ class Names:
 
     def _look_up(self, key: tuple[str, int]) -> list[Target] | OSError:
         try:
-            found: list[Target] = self._threads.apply(self._resolve, key)
+            found: list[Target] = in_thread(lambda: self._resolve(*key), self._threads)
         except OSError as error:
             return error  # and not raised: gevent would print it
         else:

@@ -127,8 +127,8 @@ class Robots:
         shared, now = self._shelf.get(site), self._clock()
         if shared is not None and shared.fetched_at <= now < shared.good_until:
             return shared
-        file = _fetched(f"{site}/robots.txt", fetch, now=now, error_ttl=error_ttl)
-        old = known or shared
+        file = _fetched(f"{site}/robots.txt", fetch, self._clock, error_ttl)
+        old, now = known or shared, self._clock()
         if file.problem and old is not None and not old.problem and now < old.fetched_at + _DAY + _WEEK:
             file = msgspec.structs.replace(old, good_until=file.good_until)
         self._shelf.put(site, file, lifetime=_DAY + _WEEK)
@@ -140,12 +140,13 @@ def _site_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _fetched(url: str, fetch: Callable[[str], bytes], *, now: float, error_ttl: float) -> RobotsFile:
+def _fetched(url: str, fetch: Callable[[str], bytes], clock: Clock, error_ttl: float) -> RobotsFile:
     try:
-        text = fetch(url).decode("utf-8", "replace").removeprefix("\ufeff")
+        text, now = fetch(url).decode("utf-8", "replace").removeprefix("\ufeff"), clock()
     except Throttled:
         raise
     except LookupFailed as error:
+        now = clock()
         # "Unavailable" (2.3.1.3), and a chain of redirects that leads nowhere (2.3.1.2): there are no rules.
         if 300 <= error.status < 500:  # noqa: PLR2004 - 3xx and 4xx
             return RobotsFile(text="", fetched_at=now, good_until=now + _DAY)

@@ -1,8 +1,12 @@
-"""A visit to an origin, with manners: robots.txt is asked, the gate passed, and what the host answers remembered."""
+"""A visit to an origin, with manners: robots.txt is asked, the gate passed, and what the host answers remembered.
+
+So it is for each host that a redirect leads to: it has its own gate, and its own say in whether it is asked.
+"""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from typing import Protocol
+from contextlib import ExitStack
+from functools import partial
+from typing import Protocol, Self, TypeVar
 
 from app.errors import LookupFailed, OriginDown, OriginError, ServiceError
 from app.origin.gate import Gate
@@ -12,21 +16,25 @@ from app.origin.request import read_url
 from app.origin.robots import MAX_SIZE, Robots
 from app.source import Source
 
+T = TypeVar("T")
+
+#: Is called with where a redirect leads, and may raise.
+MayFollow = Callable[[str], None]
+
+#: Asks once, within so many seconds.
+Fetch = Callable[[float, MayFollow], Page | None]
+
 
 class Fetcher(Protocol):
     """Asks once, as ``app.origin.fetch.Fetcher`` does."""
 
     def check(self, source: Source, url: str) -> None: ...  # noqa: D102 - see the class
     def fetch(  # noqa: D102
-        self,
-        source: Source,
-        url: str,
-        *,
-        timeout: float,
-        validators: Validators | None = None,
-        may_follow: Callable[[str], None] = ...,
+        self, source: Source, url: str, *, timeout: float, validators: Validators | None, may_follow: MayFollow
     ) -> Page | None: ...
-    def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page: ...  # noqa: D102
+    def fetch_beginning(  # noqa: D102
+        self, source: Source, url: str, *, timeout: float, size: int, may_follow: MayFollow
+    ) -> Page: ...
 
 
 class Visitor:
@@ -41,11 +49,19 @@ class Visitor:
         self._robots = robots
         self._clock = clock
 
-    def visit(self, source: Source, url: str, patience: float, validators: Validators | None = None) -> Page | None:
-        """Return the page at ``url``, after at most ``patience`` seconds of waiting at the gate.
+    def visit(
+        self,
+        source: Source,
+        url: str,
+        patience: float,
+        read: Callable[[Page], T],
+        validators: Validators | None = None,
+    ) -> T | None:
+        """Return what ``read`` makes of the page at ``url``, after at most ``patience`` seconds of waiting at the gate.
 
         With ``validators`` it is asked for on the condition that it has changed; None says that it has not. What may be
-        over at the next try is tried again, as often as the source says, within its timeout and through the gate.
+        over at the next try is tried again, as often as the source says, within its timeout and through the gate. The
+        page is read while its host's place is held: reading takes no less of us than fetching.
 
         Raises:
             LookupFailed: why there is no page; see ``app.origin.fetch.Fetcher.fetch``.
@@ -57,73 +73,127 @@ class Visitor:
         """
         until = self._clock() + patience
         self._fetcher.check(source, url)
-        if source.robots:
-            self._robots.check(url, lambda robots: self._robots_file(source, robots, until), source.error_ttl)
+        self._check_robots(source, url, until)
 
-        def may_follow(target: str) -> None:
-            if source.robots:
-                self._robots.check_hop(target)
-
-        def fetch(seconds: float) -> Page | None:
+        def fetch(seconds: float, may_follow: MayFollow) -> Page | None:
             return self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
 
-        return self._with_manners(source, url, until, fetch)
+        def check_hop(target: str) -> None:
+            if source.robots and _site_of(target) == _site_of(url):
+                self._robots.check_hop(target)  # whose rules are known
+            else:
+                self._check_robots(source, target, until)
+
+        return self._with_manners(_Way(self._hosts, source, check_hop), url, until, fetch, read)
 
     def throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Remember that a page said, in its own words, that its host is not to be asked for a while."""
         self._hosts.hear(host_of(url), error, source.error_ttl, was_trial=False)
 
-    def _robots_file(self, source: Source, url: str, until: float) -> bytes:
-        def fetch(seconds: float) -> Page | None:
-            return self._fetcher.fetch_beginning(source, url, timeout=seconds, size=MAX_SIZE)
+    def _check_robots(self, source: Source, url: str, until: float) -> None:
+        if not source.robots:
+            return
 
-        page = self._with_manners(source, url, until, fetch)
-        return b"" if page is None else page.body
+        def fetch_file(address: str) -> bytes:
+            def fetch(seconds: float, may_follow: MayFollow) -> Page:
+                return self._fetcher.fetch_beginning(
+                    source, address, timeout=seconds, size=MAX_SIZE, may_follow=may_follow
+                )
 
-    def _with_manners(
-        self, source: Source, url: str, until: float, fetch: Callable[[float], Page | None]
-    ) -> Page | None:
-        """Call ``fetch`` with the seconds that it may take, at most once more than there are retries."""
-        host = host_of(url)
-        self._hosts.check(host)  # before anybody stands in line in vain
-        seconds: float = source.timeout
+            way = _Way(self._hosts, source, lambda _: None)
+            return self._with_manners(way, address, until, fetch, lambda page: page.body) or b""
+
+        self._robots.check(url, fetch_file, source.error_ttl)
+
+    def _with_manners(self, way: "_Way", url: str, until: float, fetch: Fetch, read: Callable[[Page], T]) -> T | None:
+        """Call ``fetch`` at most once more than there are retries, then ``read``."""
+        self._hosts.check(host_of(url))  # before anybody stands in line in vain
+        seconds: float = way.source.timeout
         failure: OriginDown | None = None
-        for tries_left in range(source.retries, -1, -1):
-            with ExitStack() as turn:
+        for tries_left in range(way.source.retries, -1, -1):
+            with ExitStack() as places:
                 try:
-                    turn.enter_context(self._gate_of(host, source, until))
-                    is_trial = self._hosts.admit(host, seconds)
+                    self._go_to(host_of(url), way.afresh(), places, until, seconds)
                 except ServiceError:
                     if failure is None:
                         raise
-                    break  # there is no room for another try
+                    # There is no room for another try: the first one counts.
+                    self._hosts.hear(way.last, failure, way.source.error_ttl, was_trial=False)
+                    raise failure from None
                 began = self._clock()
+                may_follow = partial(self._follow, way, places, min(until, began + seconds))
                 try:
-                    page = fetch(seconds)
+                    page = fetch(seconds, may_follow)
                 except OriginDown as error:
-                    failure = error
                     seconds -= self._clock() - began
-                    if not tries_left or is_trial or seconds <= 0:
-                        break
+                    if not tries_left or seconds <= 0 or way.is_trial:
+                        way.ended(error)
+                        raise
+                    failure = error
                 except LookupFailed as error:
-                    self._hosts.hear(host, error, source.error_ttl, was_trial=is_trial)
+                    way.ended(error)
                     raise
                 else:
-                    self._hosts.answered(host)
-                    return page
-        if failure is None:
-            raise AssertionError("a loop that was left without a page has failed")
-        self._hosts.hear(host, failure, source.error_ttl, was_trial=is_trial)
-        raise failure
+                    way.ended(None)
+                    return None if page is None else read(page)
+        raise AssertionError("the last try returns or raises")
 
-    def _gate_of(self, host: str, source: Source, until: float) -> AbstractContextManager[None]:
-        return self._gate.place(
-            host,
-            concurrency=source.concurrency,
-            delay=source.delay,
-            until=until,
-            may_go=lambda: self._hosts.check(host),
-        )
+    def _follow(self, way: "_Way", places: ExitStack, until: float, target: str) -> None:
+        """Go where a redirect leads, as one goes to a page."""
+        try:
+            way.check_hop(target)
+            self._go_to(host_of(target), way, places, until, until - self._clock())
+        except ServiceError:
+            way.is_refused = True
+            raise
+
+    def _go_to(self, host: str, way: "_Way", places: ExitStack, until: float, seconds: float) -> None:
+        """Take a place at a host, unless one is held already, and look whether it may be asked."""
+        if host not in way.hosts:
+            source = way.source
+            place = self._gate.place(
+                host,
+                concurrency=source.concurrency,
+                delay=source.delay,
+                until=until,
+                may_go=lambda: self._hosts.check(host),
+            )
+            places.enter_context(place)
+            way.hosts[host] = self._hosts.admit(host, seconds)
+        way.last = host
+
+
+class _Way:
+    """The hosts that one try has been to, each with whether that tries an open circuit; ``last`` is the last of them.
+
+    ``is_refused`` says that it ended before a host that is not to be asked: what is raised then is no host's word.
+    """
+
+    def __init__(self, known: Hosts, source: Source, check_hop: MayFollow) -> None:
+        self.source = source
+        self.check_hop = check_hop
+        self.hosts: dict[str, bool] = {}
+        self.last = ""
+        self.is_refused = False
+        self._known = known
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether any of them is tried."""
+        return any(self.hosts.values())
+
+    def afresh(self) -> Self:
+        """Begin another try."""
+        self.hosts.clear()
+        return self
+
+    def ended(self, error: LookupFailed | None) -> None:
+        """Remember that these hosts have answered, or what the last one did instead."""
+        for host, is_trial in self.hosts.items():
+            if error is None or host != self.last or self.is_refused:
+                self._known.answered(host)
+            else:
+                self._known.hear(host, error, self.source.error_ttl, was_trial=is_trial)
 
 
 def host_of(url: str) -> str:
@@ -134,3 +204,7 @@ def host_of(url: str) -> str:
 
     """
     return read_url(url)[0].authority
+
+
+def _site_of(url: str) -> tuple[str, str, int]:
+    return read_url(url)[0]

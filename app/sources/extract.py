@@ -81,6 +81,8 @@ def extract(
             is_broken |= rule.kind == "json" and isinstance(miss, Unreadable)
         else:
             return Extraction(url=url, rule=position, misses=tuple(misses))
+    # Beside a rule for HTML, one for JSON does not say that nothing else may come.
+    is_broken &= not any(rule.kind in HTML_KINDS for rule in rules)
     return Extraction(url="", rule=-1, misses=tuple(misses), is_broken=is_broken)
 
 

@@ -35,6 +35,10 @@ def show(text: str = "page") -> Step:
     return lambda: Page(url=URL, body=text.encode())
 
 
+def body_of(page: Page) -> bytes:
+    return page.body
+
+
 def fail(error: Exception) -> Step:
     def step() -> Page | None:
         raise error
@@ -70,7 +74,9 @@ class Origin:
             may_follow(self.redirects)
         return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
 
-    def fetch_beginning(self, source: Source, url: str, *, timeout: float, size: int) -> Page:
+    def fetch_beginning(
+        self, source: Source, url: str, *, timeout: float, size: int, may_follow: Callable[[str], None]
+    ) -> Page:
         self.asked.append((url, timeout))
         page = self.robots()
         assert page is not None
@@ -98,27 +104,25 @@ def visitor(origin: Origin, tmp_path: Path) -> Iterator[Visitor]:
 
 
 def test_a_page_that_comes_is_asked_for_once(origin: Origin, visitor: Visitor) -> None:
-    page = visitor.visit(source(), URL, 1)
-    assert page is not None
-    assert page.body == b"page"
+    assert visitor.visit(source(), URL, 1, body_of) == b"page"
     assert origin.asked == [(URL, 5)]
 
 
 def test_a_page_that_has_not_changed_is_none(origin: Origin, visitor: Visitor) -> None:
     origin.steps = [lambda: None]
-    assert visitor.visit(source(), URL, 1, Validators(etag='"a"')) is None
+    assert visitor.visit(source(), URL, 1, body_of, Validators(etag='"a"')) is None
 
 
 def test_no_connection_is_tried_again_as_often_as_the_source_says(origin: Origin, visitor: Visitor) -> None:
     origin.steps = [fail(OriginDown("down"))]
     with pytest.raises(OriginDown):
-        visitor.visit(source(retries=3), URL, 1)
+        visitor.visit(source(retries=3), URL, 1, body_of)
     assert len(origin.asked) == 4
 
 
 def test_a_try_that_succeeds_is_the_answer(origin: Origin, visitor: Visitor) -> None:
     origin.steps = [fail(OriginDown("down")), show()]
-    assert visitor.visit(source(), URL, 1) is not None
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_a_try_that_succeeds_is_the_answer(origin: Origin, visitor: Visitor) -> 
 def test_nothing_else_is_tried_again(origin: Origin, visitor: Visitor, error: Exception) -> None:
     origin.steps = [fail(error), show()]
     with pytest.raises(type(error)):
-        visitor.visit(source(retries=3), URL, 1)
+        visitor.visit(source(retries=3), URL, 1, body_of)
     assert len(origin.asked) == 1
 
 
@@ -138,7 +142,7 @@ def test_all_tries_together_have_the_timeout(origin: Origin, visitor: Visitor) -
 
     origin.steps = [down_after_two_seconds]
     with pytest.raises(OriginDown):
-        visitor.visit(source(retries=9, timeout=Timeout(5)), URL, 100)
+        visitor.visit(source(retries=9, timeout=Timeout(5)), URL, 100, body_of)
     assert [timeout for _, timeout in origin.asked] == [5, 3, 1]
 
 
@@ -147,30 +151,30 @@ def test_a_retry_that_finds_no_place_leaves_the_first_failure(origin: Origin, vi
     origin.steps = [fail(OriginDown("down"))]
     for _ in range(FAILURES):
         with pytest.raises(OriginDown, match="down"):
-            visitor.visit(source(delay=Duration(0.01)), URL, 0)
+            visitor.visit(source(delay=Duration(0.01)), URL, 0, body_of)
         gevent.sleep(0.02)
     assert len(origin.asked) == FAILURES
     with pytest.raises(OriginFailed, match="it is tried again in"):
-        visitor.visit(source(), URL, 1)
+        visitor.visit(source(), URL, 1, body_of)
 
 
 def test_a_host_that_asked_to_wait_is_not_asked(origin: Origin, visitor: Visitor) -> None:
     origin.steps = [fail(Throttled("429", 30)), show()]
     for _ in range(3):
         with pytest.raises(Throttled):
-            visitor.visit(source(), URL, 1)
+            visitor.visit(source(), URL, 1, body_of)
     assert len(origin.asked) == 1
     origin.clock.now += 30
-    assert visitor.visit(source(), URL, 1) is not None
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 def test_a_page_that_says_so_in_its_own_words_counts_as_well(origin: Origin, visitor: Visitor) -> None:
     visitor.throttled(source(error_ttl=Duration(7)), URL, Throttled("slow down"))
     origin.clock.now += 6.9
     with pytest.raises(Throttled, match="slow down"):
-        visitor.visit(source(), URL, 1)
+        visitor.visit(source(), URL, 1, body_of)
     origin.clock.now += 0.1
-    assert visitor.visit(source(), URL, 1) is not None
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 def test_a_host_that_fails_again_and_again_is_left_alone_then_tried_once(origin: Origin, visitor: Visitor) -> None:
@@ -178,33 +182,33 @@ def test_a_host_that_fails_again_and_again_is_left_alone_then_tried_once(origin:
     origin.steps = [fail(OriginDown("down"))]
     for _ in range(FAILURES + 5):
         with pytest.raises(OriginFailed):
-            visitor.visit(source(retries=0), URL, 1)
+            visitor.visit(source(retries=0), URL, 1, body_of)
     assert len(origin.asked) == FAILURES
     origin.clock.now += 1
     for _ in range(5):
         with pytest.raises(OriginFailed):
-            visitor.visit(source(retries=3), URL, 1)
+            visitor.visit(source(retries=3), URL, 1, body_of)
     assert len(origin.asked) == FAILURES + 1
     origin.steps = [show()]
     origin.clock.now += 2
-    assert visitor.visit(source(), URL, 1) is not None
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 def test_a_source_that_honours_robots_txt_asks_for_it_first(origin: Origin, visitor: Visitor) -> None:
     origin.robots = show("User-agent: *\nDisallow: /item/\n")
     with pytest.raises(Blocked, match="does not allow this page"):
-        visitor.visit(source(robots=True), URL, 1)
+        visitor.visit(source(robots=True), URL, 1, body_of)
     assert [url for url, _ in origin.asked] == ["https://shop.example/robots.txt"]
 
 
 def test_a_source_that_does_not_is_not_held_up_by_it(origin: Origin, visitor: Visitor) -> None:
     origin.robots = show("User-agent: *\nDisallow: /\n")
-    assert visitor.visit(source(), URL, 1) is not None
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: Origin, visitor: Visitor) -> None:
     with pytest.raises(OriginFailed, match="none of the hosts"):
-        visitor.visit(source(robots=True), "https://stranger.example/42", 1)
+        visitor.visit(source(robots=True), "https://stranger.example/42", 1, body_of)
     assert origin.asked == []
 
 
@@ -212,8 +216,8 @@ def test_a_redirect_to_what_robots_txt_forbids_is_not_followed(origin: Origin, v
     origin.robots = show("User-agent: *\nDisallow: /private/\n")
     origin.redirects = "https://shop.example/private/42"
     with pytest.raises(Blocked, match="does not allow where this page leads"):
-        visitor.visit(source(robots=True), URL, 1)
-    assert visitor.visit(source(), URL, 1) is not None
+        visitor.visit(source(robots=True), URL, 1, body_of)
+    assert visitor.visit(source(), URL, 1, body_of) is not None
 
 
 def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor) -> None:
@@ -221,7 +225,7 @@ def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor
     origin.robots = fail(Throttled("429", 30))
     for _ in range(2):
         with pytest.raises(Throttled):
-            visitor.visit(source(robots=True), URL, 1)
+            visitor.visit(source(robots=True), URL, 1, body_of)
     assert len(origin.asked) == 1
 
 
