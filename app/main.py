@@ -51,8 +51,8 @@ _NEWS_SECONDS = 0.5
 
 def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
-    # A thread that parses a page hands the interpreter back after a millisecond, not five: a hit may wait for it.
-    sys.setswitchinterval(0.001)
+    # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
+    sys.setswitchinterval(0.0002)
     clock = steady_clock()
     sources = Registry(settings.sources, settings.default_source)
     store = guarded(open_store(settings))

@@ -14,9 +14,11 @@ import re
 from itertools import islice
 
 MAX_ELEMENTS = 20_000  # of a page; the rest is cut off. Selectors such as :nth-child cost the square of it
+MAX_TOKENS = 4 * MAX_ELEMENTS  # tags of both kinds: an end tag that ends nothing costs as much as another
 MAX_DEPTH = 64  # a selector "a b c" costs up to the square of it for each element
 MAX_FORMATTING = 8  # of them open at once: each may be opened again for each paragraph
 MAX_ATTRIBUTES = 128  # of one tag
+MAX_TAG = 65_536  # characters of a tag; the rest is taken for text
 _SHORT_TAG = 512  # characters: too few for attributes that matter, so they are not counted
 
 _SPACE = r"\t\n\f\r "
@@ -30,10 +32,12 @@ _ATTRIBUTE = (
 _TOKEN = re.compile(
     rf"<(?:(?P<slash>/?)(?P<name>[a-zA-Z][^{_SPACE}/>]*+)(?:[{_SPACE}/]*+{_ATTRIBUTE})*+"
     rf"(?P<gap>[{_SPACE}/]*+)(?:(?P<closed>>)|\Z)"
-    r"|!--(?:-?>|.*?(?:--!?>|\Z))"
     r"|[!?/][^>]*+(?:>|\Z))",
     re.DOTALL,
 )
+# One call of a regular expression keeps the interpreter to itself, so none may take long: 2 MB of "<" would take 0.1 s.
+_BEGINNING = re.compile(r"<[a-zA-Z!?/]")
+_COMMENT_END = re.compile(r"--!?>")
 
 
 def _names(text: str) -> frozenset[str]:
@@ -78,9 +82,22 @@ _ENDED_BY = {name: frozenset({"p"}) for name in _PARAGRAPHS_END} | {
 def tame(html: str) -> str:
     """Return ``html`` as markup that costs a parser no more than its length. Any text will do; nothing is raised."""
     page = _Page()
-    position = 0
-    while page.elements < MAX_ELEMENTS and (token := _TOKEN.search(html, position)) is not None:
-        position = token.end()
+    position = tokens = 0
+    while (
+        page.elements < MAX_ELEMENTS
+        and tokens < MAX_TOKENS
+        and (beginning := _BEGINNING.search(html, position)) is not None
+    ):
+        if html.startswith("<!--", beginning.start()):
+            # "<!-->" and "<!--->" are whole comments.
+            ending = _COMMENT_END.search(html, beginning.start() + 2)
+            position = len(html) if ending is None else ending.end()
+            continue
+        token = _TOKEN.match(html, beginning.start(), beginning.start() + MAX_TAG)
+        position = beginning.end() if token is None else token.end()
+        tokens += 1
+        if token is None:
+            continue
         slash, name, gap, closed = token.groups()
         if closed is None:
             continue  # a comment, a doctype, or a tag that the end of the page cuts off

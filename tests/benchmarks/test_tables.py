@@ -15,6 +15,7 @@ from benchmarks.tables import (
     medians,
     ratios,
     refreshed,
+    shown,
     summary,
     table,
 )
@@ -82,6 +83,11 @@ def test_table_without_comparison() -> None:
         ["Quick one", "20.0", "-", "-", "30.0"],
     ]
     assert [quantity.is_compared for quantity in SPEED] == [True, False, False, True]
+
+
+def test_shown() -> None:
+    """A small ratio has a digit more."""
+    assert [shown(ratio) for ratio in (0.0021, 0.5, 12.0)] == ["0.002", "0.50", "12.00"]
 
 
 def test_summary() -> None:
