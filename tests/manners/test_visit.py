@@ -240,3 +240,53 @@ def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: Visitor
 )
 def test_a_host_is_a_name_and_a_port(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+def leading_to(target: str) -> str:
+    return f"https://target.example/{target}"
+
+
+def test_where_a_redirect_leads_has_a_gate_of_its_own(origin: Origin, visitor: Visitor) -> None:
+    """Pages that lead there and pages that are there share its places."""
+    origin.redirects = leading_to("42")
+    inside, most = 0, 0
+
+    def step() -> Page | None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        gevent.sleep(0.002)
+        inside -= 1
+        return Page(url=URL, body=b"page")
+
+    origin.steps = [step]
+    urls = [URL, "https://other.example/1", leading_to("1")] * 3
+    visits = [gevent.spawn(visitor.visit, source(concurrency=2), url, 9, body_of) for url in urls]
+    gevent.joinall(visits, raise_error=True)
+    assert most == 2
+
+
+def test_what_the_target_of_a_redirect_says_is_said_of_the_target(origin: Origin, visitor: Visitor) -> None:
+    origin.redirects = leading_to("42")
+    origin.steps = [fail(Throttled("429", 30)), show()]
+    with pytest.raises(Throttled):
+        visitor.visit(source(), URL, 1, body_of)
+    with pytest.raises(Throttled):
+        visitor.visit(source(), leading_to("1"), 1, body_of)
+    assert [url for url, _ in origin.asked] == [URL]
+    with pytest.raises(Throttled):  # it redirects to the target, which is not gone to
+        visitor.visit(source(), URL, 1, body_of)
+    origin.redirects = ""
+    assert visitor.visit(source(), URL, 1, body_of) == b"page"
+
+
+def test_the_target_of_a_redirect_has_its_own_robots_txt(origin: Origin, visitor: Visitor) -> None:
+    origin.redirects = leading_to("private/42")
+    origin.robots = show("User-agent: *\nDisallow: /private/\n")
+    with pytest.raises(Blocked, match=r"target\.example/robots\.txt does not allow"):
+        visitor.visit(source(robots=True), URL, 1, body_of)
+
+
+def test_a_page_that_leads_back_to_its_host_takes_no_second_place(origin: Origin, visitor: Visitor) -> None:
+    origin.redirects = "https://shop.example/elsewhere"
+    assert visitor.visit(source(concurrency=1), URL, 1, body_of) == b"page"
