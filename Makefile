@@ -31,6 +31,10 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed-dev
+	$(PIP) -r requirements-bench.txt
+	@touch $@
+
 install: $(VENV)/.installed
 
 run: install
@@ -40,16 +44,17 @@ demo: install
 	exec $(BIN)/python -m demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests)
 
 # The one client that comes from npm; the others come from the system's packages (see .ci/run).
 node-client:
 	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix tests/clients/node xmlrpc@1.3.2
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.wire
 	$(BIN)/python -m benchmarks.transport
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from app import cli
+from app.cache.store import NoStore
+from app.clock import steady_clock
+from app.main import build_inquiry, guarded
+from app.settings import load
 from tests.origin import Origin, cover, page
 from tests.server import CONFIG, ROOT, environment
 
 
-def check(folder: Path, config: str, *arguments: str) -> tuple[int, str, str]:
+def check(folder: Path, config: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """Run it; return its exit status, what it printed, and what it complained of."""
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         cwd=ROOT,
-        env=environment(path),
+        env=environment(path, variables),
         capture_output=True,
         text=True,
         timeout=30,
@@ -82,15 +87,43 @@ def test_sources_without_canaries_are_named(origin: Origin, tmp_path: Path) -> N
     ("arguments", "complaint"),
     [
         (["check", "nosuch"], "unknown source 'nosuch'; there are ozon, caa"),
-        ([], "the following arguments are required: COMMAND"),
         (["check", "page"], "source page is off until it is given allowed_hosts"),
+        ([], "the following arguments are required: COMMAND"),
         (["nosuch"], "invalid choice: 'nosuch'"),
     ],
 )
-def test_wrong_usage_is_told_in_a_line(origin: Origin, tmp_path: Path, arguments: list[str], complaint: str) -> None:
-    status, out, err = check(tmp_path, config(origin, "[]"), *arguments)
+def test_wrong_usage_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.run(arguments, load({}), lambda: pytest.fail("nothing is to be asked"))
+    assert caught.value.code == 2
+    told = capsys.readouterr()
+    assert (told.out, complaint in told.err) == ("", True)
+
+
+def test_an_id_that_cannot_be_asked_for_fails_alone(
+    tmp_path: Path, origin: Origin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``..`` is an id by its pattern, and no name in a path."""
+    origin.pages["/good"] = page('<meta property="og:image" content="/a.jpg">')
+    path = tmp_path / "covers.toml"
+    path.write_text(
+        f'[sources.shop]\npage_url = "{origin.url}/{{id}}"\nextract = [{{ meta = "og:image" }}]\n'
+        'private_network = true\ncanary = ["..", "good"]\n'
+    )
+    settings = load({"COVERS_CONFIG": str(path)})
+    status = cli.run(["check", "shop"], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
+    failed, found = capsys.readouterr().out.splitlines()
+    assert status == 1
+    assert failed.startswith("shop:..: FAILED: ")
+    assert found.startswith(f"shop:good: {origin.url}/a.jpg by meta og:image")
+
+
+def test_certificates_that_cannot_be_read_are_told_in_a_line(origin: Origin, tmp_path: Path) -> None:
+    status, out, err = check(tmp_path, config(origin, "[1]"), "check", REQUESTS_CA_BUNDLE="/nonexistent")
     assert (status, out) == (2, "")
-    assert complaint in err
+    assert err == "REQUESTS_CA_BUNDLE: expected certificates at /nonexistent: No such file or directory\n"
 
 
 def test_a_wrong_configuration_is_told_in_a_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Markup made tame: nothing changes on ordinary pages, and hostile ones cost what ordinary ones do."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -125,9 +126,15 @@ def numbered(text: str) -> str:
 
 
 def seconds(page: str) -> float:
-    """Return how long the rules take on a page at best: the least of a few tries is the least disturbed."""
+    """Return how long the rules take on a page."""
     body = page.encode()[:SIZE]
-    return min(once(lambda: extract(body, rules=RULES, page_url="http://shop.example/")) for _ in range(5))
+    return once(lambda: extract(body, rules=RULES, page_url="http://shop.example/"))
+
+
+@functools.cache
+def seconds_of_a_plain_page() -> float:
+    """Return it for a page without malice, at best."""
+    return min(seconds(numbered("<p class=a><img src=data:#,></p><br>")) for _ in range(5))
 
 
 def once(call: Callable[[], object]) -> float:
@@ -170,5 +177,4 @@ def once(call: Callable[[], object]) -> float:
 )
 def test_a_hostile_page_costs_what_a_plain_one_does(page: str) -> None:
     """Measured against a plain page of the same size. Untamed, some take hundreds of times as long, or all memory."""
-    plain = numbered("<p class=a><img src=data:#,></p><br>")
-    assert seconds(page) < 5 * seconds(plain)
+    assert any(seconds(page) < 5 * seconds_of_a_plain_page() for _ in range(5))

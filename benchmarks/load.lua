@@ -1,0 +1,91 @@
+-- Calls of get_cover for wrk: `wrk -s load.lua URL -- LOAD FIRST_KNOWN KNOWN FIRST_NEW`.
+--
+-- LOAD is one of
+--   hits       known ids, each call byte for byte as it was before
+--   respelled  known ids, no two calls of the same bytes
+--   cold       new ids
+--   mixed      nine known ids to one new
+--   shop       pages of new ids, from the shop itself
+--
+-- Prints what came of it as one line of JSON. wrk itself notices statuses of 400 and more, and sockets that fail; that an
+-- answer is no fault is looked for here.
+
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+local HEAD = "POST /RPC2 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n" ..
+  "Content-Type: text/xml\r\nUser-Agent: Python-xmlrpc/3.11\r\nContent-Length: %d\r\n\r\n"
+local PAGE = "GET /context/detail/id/%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+local DECLARATION = "<?xml version='1.0'?>\n"
+local CALL = "<methodCall>\n<methodName>get_cover</methodName>\n<params>\n<param>\n" ..
+  "<value><int>%d</int></value>\n</param>\n</params>\n</methodCall>\n"
+local COMMENT = "<!-- %010d -->\n"
+
+local function request_of(body)
+  return HEAD:format(#body) .. body
+end
+
+local function plain(id)
+  return request_of(DECLARATION .. CALL:format(id))
+end
+
+function init(args)
+  local load, first_known, known, first_new = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+  local calls = {}
+  for number = 1, known do
+    calls[number] = plain(first_known + number - 1)
+  end
+  local count = 0
+
+  local function hit()
+    return calls[math.random(known)]
+  end
+  local function new()
+    count = count + 1
+    return plain(first_new + count - 1)
+  end
+  local makers = {
+    hits = hit,
+    cold = new,
+    respelled = function()
+      count = count + 1
+      return request_of(DECLARATION .. COMMENT:format(count) .. CALL:format(first_known + math.random(known) - 1))
+    end,
+    mixed = function()
+      return math.random(10) == 1 and new() or hit()
+    end,
+  }
+  math.randomseed(1)
+  faults = 0
+  request = makers[load]
+  if load == "shop" then
+    request = function()
+      count = count + 1
+      return PAGE:format(first_new + count)
+    end
+    response = nil
+  end
+end
+
+function response(status, headers, body)
+  if not body:find("<methodResponse>", 1, true) or body:find("<fault>", 1, true) then
+    faults = faults + 1
+  end
+end
+
+function done(summary, latency, requests)
+  local faults = 0
+  for _, thread in ipairs(threads) do
+    faults = faults + thread:get("faults")
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests": %d, "seconds": %.6f, "p50": %.6f, "p99": %.6f, "faults": %d, "statuses": %d, ' ..
+    '"sockets": {"connect": %d, "read": %d, "write": %d, "timeout": %d}}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e6, latency:percentile(99) / 1e6, faults,
+    errors.status, errors.connect, errors.read, errors.write, errors.timeout
+  ))
+end
