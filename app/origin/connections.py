@@ -1,6 +1,6 @@
 """Connections to origins: dialled where that is allowed, and kept for the next request.
 
-What a peer sends is read a bounded piece at a time, against a budget, and others get their turn after each piece:
+What a peer sends is read a bounded piece at a time, against a budget, and others get their turn after some of it:
 gevent itself switches only where a socket would block, which a fast peer's never does.
 """
 
@@ -20,6 +20,7 @@ from app.origin.names import Names, Target
 from app.origin.request import Endpoint
 
 _RECEIVE = 65_536
+_EACH = 4096  # as many bytes as a receive counts for beside those that it brings: what it costs at least
 _MAX_IDLE = 100
 _MAX_IDLE_SECONDS = 30.0
 _HANDSHAKE_BUDGET = 262_144  # a chain of certificates is some kilobytes; OpenSSL itself takes 100 kB of it
@@ -51,7 +52,7 @@ class Connection:
     ``has_answered`` says whether anything has come since the latest request.
     """
 
-    __slots__ = ("_budget", "_socket", "_tls", "address", "endpoint", "has_answered", "idle_since")
+    __slots__ = ("_budget", "_socket", "_tls", "_unyielding", "address", "endpoint", "has_answered", "idle_since")
 
     def __init__(self, endpoint: Endpoint, address: str, connected: socket.socket) -> None:
         self.endpoint = endpoint
@@ -61,6 +62,7 @@ class Connection:
         self._socket = connected
         self._tls: tls.Session | None = None
         self._budget = 0
+        self._unyielding = 0
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Make it a TLS connection, with a peer that can show that it is the endpoint's host."""
@@ -125,7 +127,10 @@ class Connection:
         self._budget -= len(received)
         if self._budget < 0:
             raise TooManyBytesError
-        give_way()
+        self._unyielding += _EACH + len(received)
+        if self._unyielding > _RECEIVE:
+            self._unyielding = 0
+            give_way()
         return received
 
 

@@ -214,7 +214,7 @@ class _Errand:
 
     def means_something(self, status: int) -> bool:
         """Tell whether the source has a word for this status of a page."""
-        return self.size is None and self.source.status_outcome(status) is not None
+        return status != http.HTTPStatus.OK and self.size is None and self.source.status_outcome(status) is not None
 
     def is_known(self, endpoint: Endpoint) -> bool:
         return endpoint.has_host_of(self.endpoint) or _is_allowed(endpoint, self.source)

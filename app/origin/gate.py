@@ -4,8 +4,7 @@ Both hold over all workers of a machine. Who has to wait stands in line, first c
 waits without bounds.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
@@ -47,37 +46,56 @@ class Gate:
         self._clock = clock
         self._lines: dict[str, _Line] = {}
 
-    @contextmanager
-    def place(
+    def enter(
         self, host: str, *, concurrency: int, delay: float, until: float, may_go: Callable[[], None] = lambda: None
-    ) -> Iterator[None]:
-        """Hold one of the ``concurrency`` places at ``host``, ``delay`` seconds after the last page was begun there.
+    ) -> Callable[[], None]:
+        """Take one of the ``concurrency`` places at ``host``, ``delay`` seconds after the last page was begun there.
 
         It is waited for until the clock says ``until``. When one's turn has come, ``may_go`` is called, and may raise.
+        What is returned gives the place back.
 
         Raises:
             Overloaded: no place came free in that time, or too many wait for one already.
 
         """
-        line = self._lines.setdefault(host, _Line())
+        line = self._lines.get(host)
+        if line is None:
+            line = self._lines[host] = _Line()
         if line.waiting >= self._most_waiting:
             raise Overloaded(f"{line.waiting} pages of {host} are waited for already")
         line.waiting += 1
-        with ExitStack() as held:
+        try:
+            self._acquire(line.turn, host, until)
             try:
-                with self._held(line.turn, host, until):
-                    may_go()
-                    place = self._taken(line, host, host, concurrency, until)
-                    held.callback(self._leave, line, place)
-                    held.enter_context(self._held(self._total, "hosts of all kinds", until))
-                    if delay > 0:
-                        # Last of all: a page is begun as soon as this is had.
-                        begin = self._taken(line, f"{host} begins", host, 1, until)
-                        gevent.spawn_later(delay, self._leave, line, begin)
+                may_go()
+                return self._begin(line, host, concurrency, delay, until)
             finally:
-                line.waiting -= 1
-                self._trim()
-            yield
+                line.turn.release()
+        finally:
+            line.waiting -= 1
+            self._trim()
+
+    def _begin(self, line: _Line, host: str, concurrency: int, delay: float, until: float) -> Callable[[], None]:
+        place = self._taken(line, host, host, concurrency, until)
+        try:
+            self._acquire(self._total, "hosts of all kinds", until)
+            try:
+                if delay > 0:
+                    # Last of all: a page is begun as soon as this is had.
+                    begin = self._taken(line, f"{host} begins", host, 1, until)
+                    gevent.spawn_later(delay, self._leave, line, begin)
+            except BaseException:
+                self._total.release()
+                raise
+        except BaseException:
+            self._leave(line, place)
+            raise
+
+        def leave() -> None:
+            self._total.release()
+            self._leave(line, place)
+
+        return leave
 
     def _taken(self, line: _Line, key: str, host: str, count: int, until: float) -> int:
         line.takes += 1
@@ -103,14 +121,9 @@ class Gate:
         if len(self._lines) > _MOST_LINES:
             self._lines = {host: line for host, line in self._lines.items() if line.waiting}
 
-    @contextmanager
-    def _held(self, semaphore: BoundedSemaphore, of: str, until: float) -> Iterator[None]:
-        if not semaphore.acquire(timeout=max(until - self._clock(), 0)):
+    def _acquire(self, semaphore: BoundedSemaphore, of: str, until: float) -> None:
+        if not semaphore.acquire(blocking=False) and not semaphore.acquire(timeout=max(until - self._clock(), 0)):
             raise _too_many(of)
-        try:
-            yield
-        finally:
-            semaphore.release()
 
 
 def _too_many(host: str) -> Overloaded:

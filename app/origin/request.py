@@ -4,6 +4,7 @@ A URL is read once, by one strict pattern: what decides whether a host may be as
 read it in two ways.
 """
 
+import functools
 import re
 from collections.abc import Iterable
 from types import MappingProxyType
@@ -57,6 +58,7 @@ class Endpoint(NamedTuple):
         )
 
 
+@functools.lru_cache(4096)
 def read_url(url: str) -> tuple[Endpoint, str]:
     """Return the endpoint of a URL, and what is asked for there.
 
@@ -82,12 +84,20 @@ def write_get(endpoint: Endpoint, target: str, fields: Iterable[tuple[str, str |
         BadFieldError: a field that would not arrive as the one that it is.
 
     """
-    lines = [f"Host: {endpoint.authority}\r\n", *(f"{name}: {_text(value)}\r\n" for name, value in fields)]
+    # A URL that was read has nothing in it that could be taken for the end of a line.
+    head = f"GET {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+    return head.encode("latin-1") + _written(tuple(fields))
+
+
+@functools.lru_cache(256)
+def _written(fields: tuple[tuple[str, str | bytes], ...]) -> bytes:
+    """Return fields and the blank line behind them; most requests of a source have the same."""
+    lines = [f"{name}: {_text(value)}\r\n" for name, value in fields]
     head = "".join(lines)
     # The count shows that no field was two.
     if not _FIELDS.fullmatch(head) or head.count("\n") != len(lines):
         raise BadFieldError("a header field that cannot be sent")
-    return f"GET {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+    return f"{head}\r\n".encode("latin-1")
 
 
 def _text(value: str | bytes) -> str:

@@ -151,14 +151,14 @@ class Visitor:
         """Take a place at a host, unless one is held already, and look whether it may be asked."""
         if host not in way.hosts:
             source = way.source
-            place = self._gate.place(
+            leave = self._gate.enter(
                 host,
                 concurrency=source.concurrency,
                 delay=source.delay,
                 until=until,
                 may_go=lambda: self._hosts.check(host),
             )
-            places.enter_context(place)
+            places.callback(leave)
             way.hosts[host] = self._hosts.admit(host, seconds)
         way.last = host
 

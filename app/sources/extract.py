@@ -20,7 +20,7 @@ from app.sources.image_url import MAX_LENGTH, Unusable, absolute_url, decode_ent
 
 MAX_CANDIDATES = 100  # matches of one rule that are tried: a page full of bad ones has no good one
 #: Bytes of a page in which a challenge shows: its page is short, and all signs of one are 3 ns for each byte of others.
-MAX_CHALLENGE = 32_768
+MAX_CHALLENGE = 16_384
 MAX_SRCSET = 65_536  # characters of one; there are some with a dozen data: URLs in them
 
 #: The names that stand for one picture in <meta>, the best first.

@@ -4,8 +4,8 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -29,10 +29,22 @@ def gate_of(places: Places, total: int = 100, most_waiting: int = 100) -> Gate:
     return Gate(total, places=places, most_waiting=most_waiting, clock=time.monotonic)
 
 
+@contextmanager
 def place(
-    gate: Gate, host: str, concurrency: int = 1, *, delay: float = 0.0, patience: float = 9.0
-) -> AbstractContextManager[None]:
-    return gate.place(host, concurrency=concurrency, delay=delay, until=time.monotonic() + patience)
+    gate: Gate,
+    host: str,
+    concurrency: int = 1,
+    *,
+    delay: float = 0.0,
+    patience: float = 9.0,
+    may_go: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    until = time.monotonic() + patience
+    leave = gate.enter(host, concurrency=concurrency, delay=delay, until=until, may_go=may_go)
+    try:
+        yield
+    finally:
+        leave()
 
 
 def most_inside(gate: Gate, callers: list[tuple[str, int]]) -> int:
@@ -193,7 +205,7 @@ def test_whose_turn_has_come_may_be_told_to_leave(places: Places) -> None:
     def pass_through(number: int) -> None:
         with (
             pytest.raises(ZeroDivisionError),
-            gate.place("a", concurrency=1, delay=60, until=time.monotonic() + 9, may_go=refuse),
+            place(gate, "a", delay=60, may_go=refuse),
         ):
             pytest.fail("it was told to leave")
         left.append(number)
@@ -215,8 +227,9 @@ from tests.server import ROOT
 gate = Gate(100, places=Places(Path(sys.argv[1])), most_waiting=1000, clock=time.monotonic)
 
 def fetch():
-    with gate.place("a", concurrency=2, delay=0, until=time.monotonic() + 60):
-        gevent.sleep(0.02)
+    leave = gate.enter("a", concurrency=2, delay=0, until=time.monotonic() + 60)
+    gevent.sleep(0.02)
+    leave()
 
 callers = [gevent.spawn(fetch) for _ in range(500)]
 gevent.sleep(0.01)
