@@ -1,5 +1,6 @@
 """The WSGI application: which path is answered by what, and how XML-RPC travels over HTTP."""
 
+import functools
 import gzip
 import http
 import re
@@ -18,6 +19,9 @@ _GZIP_FROM = 1400
 
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
+
+
+_STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -50,7 +54,7 @@ class Application:
         """Answer a request (PEP 3333)."""
         response = self._answer(environ)
         start_response(
-            f"{response.status.value} {response.status.phrase}",
+            _STATUS_LINES[response.status],
             [
                 ("Content-Type", response.content_type),
                 ("Content-Length", str(len(response.body))),
@@ -75,14 +79,21 @@ class Application:
             return _plain(refused.status, str(refused), refused.headers)
 
     def _rpc(self, environ: "WSGIEnvironment") -> Response:
-        content_type = environ.get("CONTENT_TYPE", "")
-        if _XML_TYPE.fullmatch(content_type.partition(";")[0].strip()) is None:
+        is_xml, charset = _read_type(environ.get("CONTENT_TYPE", ""))
+        if not is_xml:
             return _plain(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
-        charset = _CHARSET.search(content_type)
         body = read_body(environ, max_body=self._max_body)
-        answer = self._dispatch(body, charset=charset[1] if charset else None)
+        answer = self._dispatch(body, charset=charset)
         # The charset unquoted: quoted it has broken clients.
         return _compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
+
+
+@functools.lru_cache(256)
+def _read_type(content_type: str) -> tuple[bool, str | None]:
+    """Return whether a Content-Type is XML's, and its charset."""
+    charset = _CHARSET.search(content_type)
+    is_xml = _XML_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
+    return is_xml, charset[1] if charset else None
 
 
 def _plain(status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
