@@ -21,7 +21,7 @@ from app.origin.request import Endpoint
 
 _RECEIVE = 65_536
 _EACH = 4096  # as many bytes as a receive counts for beside those that it brings: what it costs at least
-_MAX_IDLE = 100
+_MAX_IDLE = 256  # as many pages as a worker fetches at once by default
 _MAX_IDLE_SECONDS = 30.0
 _HANDSHAKE_BUDGET = 262_144  # a chain of certificates is some kilobytes; OpenSSL itself takes 100 kB of it
 

@@ -13,7 +13,7 @@ from requests import PreparedRequest
 from requests.exceptions import InvalidURL, Timeout
 
 from app.origin import connections as module
-from app.origin.connections import Connections
+from app.origin.connections import _MAX_IDLE, Connections
 from app.origin.names import Names, Target
 from app.origin.transport import Transport
 from tests.clock import Clock
@@ -233,15 +233,15 @@ def test_a_connection_is_kept_for_half_a_minute(site: Origin, dialling: Dial) ->
         assert site.connections == expected
 
 
-def test_a_hundred_connections_are_kept_the_latest_first(site: Origin, connections: Connections) -> None:
+def test_so_many_connections_are_kept_the_latest_first(site: Origin, connections: Connections) -> None:
     hold = Hold(page("there"))
     site.pages["/"] = hold
-    asking = [gevent.spawn(get, connections, f"{site.url}/") for _ in range(101)]
-    while len(site.requests) < 101:
+    asking = [gevent.spawn(get, connections, f"{site.url}/") for _ in range(_MAX_IDLE + 1)]
+    while len(site.requests) <= _MAX_IDLE:
         gevent.sleep(0.001)
     hold.go.set()
     gevent.joinall(asking, raise_error=True)
-    assert len(connections._idle) == 100
+    assert len(connections._idle) == _MAX_IDLE
     latest = connections._idle[-1]
     assert get(connections, f"{site.url}/") == b"there"
     assert connections._idle[-1] is latest

@@ -1,8 +1,11 @@
 """What a match must be to be handed to callers."""
 
+from urllib.parse import urljoin
+
 import pytest
 
-from app.sources.image_url import Unusable, absolute_url
+from app.sources.image_url import Unusable, _plain_url, absolute_url
+from app.url import ascii_url
 
 PAGE = "https://shop.example/item/1?x=2"
 
@@ -71,3 +74,27 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
 def test_what_is_no_image_is_refused(match: str, why: str) -> None:
     with pytest.raises(Unusable, match=why):
         print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
+
+
+@pytest.mark.parametrize(
+    "base", ["http://shop.example/item/42?a=b", "https://a.b-c.example:8443/", "http://127.0.0.1:80/x"]
+)
+@pytest.mark.parametrize("match", ["/a.jpg", "/a/b-c_d/~e/1.2.3.png", "/A/B.JPG"])
+def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> None:
+    assert _plain_url(match, base) == ascii_url(urljoin(base, match)) == absolute_url(match, base=base)
+
+
+@pytest.mark.parametrize(
+    ("match", "base"),
+    [
+        *(
+            (match, "http://shop.example/")
+            for match in ("//a.jpg", "/../a.jpg", "/./a", "/a/", "/a//b", "/.a", "a.jpg")
+        ),
+        *((match, "http://shop.example/") for match in ("/a?b", "/a#b", "/a b", "/ä", "/%41", "/a\\b", "/", "")),
+        *(("/a", base) for base in ("http://Shop.example/", "http://shop.example", "ftp://shop.example/", "/")),
+        *(("/a", base) for base in ("http://shop.example/a", "http://u@shop.example/", "http://[::1]/", "http://a:0/")),
+    ],
+)
+def test_the_short_way_is_for_what_is_plain(match: str, base: str) -> None:
+    assert _plain_url(match, base) is None
