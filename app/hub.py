@@ -1,9 +1,11 @@
 """The hub: how work that takes its time lets the others of the process run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
@@ -33,3 +35,25 @@ def _outcome(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
         return work(), None
     except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
         return None, error
+
+
+class Turns:
+    """One at a time for each key; nothing is kept of keys that nobody has or waits for."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, BoundedSemaphore] = {}
+
+    @contextmanager
+    def of(self, key: str, timeout: float | None = None) -> Iterator[None]:
+        """Have the key's turn. Raises TimeoutError where it does not come within ``timeout`` seconds; None waits on."""
+        turn = self._turns.setdefault(key, BoundedSemaphore(1))
+        try:
+            if not turn.acquire(timeout=timeout):
+                raise TimeoutError(f"the turn of {key} did not come within {timeout} seconds")
+            try:
+                yield
+            finally:
+                turn.release()
+        finally:
+            if not turn.locked() and not turn.linkcount():
+                self._turns.pop(key, None)

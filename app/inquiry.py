@@ -3,15 +3,14 @@
 import functools
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from app.cover import Finding, Outcome, failure
 from app.errors import LookupFailed, NoCover, OriginError, OriginFailed, Throttled, TooSlow
-from app.hub import in_thread
+from app.hub import Turns, in_thread
 from app.origin.page import Page, Validators
+from app.origin.request import host_of
 from app.source import Source
 from app.sources.extract import Extraction, extract
 
@@ -80,7 +79,7 @@ class Inquiry:
 
     def _failure(self, source: Source, url: str, page: Page, outcome: Outcome, sign: str) -> LookupFailed:
         """Return what a sign on the page stands for."""
-        text = f"{urlsplit(page.url).netloc} answered {page.status}, a page with the sign {sign}"
+        text = f"{host_of(page.url)} answered {page.status}, a page with the sign {sign}"
         if outcome is Outcome.NO_SUCH_ITEM:
             text = f"no such item: {text}"
         error = failure(outcome, text, status=page.status)
@@ -98,7 +97,7 @@ class _Readers:
 
     def __init__(self) -> None:
         self._threads = ThreadPool(_THREADS)
-        self._turns: dict[str, BoundedSemaphore] = {}
+        self._turns = Turns()
 
     def extract(self, source: Source, page: Page) -> Extraction:
         """Return what the source's rules make of the page.
@@ -118,15 +117,9 @@ class _Readers:
         )
         if len(page.body) <= (_INLINE_HTML if source.reads_html else _INLINE_TEXT):
             return run()
-        host = urlsplit(page.url).netloc
-        turn = self._turns.setdefault(host, BoundedSemaphore(1))
+        host = host_of(page.url)
         try:
-            if not turn.acquire(timeout=source.timeout):
-                raise TooSlow(f"{host} has pages that take too long to be read", status=page.status)
-            try:
+            with self._turns.of(host, source.timeout):
                 return in_thread(run, self._threads)
-            finally:
-                turn.release()
-        finally:
-            if not turn.locked() and not turn.linkcount():
-                self._turns.pop(host, None)
+        except TimeoutError:
+            raise TooSlow(f"{host} has pages that take too long to be read", status=page.status) from None

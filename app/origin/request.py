@@ -77,6 +77,17 @@ def read_url(url: str) -> tuple[Endpoint, str]:
     return Endpoint(scheme, host.lower().strip("[]"), number), (path or "/") + (query or "")
 
 
+def host_of(url: str) -> str:
+    """Return the host that a URL leads to, with its port where that is not the scheme's own. Raises as ``read_url``."""
+    return read_url(url)[0].authority
+
+
+def site_of(url: str) -> str:
+    """Return what is before the path of a URL, written in one way. Raises as ``read_url``."""
+    endpoint, _ = read_url(url)
+    return f"{endpoint.scheme}://{endpoint.authority}"
+
+
 def write_get(endpoint: Endpoint, target: str, fields: Iterable[tuple[str, str | bytes]]) -> bytes:
     """Return a GET as bytes; Host is added to the fields.
 

@@ -3,16 +3,15 @@
 import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from cachetools import LRUCache
-from gevent.lock import BoundedSemaphore
 from protego import Protego
 
 from app.clock import Clock
 from app.errors import Blocked, LookupFailed, OriginError, OriginFailed, Throttled
-from app.hub import in_thread
+from app.hub import Turns, in_thread
+from app.origin.request import site_of
 from app.origin.shelf import Shelf
 
 #: So much of a file is read; RFC 9309, 2.5, asks for 500 KiB at least.
@@ -78,7 +77,7 @@ class Robots:
         self._clock = clock
         self._names = {"*", *re.findall(r"[a-z_-]+(?=/)|^[a-z_-]+", user_agent.lower())}
         self._known: LRUCache[str, _Rules] = LRUCache(_KEPT, getsizeof=lambda rules: 512 + len(rules.file.text))
-        self._asking: dict[str, BoundedSemaphore] = {}
+        self._turns = Turns()
 
     def check(self, url: str, fetch: Callable[[str], bytes], error_ttl: float) -> None:
         """Look whether the page at ``url`` may be fetched; ``fetch`` returns the beginning of a file.
@@ -91,7 +90,7 @@ class Robots:
             Throttled: the host asked to wait when it was asked for its rules.
 
         """
-        site = _site_of(url)
+        site = site_of(url)
         rules = self._rules(site, fetch, error_ttl)
         if rules.file.problem:
             raise OriginFailed(f"{site}/robots.txt cannot be had, so nothing may be fetched: {rules.file.problem}")
@@ -100,24 +99,19 @@ class Robots:
 
     def check_hop(self, url: str) -> None:
         """Look whether a redirect may be followed, as far as its host's rules are known. Raises Blocked."""
-        known = self._known.get(_site_of(url))
+        known = self._known.get(site_of(url))
         if known is not None and not known.allow(url, self._user_agent):
-            raise Blocked(f"{_site_of(url)}/robots.txt does not allow where this page leads")
+            raise Blocked(f"{site_of(url)}/robots.txt does not allow where this page leads")
 
     def _rules(self, site: str, fetch: Callable[[str], bytes], error_ttl: float) -> _Rules:
         known = self._known.get(site)
         if known is not None and self._clock() < known.file.good_until:
             return known
-        asking = self._asking.setdefault(site, BoundedSemaphore(1))
-        try:
-            with asking:
-                known = self._known.get(site)
-                if known is None or self._clock() >= known.file.good_until:
-                    file = self._renewed(site, known.file if known is not None else None, fetch, error_ttl)
-                    known = self._known[site] = _Rules(file, self._names)
-        finally:
-            if asking.linkcount() == 0:
-                self._asking.pop(site, None)
+        with self._turns.of(site):
+            known = self._known.get(site)
+            if known is None or self._clock() >= known.file.good_until:
+                file = self._renewed(site, known.file if known is not None else None, fetch, error_ttl)
+                known = self._known[site] = _Rules(file, self._names)
         return known
 
     def _renewed(
@@ -133,11 +127,6 @@ class Robots:
             file = msgspec.structs.replace(old, good_until=file.good_until)
         self._shelf.put(site, file, lifetime=_DAY + _WEEK)
         return file
-
-
-def _site_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _fetched(url: str, fetch: Callable[[str], bytes], clock: Clock, error_ttl: float) -> RobotsFile:

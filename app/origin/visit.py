@@ -12,7 +12,7 @@ from app.errors import LookupFailed, OriginDown, OriginError, ServiceError
 from app.origin.gate import Gate
 from app.origin.hosts import Hosts
 from app.origin.page import Page, Validators
-from app.origin.request import read_url
+from app.origin.request import host_of, site_of
 from app.origin.robots import MAX_SIZE, Robots
 from app.source import Source
 
@@ -79,7 +79,7 @@ class Visitor:
             return self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
 
         def check_hop(target: str) -> None:
-            if source.robots and _site_of(target) == _site_of(url):
+            if source.robots and site_of(target) == site_of(url):
                 self._robots.check_hop(target)  # whose rules are known
             else:
                 self._check_robots(source, target, until)
@@ -194,17 +194,3 @@ class _Way:
                 self._known.answered(host)
             else:
                 self._known.hear(host, error, self.source.error_ttl, was_trial=is_trial)
-
-
-def host_of(url: str) -> str:
-    """Return the host that an http or https URL leads to, with its port where that is not the scheme's own.
-
-    Raises:
-        BadUrlError: it leads to none.
-
-    """
-    return read_url(url)[0].authority
-
-
-def _site_of(url: str) -> tuple[str, str, int]:
-    return read_url(url)[0]

@@ -15,8 +15,9 @@ from app.origin.gate import Gate
 from app.origin.hosts import FAILURES, Hosts, HostState
 from app.origin.page import Page, Validators
 from app.origin.places import Places
+from app.origin.request import host_of
 from app.origin.robots import Robots, RobotsFile
-from app.origin.visit import Visitor, host_of
+from app.origin.visit import Visitor
 from app.rule import Pattern, Rule
 from app.source import Duration, Source, Timeout
 from app.url import PageUrl
