@@ -31,6 +31,7 @@ from app.rpc.dispatcher import Dispatcher
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
 from app.web.routes import Application
+from app.web.rpc import RpcHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -85,7 +86,8 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         dispatcher.publish(function, weigh=weigh)
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
-    return Application(dispatch=dispatcher.dispatch, max_body=settings.max_body)
+    rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
+    return Application({"/RPC2": {"POST": rpc}})
 
 
 def build_inquiry(settings: Settings, store: GuardedStore[CoverRecord], clock: Clock) -> Inquiry:

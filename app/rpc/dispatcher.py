@@ -17,13 +17,10 @@ from gevent import Timeout
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 from app.rpc.handles import HANDLES, value_of
 from app.rpc.introspection import CAPABILITIES, Method, describe
-from app.rpc.lasting import Lasting, LastingAnswers
+from app.rpc.lasting import Holds, Lasting
 from app.rpc.wire import read_call, write_fault, write_value
 
 log: Final = logging.getLogger(__name__)
-
-#: Answers that last are remembered in so many bytes: some 13,000 of get_cover's.
-_LASTING_BYTES = 16 * 1024 * 1024
 
 _is_name: Final = re.compile(r"[A-Za-z0-9_.:/]{1,256}").fullmatch
 
@@ -48,7 +45,6 @@ class Dispatcher:
         self._max_calls = max_calls
         self._deadline = deadline
         self._methods: dict[str, Method] = {}
-        self._lasting = LastingAnswers(_LASTING_BYTES)
         self._weights: dict[str, Callable[[tuple[Any, ...]], int]] = {}
         self.publish(self._list_methods, "system.listMethods")
         self.publish(self._method_help, "system.methodHelp")
@@ -70,9 +66,9 @@ class Dispatcher:
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
         fault -32602 before it is called. It returns the answer, a handle (``app.rpc.handles``) that will hold it, or an
-        answer that lasts (``app.rpc.lasting``) and is given to the same request again without another call. It may
-        raise a ``Fault`` or what ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of
-        XML-RPC's letters, and for a function that cannot be called by position.
+        answer that lasts (``app.rpc.lasting``). It may raise a ``Fault`` or what ``explain`` knows. Raises
+        ``ValueError`` for a name that is taken or not of XML-RPC's letters, and for a function that cannot be called by
+        position.
         """
         name = function.__name__ if name is None else name
         if not _is_name(name) or name in self._methods:
@@ -81,29 +77,30 @@ class Dispatcher:
         if weigh is not None:
             self._weights[name] = weigh
 
-    def dispatch(self, body: bytes, *, charset: str | None = None) -> bytes:
+    def dispatch(
+        self, body: bytes, *, charset: str | None = None, lasts: Callable[[Holds], None] | None = None
+    ) -> bytes:
         """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
+
+        ``lasts`` is told of an answer that may be given to the same request again, and for how long that holds.
 
         Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
         ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
         """
-        known = self._lasting.get(body, charset)
-        if known is not None:
-            return known
         try:
-            return self._dispatched(body, charset)
+            return self._dispatched(body, charset, lasts)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             return _written(self.fault_of(error))
 
-    def _dispatched(self, body: bytes, charset: str | None) -> bytes:
+    def _dispatched(self, body: bytes, charset: str | None, lasts: Callable[[Holds], None] | None) -> bytes:
         ends = time.monotonic() + self._deadline
         call = read_call(body, charset=charset)
         value = self._answer(call.method, call.params, ends)
-        if not isinstance(value, Lasting):
-            return write_value(value, dialect=call.dialect)
-        answer = write_value(value.value, dialect=call.dialect)
-        self._lasting.put(body, charset, answer, value.holds)
-        return answer
+        if isinstance(value, Lasting):
+            if lasts is not None:
+                lasts(value.holds)
+            value = value.value
+        return write_value(value, dialect=call.dialect)
 
     def fault_of(self, error: BaseException) -> Fault:
         """Return what a caller is told of ``error``; one that nobody can explain is logged here."""

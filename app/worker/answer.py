@@ -23,10 +23,19 @@ class Answer(wsgi.Response):
     headers: list[tuple[str, str]]
     headers_sent: bool
     must_close: bool
+    #: What was sent before and behind the Date, where that was all and the connection goes on.
+    whole: tuple[bytes, bytes] | None
+    #: What tells whether it may be given again, where the application says that at all.
+    holds: Callable[[], bool] | None
 
     def __init__(self, req: Any, sock: Any, cfg: Any, goes_on: Callable[[], bool]) -> None:
         super().__init__(req, sock, cfg)
         self._goes_on = goes_on
+        self.whole = self.holds = None
+
+    def repeat_while(self, holds: Callable[[], bool]) -> None:
+        """Let it be given again to requests of the same bytes for as long as ``holds`` returns True."""
+        self.holds = holds
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """Take status and headers (PEP 3333); what gunicorn has found in order once, it need not look at again."""
@@ -63,21 +72,33 @@ class Answer(wsgi.Response):
         return False
 
     def _send(self, data: bytes) -> None:
-        if not self.headers_sent:
-            data = self._head() + data
-            self.headers_sent = True
-        self.sock.sendall(data)
+        if self.headers_sent:
+            self.whole = None
+            self.sock.sendall(data)
+            return
+        before, behind = self._head()
+        behind += data
+        self.headers_sent = True
+        self.sock.sendall(before + date() + behind)
+        if len(data) == self.response_length and not self.must_close:
+            self.whole = before, behind
 
-    def _head(self) -> bytes:
+    def _head(self) -> tuple[bytes, bytes]:
+        """Return the bytes of the head before and behind the Date."""
         self.must_close = self.should_close()  # it stays so when the rest of a body has come by the end of the answer
         connection = "upgrade" if self.upgrade else "close" if self.must_close else "keep-alive"
         major, minor = self.req.version
         coding = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
         fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
         return (
-            f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\nDate: {_date(int(time.time()))}\r\n"
-            f"Connection: {connection}\r\n{coding}{fields}\r\n"
-        ).encode("latin-1")
+            f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\nDate: ".encode("latin-1"),
+            f"\r\nConnection: {connection}\r\n{coding}{fields}\r\n".encode("latin-1"),
+        )
+
+
+def date() -> bytes:
+    """Return the time as Date has it."""
+    return _date(int(time.time()))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -91,6 +112,6 @@ def _findings(
 
 
 @functools.lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    date: str = util.http_date(second)
-    return date
+def _date(second: int) -> bytes:
+    text: str = util.http_date(second)
+    return text.encode("latin-1")

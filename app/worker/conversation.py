@@ -1,8 +1,10 @@
 """What is said on one connection: requests come in, the application answers.
 
-A request goes one of two ways. The parsed way is gunicorn's own: its parser, its environ, its errors. The known way is
-for a request that is there whole and whose head is, byte for byte, one that has gone the parsed way: what gunicorn made
-of it is remembered. Both lead to the same place, where the application answers.
+A request goes one of three ways. The parsed way is gunicorn's own: its parser, its environ, its errors. The known way
+is for a request that is there whole and whose head is, byte for byte, one that has gone the parsed way: what gunicorn
+made of it is remembered. Both lead to the same place, where the application answers. The short way is for a request
+that is, byte for byte, one that has gone the known way, to an answer of which the application has said that it may be
+given again: it leads to nobody else, so it is closed where somebody is to hear of each request.
 """
 
 import http
@@ -12,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
-from app.worker.answer import Answer
+from app.worker.answer import Answer, date
 from app.worker.connection import BodyFailed, Connection
 from app.worker.head import NO_HEAD, Head, Heads, Parser, Request
+from app.worker.repeats import Repeat
 
 if TYPE_CHECKING:
     from app.worker.worker import Worker
+
+_KEEPS, _CLOSES = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
 
 class Conversation:
@@ -42,17 +47,41 @@ class Conversation:
         """Answer requests in their order until the connection ends."""
         received: bytes | None = b""
         while received is not None and (received := self._connection.next_request(received)):
-            head = None if self._heads is None else self._heads.find(received, self._head)
-            if head is not None:
-                self._head = head
+            if (repeat := self._find_repeat(received)) is not None:
+                received = self._serve_again(repeat)
+            elif (head := self._find_head(received)) is not None:
                 received = self._serve_known(head, received)
             else:
                 received = self._serve_parsed(received)
 
+    def _find_repeat(self, received: bytes) -> Repeat | None:
+        if self._heads is None or (repeat := self._heads.repeats.get(received)) is None or self._worker.is_observed:
+            return None
+        if repeat.holds():
+            return repeat
+        self._heads.repeats.drop(received)
+        return None
+
+    def _find_head(self, received: bytes) -> Head | None:
+        return None if self._heads is None else self._heads.find(received, self._head)
+
     # Each way returns what has been received beyond its request, or None when the connection ends with it.
+
+    def _serve_again(self, repeat: Repeat) -> bytes | None:
+        worker = self._worker
+        worker.count()
+        keeps = worker.goes_on()
+        behind = repeat.behind if keeps else repeat.behind.replace(_KEEPS, _CLOSES, 1)
+        try:
+            self._connection.sendall(repeat.before + date() + behind)
+        except OSError as error:
+            worker.log.debug("Closing connection. %s", error)
+            return None
+        return b"" if keeps else None
 
     def _serve_known(self, head: Head, received: bytes) -> bytes | None:
         worker, connection, peer = self._worker, self._connection, self._peer
+        self._head = head
         request = head.request(received, peer)
         answer = Answer(request, connection, worker.cfg, worker.goes_on)
         worker.pre_request(worker, request)
@@ -63,9 +92,13 @@ class Conversation:
             "REMOTE_ADDR": peer[0],
             "REMOTE_PORT": str(peer[1]),
             "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection, answer),  # noqa: SLF001 - as create
+            "worker.repeat": answer.repeat_while,
         }
+        keeps = self._answer(request, answer, environ)
+        if answer.holds is not None and answer.whole is not None and self._heads is not None:
+            self._heads.repeats.put(received[: head.end], Repeat(*answer.whole, answer.holds))
         rest = received[head.end :]
-        if self._answer(request, answer, environ):
+        if keeps:
             return rest
         connection.is_unread |= bool(rest)
         return None

@@ -16,11 +16,16 @@ from gunicorn.http.errors import InvalidHeader
 from gunicorn.http.message import Request as GunicornRequest
 from gunicorn.http.parser import RequestParser
 
+from app.worker.repeats import Repeats
+
 #: Longer heads are not remembered: those of XML-RPC clients have some 200 bytes.
 _MAX_HEAD = 2048
 
 #: Heads that are remembered of a listener.
 _MAX_HEADS = 1024
+
+#: Answers that are remembered take so many bytes: some 13,000 of short ones.
+_REPEATS_BYTES = 16 * 1024 * 1024
 
 _END = b"\r\n\r\n"
 
@@ -112,9 +117,10 @@ NO_HEAD: Final = Head(raw=b"\0", end=sys.maxsize, attributes={}, headers=[], env
 
 
 class Heads:
-    """The heads that were met last, at one listener from peers that are trusted alike."""
+    """The heads met last at one listener, from peers that are trusted alike, and answers to requests that have them."""
 
     def __init__(self, cfg: Any) -> None:
+        self.repeats = Repeats(_REPEATS_BYTES)
         self._heads = LRUCache[bytes, Head](_MAX_HEADS)
         self._errors = _Errors(cfg)
 

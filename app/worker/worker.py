@@ -1,5 +1,6 @@
 """gunicorn's gevent worker with bounds: what it serves by, how it begins and how it leaves."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -50,6 +51,12 @@ class Worker(GeventWorker):
         self.post_request = cfg.post_request
         #: Whether anything comes of the log's access(); gunicorn's statsd logger counts by it.
         self.is_logged = self.log.access_log_enabled or type(self.log).access is not Logger.access
+        #: Whether somebody is to hear of each request: then none goes the short way.
+        self.is_observed = (
+            self.is_logged
+            or cfg.post_request is not cfg.settings["post_request"].default
+            or self.log.error_log.isEnabledFor(logging.DEBUG)  # gunicorn's own pre_request tells of each
+        )
         # A hook may change a request before its environ is made, and PROXY changes its peer: then nothing is known.
         self._knows_heads = cfg.proxy_protocol == "off" and cfg.pre_request is cfg.settings["pre_request"].default
         self._heads: dict[tuple[Any, bool], Heads] = defaultdict(lambda: Heads(cfg))

@@ -13,7 +13,7 @@ from gevent.event import AsyncResult, Event
 
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Fault
-from app.rpc.lasting import Lasting, LastingAnswers
+from app.rpc.lasting import Holds, Lasting
 from tests.rpc.messages import EX, answered, dumped, fault, request
 
 
@@ -380,63 +380,45 @@ def test_a_multicall_bounds_what_its_entries_weigh_in_all() -> None:
     assert second["faultCode"] == INVALID_PARAMS
 
 
-def lasting(holds: Callable[[], bool]) -> tuple[Dispatcher, list[int]]:
-    """Return a dispatcher with a method whose answer lasts, and the list of its calls."""
-    calls: list[int] = []
+def lasting() -> tuple[Dispatcher, Holds]:
+    """Return a dispatcher with a method whose answer lasts, and for how long."""
+
+    def holds() -> bool:
+        return True
 
     def ask(number: int) -> Lasting[int]:
-        calls.append(number)
-        return Lasting(len(calls), holds)
+        return Lasting(number, holds)
 
-    return publishing(ask), calls
-
-
-def test_an_answer_that_lasts_is_given_again_without_a_call() -> None:
-    dispatcher, calls = lasting(lambda: True)
-    assert [answered(dispatcher.dispatch(dumped("ask", 5))) for _ in range(3)] == [1, 1, 1]
-    assert answered(dispatcher.dispatch(dumped("ask", 6))) == 2
-    assert calls == [5, 6]
+    return publishing(ask), holds
 
 
-def test_an_answer_that_holds_no_more_is_asked_for_again() -> None:
-    holds = iter([True, False, True])
-    dispatcher, calls = lasting(lambda: next(holds))
-    assert [answered(dispatcher.dispatch(dumped("ask", 5))) for _ in range(4)] == [1, 1, 2, 2]
-    assert calls == [5, 5]
+def test_who_asks_is_told_of_an_answer_that_lasts() -> None:
+    dispatcher, holds = lasting()
+    told: list[Holds] = []
+    assert answered(dispatcher.dispatch(dumped("ask", 5), lasts=told.append)) == 5
+    assert told == [holds]
 
 
-def test_a_lasting_answer_belongs_to_the_bytes_of_its_request_and_their_charset() -> None:
-    dispatcher, calls = lasting(lambda: True)
-    body = dumped("ask", 5)
-    dispatcher.dispatch(body)
-    dispatcher.dispatch(body + b" ")
-    dispatcher.dispatch(body, charset="us-ascii")
-    assert calls == [5, 5, 5]
+def test_of_no_other_is_anything_told() -> None:
+    dispatcher, _ = lasting()
+    told: list[Holds] = []
+    for body in (dumped("ask", "five"), dumped("no.such"), dumped("system.listMethods"), b"bad"):
+        dispatcher.dispatch(body, lasts=told.append)
+    dispatcher.dispatch(dumped("system.multicall", [{"methodName": "ask", "params": [5]}]), lasts=told.append)
+    assert told == []
+
+
+def test_who_does_not_want_to_be_told_gets_the_value_alone() -> None:
+    dispatcher, _ = lasting()
+    assert answered(dispatcher.dispatch(dumped("ask", 5))) == 5
 
 
 def test_in_a_multicall_it_is_a_value_as_any() -> None:
-    dispatcher, calls = lasting(lambda: True)
+    dispatcher, _ = lasting()
     entries = [{"methodName": "ask", "params": [5]}] * 2
-    assert answered(dispatcher.dispatch(dumped("system.multicall", entries))) == [[1], [2]]
-    assert calls == [5, 5]
-
-
-def test_lasting_answers_are_bounded() -> None:
-    """The first one kept is the first to go, and those that hold no more make room as well."""
-    answers = LastingAnswers(3000)
-    for number in range(5):
-        for _ in range(2):
-            answers.put(b"%d" % number, None, b"answer", lambda: True)
-    assert [answers.get(b"%d" % number, None) is not None for number in range(5)] == [False, False, True, True, True]
-    assert len(answers) == 3
-    answers.put(b"long" * 1000, None, b"answer", lambda: True)
-    assert len(answers) == 0
-    for number in range(100):
-        answers.put(b"%d" % number, None, b"answer", lambda: False)
-        assert answers.get(b"%d" % number, None) is None
-    assert len(answers) == 0
+    assert answered(dispatcher.dispatch(dumped("system.multicall", entries))) == [[5], [5]]
 
 
 def test_the_signature_of_a_lasting_answer_is_that_of_its_value() -> None:
-    dispatcher, _ = lasting(lambda: True)
+    dispatcher, _ = lasting()
     assert answered(dispatcher.dispatch(dumped("system.methodSignature", "ask"))) == [["int", "int"]]

@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -23,10 +24,12 @@ def _plain(start_response: "StartResponse", body: bytes, status: str = "200 OK")
 
 
 def _echo(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Read the body; say each variable of the environ, objects by "object" only, and the body."""
+    """Read the body; say each variable of the environ but our worker's own, objects by "object" only, and the body."""
     body = environ["wsgi.input"].read()
     lines = [
-        f"{name}: {value if isinstance(value, str | int | tuple) else 'object'}" for name, value in environ.items()
+        f"{name}: {value if isinstance(value, str | int | tuple) else 'object'}"
+        for name, value in environ.items()
+        if not name.startswith("worker.")
     ]
     return _plain(start_response, "\n".join([*sorted(lines), repr(body)]).encode())
 
@@ -108,6 +111,24 @@ def _option(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     return _plain(start_response, b"at once" if option else b"later")
 
 
+def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Say how often this was asked; the answer holds for as many times more as the query says, or for ever."""
+    if "worker.repeat" in environ:
+        times = environ["QUERY_STRING"]
+        held = iter(range(int(times), -1, -1)) if times else repeat(1)
+        environ["worker.repeat"](lambda: bool(next(held)))
+    _asked.append(environ["PATH_INFO"])
+    return _plain(start_response, f"asked {len(_asked)}".encode())
+
+
+def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Say so in two pieces."""
+    first, *_ = _again(environ, start_response)
+    return [first[:2], first[2:]]
+
+
+_asked: list[str] = []
+
 _ERRORS = {
     "OSError": OSError(104, "Connection reset by peer, of another one"),
     "Timeout": gevent.Timeout(1),
@@ -147,6 +168,8 @@ _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]
     "/twice": _twice,
     "/bad-header": _bad_header,
     "/big": _big,
+    "/again": _again,
+    "/again-in-two": _again_written,
     "/option": _option,
     "/fail": _fail,
     "/fail-late": _fail_late,

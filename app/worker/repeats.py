@@ -1,0 +1,51 @@
+"""Answers that may be given again: by the very bytes of their requests, for as long as the application says.
+
+Clients repeat their requests byte for byte. Where the application says of an answer, by ``environ["worker.repeat"]``,
+that it holds for as long as a function returns True, whoever sends the same bytes while it does is sent the same
+answer, with another Date, and neither parser nor application are asked.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+#: What an answer takes beside its bytes and those of its request: the tuple, the function and what that holds.
+_OVERHEAD = 800
+
+
+class Repeat(NamedTuple):
+    """An answer that may be given again: its bytes before and behind the Date, and what tells whether it holds."""
+
+    before: bytes
+    behind: bytes
+    holds: Callable[[], bool]
+
+
+class Repeats:
+    """The answers to requests by their bytes, some ``size`` bytes in all; the oldest goes first."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._repeats: dict[bytes, Repeat] = {}
+        #: Returns the answer to the request of these bytes, if there is one; whether it holds is to be asked.
+        self.get = self._repeats.get
+
+    def __len__(self) -> int:
+        return len(self._repeats)
+
+    def put(self, request: bytes, repeat: Repeat) -> None:
+        """Keep the answer to this request."""
+        self.drop(request)
+        self._repeats[request] = repeat
+        self._left -= _size(request, repeat)
+        while self._left < 0:
+            self.drop(next(iter(self._repeats)))
+
+    def drop(self, request: bytes) -> None:
+        """Drop the answer to this request, if there is one."""
+        repeat = self._repeats.pop(request, None)
+        if repeat is not None:
+            self._left += _size(request, repeat)
+
+
+def _size(request: bytes, repeat: Repeat) -> int:
+    return len(request) + len(repeat.before) + len(repeat.behind) + _OVERHEAD

@@ -1,0 +1,146 @@
+"""Answers that may be given again: to whom, for how long, and when not."""
+
+import email.utils
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from app.worker.repeats import Repeat, Repeats
+from tests.worker.door import OURS, Door, codes, one_answer, opened, request
+
+NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door with one worker, which nobody observes."""
+    with opened(tmp_path_factory.mktemp("door"), OURS) as door:
+        yield door
+
+
+def body() -> bytes:
+    """A body that nobody has sent before."""
+    return b"%d" % next(NUMBERS)
+
+
+def asked(door: Door, said: bytes, source: str = "127.0.0.1") -> bytes:
+    """Say it on a connection of its own; return the answer, which tells how often the application was asked."""
+    with door.connect(source) as connection:
+        connection.sendall(said)
+        return one_answer(connection).body
+
+
+def known(door: Door, path: str) -> bytes:
+    """Return a request whose head is known at the door."""
+    said = request(path, body())
+    asked(door, said)
+    return said
+
+
+def test_an_answer_is_given_again_to_the_same_bytes_on_any_connection(door: Door) -> None:
+    said = known(door, "/again")
+    assert len({asked(door, said) for _ in range(3)}) == 1
+
+
+def test_other_bytes_are_another_request(door: Door) -> None:
+    said = known(door, "/again")
+    another_head = said.replace(b"Host: door", b"Host: Door")
+    another_body = said[:-1] + bytes([said[-1] ^ 1])
+    assert len({asked(door, one) for one in (said, another_head, another_body)}) == 3
+
+
+def test_it_is_given_for_as_long_as_it_holds(door: Door) -> None:
+    said = known(door, "/again?2")
+    first, *others = [asked(door, said) for _ in range(6)]
+    assert others[:2] == [first] * 2
+    assert len({first, *others}) == 2
+    assert others[2:5] == [others[2]] * 3
+
+
+def test_an_answer_of_which_nothing_is_said_is_not_given_again(door: Door) -> None:
+    said = known(door, "/count")
+    with door.connect() as connection:
+        for _ in range(3):
+            connection.sendall(said)
+            assert one_answer(connection).body == str(len(said.partition(b"\r\n\r\n")[2])).encode()
+
+
+def test_an_answer_in_pieces_is_not_given_again(door: Door) -> None:
+    said = known(door, "/again-in-two")
+    assert len({asked(door, said) for _ in range(3)}) == 3
+
+
+def test_peers_that_are_trusted_less_have_answers_of_their_own(door: Door) -> None:
+    """What a head may say of its way depends on who sends it."""
+    said = known(door, "/again")
+    trusted = asked(door, said)
+    asked(door, said, "127.0.0.2")
+    other = asked(door, said, "127.0.0.2")
+    assert other != trusted
+    assert asked(door, said) == trusted
+    assert asked(door, said, "127.0.0.2") == other
+
+
+def test_pipelined_requests_are_answered_in_their_order(door: Door) -> None:
+    said, other = known(door, "/again"), request("/count", b"12345")
+    together = [answer.body for answer in door.say(said + other + said)]
+    assert together == [together[0], b"5", together[0]]
+    assert [answer.body for answer in door.say(said, other, said)] == together
+
+
+def test_its_date_is_of_today(door: Door) -> None:
+    said = known(door, "/again")
+    asked(door, said)
+    with door.connect() as connection:
+        connection.sendall(said)
+        heard = connection.recv(65_536).decode()
+    date = next(line for line in heard.splitlines() if line.startswith("Date: "))
+    told = email.utils.parsedate_to_datetime(date.removeprefix("Date: "))
+    assert abs(told.timestamp() - time.time()) < 2
+
+
+@pytest.mark.parametrize("option", [("--access-logfile", "-"), ("--log-level", "debug")])
+def test_where_somebody_is_to_hear_of_each_request_the_application_is_asked(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    with opened(tmp_path, OURS, *option) as door:
+        said = known(door, "/again")
+        assert len({asked(door, said) for _ in range(3)}) == 3
+
+
+def test_hooks_hear_of_each_request(tmp_path: Path) -> None:
+    with opened(tmp_path, OURS, "-c", str(Path(__file__).with_name("hooks.py"))) as door:
+        said = known(door, "/again")
+        assert len({asked(door, said) for _ in range(3)}) == 3
+        door.process.terminate()
+        door.process.wait(20)
+        assert door.log.read_text("utf-8").count("done POST /again") == 4
+
+
+def test_they_count_among_max_requests(tmp_path: Path) -> None:
+    """The last one says that the connection ends, and it ends."""
+    with opened(tmp_path, OURS, "--max-requests", "6") as door:
+        said = request("/again", b"1")
+        answers = door.say(said, *[said] * 7)
+        assert codes(answers) == [200] * 6
+        assert ["Connection: close" in answer.headers for answer in answers] == [False] * 5 + [True]
+        assert {answer.body for answer in answers[1:]} == {b"asked 2"}
+
+
+def test_answers_are_bounded_by_their_bytes() -> None:
+    """The first one kept is the first to go."""
+    repeats = Repeats(3000)
+    for number in range(5):
+        for _ in range(2):
+            repeats.put(b"%d" % number, Repeat(b"before", b"behind", bool))
+    assert [repeats.get(b"%d" % number) is not None for number in range(5)] == [False, False, True, True, True]
+    repeats.put(b"long" * 1000, Repeat(b"", b"", bool))
+    assert len(repeats) == 0
+    for number in range(100):
+        repeats.put(b"%d" % number, Repeat(b"", b"", bool))
+        repeats.drop(b"%d" % number)
+    repeats.put(b"1", Repeat(b"before", b"behind", bool))
+    assert len(repeats) == 1
