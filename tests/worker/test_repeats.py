@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.worker.repeats import Repeat, Repeats
-from tests.worker.door import OURS, Door, codes, one_answer, opened, request
+from tests.worker.door import OURS, Door, one_answer, opened, request
 
 NUMBERS = count()
 
@@ -123,11 +123,14 @@ def test_hooks_hear_of_each_request(tmp_path: Path) -> None:
 def test_they_count_among_max_requests(tmp_path: Path) -> None:
     """The last one says that the connection ends, and it ends."""
     with opened(tmp_path, OURS, "--max-requests", "6") as door:
-        said = request("/again", b"1")
-        answers = door.say(said, *[said] * 7)
-        assert codes(answers) == [200] * 6
-        assert ["Connection: close" in answer.headers for answer in answers] == [False] * 5 + [True]
-        assert {answer.body for answer in answers[1:]} == {b"asked 2"}
+        answers = []
+        with door.connect() as connection:
+            for _ in range(6):
+                connection.sendall(request("/again", b"1"))
+                answers.append(one_answer(connection))
+            assert connection.recv(1) == b""
+    assert ["Connection: close" in answer.headers for answer in answers] == [False] * 5 + [True]
+    assert {answer.body for answer in answers[1:]} == {b"asked 2"}
 
 
 def test_answers_are_bounded_by_their_bytes() -> None:
