@@ -103,7 +103,7 @@ class Headers(dict[str, str]):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One source, by the keys of its table in the configuration (docs/configuration.md describes each)."""
+    """One source: its name, and the keys of its table in the configuration (docs/configuration.md describes each)."""
 
     page_url: PageUrl
     extract: Annotated[list[Rule], msgspec.Meta(min_length=1)]
@@ -128,6 +128,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     blocked: Signs = CHALLENGES
     not_found: Signs = Signs()
     failed: Signs = Signs()
+    name: str = ""
 
     @property
     def signs(self) -> tuple[tuple[Outcome, Signs], ...]:
