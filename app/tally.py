@@ -68,13 +68,21 @@ class Tally(Observer):
     def __init__(self, board: Board, row: int, labels: Labels) -> None:
         board.add(labels.columns())
         self._cells = {key: board.cell(key, row) for key in labels.columns()}
+        self._calls = {
+            method: {code: self._cells[CALLS, method, text] for code, text in _FAULTS.items()}
+            for method in ("", *labels.methods)
+        }
+        self._call_seconds = {method: self._histogram(CALL_SECONDS, method) for method in ("", *labels.methods)}
+        self._fetch_seconds = {source: self._histogram(FETCH_SECONDS, source) for source in labels.sources}
         self._repeats: dict[tuple[str, str], Callable[[], None]] = {}
         clear_states(board, row)
 
     def called(self, method: str, fault: int | None, seconds: float) -> None:
         """Count the call."""
-        self._add((CALLS, method, _FAULTS.get(fault, _FAULTS[0])))
-        self._observe(CALL_SECONDS, method, seconds)
+        by_fault = self._calls[method]
+        numbers, place = by_fault.get(fault) or by_fault[0]
+        numbers[place] += 1
+        self._call_seconds[method](seconds)
 
     def repeats(self, source: str, method: str) -> Callable[[], None]:
         """Return what counts a call and a lookup in one."""
@@ -90,7 +98,8 @@ class Tally(Observer):
 
     def looked_up(self, source: str, outcome: str, cache: str) -> None:
         """Count the lookup."""
-        self._add((LOOKUPS, source, outcome, cache))
+        numbers, place = self._cells[LOOKUPS, source, outcome, cache]
+        numbers[place] += 1
 
     def waiting(self, change: int) -> None:
         """Count those who wait now."""
@@ -107,7 +116,7 @@ class Tally(Observer):
     def fetched(self, source: str, outcome: str, seconds: float) -> None:
         """Count the page that was asked for."""
         self._add((FETCHES, source, outcome))
-        self._observe(FETCH_SECONDS, source, seconds)
+        self._fetch_seconds[source](seconds)
 
     def store_failed(self) -> None:
         """Count the failure."""
@@ -141,10 +150,17 @@ class Tally(Observer):
         numbers, place = self._cells[key]
         numbers[place] = value
 
-    def _observe(self, name: str, label: str, seconds: float) -> None:
-        self._add((name, label, _PARTS[bisect_left(BUCKETS, seconds)]))
-        numbers, place = self._cells[name, label, SUM]
-        numbers[place] += seconds
+    def _histogram(self, name: str, label: str) -> Callable[[float], None]:
+        """Return what counts so many seconds."""
+        buckets = [self._cells[name, label, part] for part in _PARTS[:-1]]
+        sums, sum_place = self._cells[name, label, SUM]
+
+        def observe(seconds: float) -> None:
+            numbers, place = buckets[bisect_left(BUCKETS, seconds)]
+            numbers[place] += 1
+            sums[sum_place] += seconds
+
+        return observe
 
 
 def clear_states(board: Board, row: int) -> None:

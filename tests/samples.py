@@ -41,7 +41,13 @@ def samples_in(text: str) -> Samples:
     )
 
 
-def scrape(server: Server) -> Samples:
+def text_of(server: Server) -> str:
     """Return what a service says at /metrics, asked over a connection of its own."""
     with urlopen(server.url.replace("/RPC2", "/metrics"), timeout=20) as answer:
-        return samples_in(answer.read().decode())
+        text: str = answer.read().decode()
+        return text
+
+
+def scrape(server: Server) -> Samples:
+    """Return the same as samples."""
+    return samples_in(text_of(server))
