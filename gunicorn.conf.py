@@ -113,16 +113,18 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Tell the application where it sits, and let a signal to end the worker do so at once while it has no handlers.
+    """Let a signal to end do so at once while the worker has no handlers of its own yet; tell the application its seat.
 
     Those that it inherits from the master would only put it into a queue that nobody reads, and the master would wait
     for the worker until graceful_timeout.
     """
-    from app import seat
-
-    seat.take(server.covers_board, worker.covers_row, lambda: worker.is_told_to_leave)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+    from app import seat
+
+    # A worker of gunicorn's own, where a flag has asked for one, does not say it.
+    seat.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
 
 
 def child_exit(server, worker):

@@ -215,10 +215,10 @@ class Lookup:
 
     def _refresh(self, item: ContentId) -> None:
         """Have the origin asked behind an answer that was given already."""
-        if f"{_REFRESH}{item}" in self._flights:
-            return  # and nobody waits for it
-        with suppress(Overloaded):  # then the next one who asks for it will
-            self._flights.join(f"{_REFRESH}{item}", lambda: self._find_out(item))
+        key = f"{_REFRESH}{item}"
+        if key not in self._flights:
+            with suppress(Overloaded):  # then the next one who asks for it will
+                self._flights.join(key, lambda: self._find_out(item))
 
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""

@@ -87,29 +87,29 @@ class Metrics(Collector):
 
     def _gauges(self) -> Iterator[Metric]:
         """Tell what is so now in the workers that there are."""
-        due = self._now(tally.BEAT_DUE)
+        due = self._board.column((tally.BEAT_DUE,))
+        rows = [row for row, time in enumerate(due) if time]
+
+        def now(*key: str) -> list[float]:
+            numbers = self._board.column(key)  # which may have more rows by now, not fewer
+            return [numbers[row] for row in rows]
+
         for name, family, help_text in _SUMS:
-            yield GaugeMetricFamily(family, help_text, sum(self._now(name)))
-        passed_over = max(self._now(tally.PASSED_OVER), default=0)
+            yield GaugeMetricFamily(family, help_text, sum(now(name)))
+        passed_over = max(now(tally.PASSED_OVER), default=0)
         yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker passes the store over.", passed_over)
         circuits = GaugeMetricFamily("covers_circuit_open", "Whether a host is left alone.", labels=("host",))
         for _, host in self._keys[tally.HEARD_AT]:
-            heard = zip(self._now(tally.HEARD_AT, host), self._now(tally.OPEN_UNTIL, host), strict=True)
+            heard = zip(now(tally.HEARD_AT, host), now(tally.OPEN_UNTIL, host), strict=True)
             _, open_until = max(heard, default=(0, 0))
             circuits.add_metric((host,), open_until > self._clock())
         yield circuits
-        late = (self._monotonic() - time for time in due)
-        lag = max((*self._now(tally.LAG), *late), default=0)
+        lag = max((*now(tally.LAG), *(self._monotonic() - due[row] for row in rows)), default=0)
         yield GaugeMetricFamily("covers_hub_lag_seconds", "How late the hub of a worker was at most of late.", lag)
-        yield GaugeMetricFamily("covers_workers", "Workers.", len(due))
+        yield GaugeMetricFamily("covers_workers", "Workers that serve.", len(rows))
         build = GaugeMetricFamily("covers_build_info", "The version of the worker that says this.", labels=("version",))
         build.add_metric((VERSION,), 1)
         yield build
-
-    def _now(self, *key: str) -> list[float]:
-        """Return what is so in each of the workers that there are."""
-        is_there = self._board.column((tally.BEAT_DUE,))
-        return [number for number, due in zip(self._board.column(key), is_there, strict=True) if due]
 
     def _total(self, key: Key) -> float:
         return sum(self._board.column(key))

@@ -30,8 +30,8 @@ LAG, BEAT_DUE = "lag", "beat due"  # seconds; when the hub's next beat is due by
 
 #: The upper bounds of buckets, in seconds, and what of a histogram has a column.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-INFINITE, SUM = "+Inf", "sum"
-_PARTS: Final = (*map(str, BUCKETS), INFINITE, SUM)
+SUM: Final = "sum"
+_PARTS: Final = (*map(str, BUCKETS), "+Inf", SUM)
 
 _STATES: Final = (FLIGHTS, WAITING, ENTRIES, PASSED_OVER, LAG, BEAT_DUE)
 
@@ -97,8 +97,9 @@ class Tally(Observer):
         return count
 
     def looked_up(self, source: str, outcome: str, cache: str) -> None:
-        """Count the lookup."""
-        numbers, place = self._cells[LOOKUPS, source, outcome, cache]
+        """Count the lookup; to have come to what no lookup comes to is an error of ours."""
+        cell = self._cells.get((LOOKUPS, source, outcome, cache))
+        numbers, place = cell or self._cells[LOOKUPS, source, INTERNAL_ERROR, ""]
         numbers[place] += 1
 
     def waiting(self, change: int) -> None:

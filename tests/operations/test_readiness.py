@@ -10,10 +10,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.end_to_end.test_life import wait_until
 from tests.origin import Hold, Origin, cover
 from tests.processes import is_told
 from tests.server import CONFIG, Server, serving
+from tests.worker.door import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What operators are given, tried with Prometheus itself: it scrapes the service, and evaluates alerts and dashboard."""
+"""What operators are given, tried with Prometheus itself, which scrapes the service."""
 
 import json
 import re
@@ -12,10 +12,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.end_to_end.test_life import wait_until
 from tests.origin import Origin, cover, page
 from tests.samples import Samples, samples_in, text_of
 from tests.server import CONFIG, ROOT, Server, serving
+from tests.worker.door import wait_until
 
 ALERTS = ROOT / "docs" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text("utf-8"))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.origin import Hold, Origin, cover, page
 from tests.processes import shared_memory
 from tests.samples import Samples, scrape
 from tests.server import CONFIG, Server, serving
+from tests.worker.door import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,6 @@ def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with serving(tmp_path_factory.mktemp("service"), CONFIG.format(origin=shop.url), workers=4) as running:
         wait_until(lambda: scrape(running).total("covers_workers") == 4, "all workers are there")
         yield running
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"after {seconds} seconds still not: {what}"
-        gevent.sleep(0.02)
 
 
 def growth(before: Samples, after: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
@@ -214,7 +207,7 @@ def test_many_generations_of_workers_leave_their_counts_and_nothing_else(origin:
             seen |= server.workers()
             return len(seen) > 6
 
-        wait_until(call, "there were several generations")
+        wait_until(call, "there were several generations", seconds=30)
         assert calls_of(server) == calls
         assert shared_memory(server.process.pid) == memory > 0
         assert sorted(path.name for path in tmp_path.iterdir()) == ["covers.toml", "gunicorn.log"]
