@@ -202,6 +202,8 @@ class Lookup:
 
     def _find_out(self, item: ContentId) -> Answer:
         """Ask the origin, or wait for what a worker brings that asks it already."""
+        if not self._store.is_shared:
+            return self._ask(item, self._recall(item), self._deadline)
         # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
         # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
         until = self.until()

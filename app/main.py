@@ -1,5 +1,6 @@
 """The one place where objects meet: settings in, the WSGI application out."""
 
+import gc
 import logging
 import os
 import sys
@@ -87,7 +88,9 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
-    return Application({"/RPC2": {"POST": rpc}})
+    application = Application({"/RPC2": {"POST": rpc}})
+    _set_garbage_aside()
+    return application
 
 
 def build_inquiry(settings: Settings, store: GuardedStore[CoverRecord], clock: Clock) -> Inquiry:
@@ -128,6 +131,17 @@ def open_store(settings: Settings) -> Store:
         return RedisStore(settings.store)
     except ValueError as error:
         raise SettingsError(f"{place_of('store', os.environ)}: {error}") from error
+
+
+def _set_garbage_aside() -> None:
+    """Have the collector of cycles look at less, and less often: it took an eighth of the time of a lookup.
+
+    All that is there by now stays to the end, the tables of memory among it, and needs no looking at. What a lookup
+    leaves behind goes by itself; of cycles there are few, those of exceptions.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _hear_for_ever(lookup: Lookup) -> None:

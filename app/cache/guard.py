@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from app.cache.store import Store, StoreError
+from app.cache.store import NoStore, Store, StoreError
 from app.errors import Overloaded
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class GuardedStore(Generic[V]):
         self._closed_until: float | None = None
         self._has_lied = False
         self.failures = 0
+        #: Whether there is a store at all: by none, nothing is shared.
+        self.is_shared = type(store) is not NoStore
 
     @property
     def is_passed_over(self) -> bool:
@@ -56,7 +58,7 @@ class GuardedStore(Generic[V]):
 
     def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
         """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
-        if lifetime > 0:
+        if lifetime > 0 and self.is_shared:
             self.write(key, self._encode(value), lifetime=lifetime, is_precious=is_precious)
 
     def shelf(self, prefix: str, kind: type[T]) -> "Shelf[T]":
@@ -65,7 +67,7 @@ class GuardedStore(Generic[V]):
 
     def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
         """Return what ``decode`` makes of the bytes, or None; it raises ValueError for bytes that it cannot use."""
-        data = self._attempt(lambda: self._store.get(key), None)
+        data = self._attempt(lambda: self._store.get(key), None) if self.is_shared else None
         if data is None:
             return None
         try:

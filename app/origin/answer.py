@@ -30,15 +30,15 @@ def framing_allowance(body_bytes: int) -> int:
 class Answer:
     """One final answer; the interim ones before it are passed over.
 
-    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` (their names in lower case), and ``has_length``:
-    whether the end of the body will be known, which it must be to tell a whole body from one cut short. From
-    ``is_complete`` on, ``is_reusable`` says whether the connection may carry another request.
+    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` by their names in lower case (the values of one
+    that came several times as a list, RFC 9110, 5.3), and ``has_length``: whether the end of the body will be known,
+    which it must be to tell a whole body from one cut short. From ``is_complete`` on, ``is_reusable`` says whether the connection may carry another request.
     """
 
     def __init__(self) -> None:
         self.status = 0
         self.reason = b""
-        self.fields: list[tuple[str, str]] = []
+        self.fields: dict[str, str] = {}
         self.is_begun = False
         self.is_complete = False
         self.is_reusable = False
@@ -113,7 +113,8 @@ class Answer:
         if self._field_bytes > _MAX_HEAD:
             raise self._fail(f"an answer whose header is longer than {_MAX_HEAD} bytes")
         if not self.is_begun:
-            self.fields.append((name.decode("ascii").lower(), value.decode("latin-1").rstrip(" \t")))
+            key, text = name.lower().decode("ascii"), value.rstrip(b" \t").decode("latin-1")
+            self.fields[key] = f"{self.fields[key]}, {text}" if key in self.fields else text
 
     def on_headers_complete(self) -> None:
         """See whether this can be the answer."""
@@ -129,12 +130,11 @@ class Answer:
                 raise self._fail(f"more than {_MAX_INTERIM} interim answers")
             self._is_interim = True
             return
-        codings = [value.lower() for name, value in self.fields if name == "transfer-encoding"]
-        if codings and (codings != ["chunked"] or version == "1.0"):
-            raise self._fail(f"an answer in a transfer coding that was not asked for: {', '.join(codings)[:40]!r}")
-        self.has_length = (
-            bool(codings) or self.status in {204, 304} or any(name == "content-length" for name, _ in self.fields)
-        )
+        coding = self.fields.get("transfer-encoding", "").lower()
+        is_coded = "transfer-encoding" in self.fields
+        if is_coded and (coding != "chunked" or version == "1.0"):
+            raise self._fail(f"an answer in a transfer coding that was not asked for: {coding[:40]!r}")
+        self.has_length = is_coded or self.status in {204, 304} or "content-length" in self.fields
         self.is_begun = True
 
     def on_body(self, body: bytes) -> None:

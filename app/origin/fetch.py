@@ -14,11 +14,11 @@ from urllib.parse import urljoin
 
 import gevent
 import requests
-from requests.structures import CaseInsensitiveDict
 
 from app.cover import Outcome, failure
 from app.errors import LookupFailed, OriginDown, OriginFailed, TooSlow
 from app.origin.connections import Connections
+from app.origin.fields import Fields
 from app.origin.page import Page, Validators
 from app.origin.request import BadUrlError, Endpoint, read_url
 from app.origin.transport import Transport
@@ -41,8 +41,8 @@ class Fetcher:
 
     def __init__(self, *, user_agent: str, wall: Callable[[], float], connections: Connections | None = None) -> None:
         self._connections = Connections() if connections is None else connections
-        headers = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
-        self._headers = CaseInsensitiveDict(headers)
+        self._fields = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
+        self._headers = Fields(self._fields)
         self._wall = wall
 
     def fetch(
@@ -71,13 +71,13 @@ class Fetcher:
         """
         page = _endpoint_of(url)
         self.check(source, url)
-        home = page if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = page if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, _conditions(validators))
         return _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
 
     def check(self, source: Source, url: str) -> None:
         """Look whether ``source`` may ask for ``url`` at all, where its ids name the host. Raises OriginFailed."""
-        if not source.page_url.names_host:
+        if not source.names_host:
             return
         page = _endpoint_of(url)
         if not _is_allowed(page, source):
@@ -109,7 +109,7 @@ class Fetcher:
         except BadUrl as error:
             raise OriginFailed(f"{_line(url)!r} cannot be asked for: {error}") from error
         page = _endpoint_of(url)
-        home = None if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = None if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, {}, size)
         beginning = _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
         if beginning is None:
@@ -147,7 +147,7 @@ class Fetcher:
         request.method, request.url = "GET", url
         request.headers = self._headers  # which nobody changes
         if further := errand.headers_for(endpoint):
-            request.headers = CaseInsensitiveDict({**self._headers, **further})
+            request.headers = Fields({**self._fields, **further})
         transport = Transport(
             connections=self._connections, max_bytes=errand.max_bytes, private_network=errand.may_be_private(endpoint)
         )

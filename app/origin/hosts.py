@@ -69,7 +69,9 @@ class Hosts:
             OriginFailed: its circuit is open.
 
         """
-        self._check(self._states.get(host), self._clock())
+        state = self._states.get(host)
+        if state is not None:
+            self._check(state, self._clock())
 
     def admit(self, host: str, seconds: float) -> bool:
         """Look, by what all workers know, whether the host may be asked; tell whether this is the one who tries it.
@@ -77,9 +79,12 @@ class Hosts:
         The one who tries a host whose circuit was open has ``seconds`` for that; nobody else is admitted meanwhile.
         Raises as ``check`` does.
         """
-        state, now = self._newest(host), self._clock()
+        state = self._newest(host)
+        if state is None:
+            return False
+        now = self._clock()
         self._check(state, now)
-        if state is None or not state.has_tripped(now):
+        if not state.has_tripped(now):
             return False
         self._change(host, msgspec.structs.replace(state, changed_at=now, closed_until=now + seconds))
         return True
@@ -124,8 +129,8 @@ class Hosts:
             case _:
                 self.answered(host)
 
-    def _check(self, state: HostState | None, now: float) -> None:
-        if state is None or not state.is_closed(now):
+    def _check(self, state: HostState, now: float) -> None:
+        if not state.is_closed(now):
             return
         left = state.closed_until - now
         if state.is_throttled:
@@ -136,9 +141,10 @@ class Hosts:
         """Return what is known of the host here, or what another worker has told since."""
         before = self._states.get(host)
         shared = self._shelf.get(host)
-        known, now = self._states.get(host), self._clock()
+        known = self._states.get(host)
         if shared is None or shared == self._shared.get(host) or known is not before:
             return known
+        now = self._clock()
         self._shared[host] = shared
         # Of what another machine's clock says, only how long it lasts is certain.
         until = min(shared.closed_until, now + shared.closed_until - shared.changed_at)

@@ -67,7 +67,7 @@ class Document:
         self._body = body
         self._charset = charset
 
-    @functools.cached_property
+    @property
     def codec(self) -> str:
         """The codec of the bytes: by the header, the byte order mark, ``<meta>``, else UTF-8.
 
@@ -88,10 +88,14 @@ class Document:
         """The text, with U+FFFD where bytes are none."""
         return self._body.decode(self.codec, "replace").removeprefix("\ufeff")
 
-    @functools.cached_property
+    @property
     def utf8(self) -> bytes:
         """The text as UTF-8; the very bytes of a page that is said to be UTF-8."""
-        return self._body if self.codec == "utf_8" else self.text.encode()
+        return self._body if self.codec == "utf_8" else self._encoded
+
+    @functools.cached_property
+    def _encoded(self) -> bytes:
+        return self.text.encode()
 
     def select(self, selector: str) -> list[LexborNode]:
         """Return the elements that a CSS selector matches, in the order of the page.
@@ -173,6 +177,7 @@ def _count_values(text: str) -> int:
     return text.count(",") + text.count("[") + text.count("{")
 
 
+@functools.lru_cache(256)
 def _find_codec(name: str | None) -> str | None:
     """Return Python's codec for the name of an encoding of the web, or None."""
     if name is None or not name.isascii():

@@ -89,6 +89,8 @@ def extract(
 def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | None:
     """Return the first sign that is on the page, and what it means."""
     for outcome, those in signs:
+        if not those:
+            continue
         text = document.utf8[:MAX_CHALLENGE] if outcome is Outcome.BLOCKED else document.utf8
         # An ordinary page, which has none of them, is searched once.
         may_have_text = (pattern := those.any_regex) is not None and compile_pattern(pattern).search(text) is not None

@@ -94,7 +94,7 @@ class Registry(Mapping[str, Source]):
 
     def _check_url(self, name: str, own_id: str) -> None:
         """Refuse an id that stands for a host, or for the whole URL, and cannot. Raises InvalidParams."""
-        if self._sources[name].page_url.names_host:
+        if self._sources[name].names_host:
             try:
                 self._sources[name].page_url_of(own_id)
             except BadUrl as bad:
