@@ -32,7 +32,8 @@ class Answer:
 
     From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` by their names in lower case (the values of one
     that came several times as a list, RFC 9110, 5.3), and ``has_length``: whether the end of the body will be known,
-    which it must be to tell a whole body from one cut short. From ``is_complete`` on, ``is_reusable`` says whether the connection may carry another request.
+    which it must be to tell a whole body from one cut short. From ``is_complete`` on, ``is_reusable`` says whether the
+    connection may carry another request.
     """
 
     def __init__(self) -> None:
