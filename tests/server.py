@@ -99,17 +99,24 @@ def gunicorn(*arguments: str) -> list[str]:
 
 @contextmanager
 def serving(
-    folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, str] | None = None, directory: Path = ROOT
+    folder: Path,
+    config: str,
+    *,
+    workers: int = 1,
+    extra: Mapping[str, str] | None = None,
+    directory: Path = ROOT,
+    port: int = 0,
 ) -> Iterator[Server]:
     """Run the service with this configuration until the block ends; ``extra`` are further variables.
 
-    The listening socket is made here and handed over, so the port is known, nobody else can take it, and a client that
+    The listening socket is made here and handed over, so the port is known (a new one, unless ``port`` is that of a
+    service that has ended), nobody else can take it, and a client that
     comes before the workers are up waits in its backlog.
     """
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
     log = folder / "gunicorn.log"
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log.open("wb") as output:
+    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener, log.open("wb") as output:
         # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
