@@ -32,6 +32,7 @@ from app.rpc.dispatcher import Dispatcher
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
 from app.web.covers import CoverHandler
+from app.web.page import PageHandler
 from app.web.routes import Application
 from app.web.rpc import RpcHandler
 
@@ -90,10 +91,13 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         gevent.spawn(_hear_for_ever, lookup)
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
     covers = CoverHandler(sources=sources, lookup=lookup, fault_of=dispatcher.fault_of, clock=clock)
+    page = PageHandler()
     application = Application(
         {
             "/RPC2": {"POST": rpc},
             "/cover/*": {"GET": covers, "HEAD": covers},
+            "/": {"GET": page, "HEAD": page},
+            "/static/*": {"GET": page, "HEAD": page},
         }
     )
     _set_garbage_aside()
