@@ -113,14 +113,13 @@ class Page:
         self.ask("Input.dispatchKeyEvent", type="keyDown", **event, **({"text": text} if text else {}))
         self.ask("Input.dispatchKeyEvent", type="keyUp", **event)
 
-    def picture(self, *, height: int | None = None) -> bytes:
-        """Return what is seen as PNG; the page down to ``height`` in pixels, where that is given."""
-        clip = {}
-        if height is not None:
-            width = self.value("innerWidth")
-            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}
-        answer = self.ask("Page.captureScreenshot", captureBeyondViewport=height is not None, **clip)
-        return base64.b64decode(answer["data"])
+    def resize(self, width: int, height: int) -> None:
+        """Give the page's window this size in pixels."""
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def picture(self) -> bytes:
+        """Return what is seen in the window as PNG."""
+        return base64.b64decode(self.ask("Page.captureScreenshot")["data"])
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol for this page."""
@@ -188,7 +187,7 @@ class Browser:
             page.ask(f"{domain}.enable")
         if intercept is not None:
             page.ask("Fetch.enable")
-        page.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        page.resize(width, height)
         page.ask("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
         likes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
         page.ask("Emulation.setEmulatedMedia", features=[{"name": name, "value": likes[name]} for name in likes])

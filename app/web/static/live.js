@@ -15,6 +15,9 @@ const POINTS = 30;
 /** The share of answers without the origin is taken over so many readings: of two seconds alone it would jump. */
 const SHARE_OF = 5;
 
+/** So many origins are named. */
+const HOSTS = 5;
+
 const WIDTH = 240;
 const HEIGHT = 56;
 
@@ -84,8 +87,11 @@ class Origins {
   /** Shows the hosts, those that are left alone first; null: it is not known. */
   show(hosts) {
     const sorted = (hosts ?? []).toSorted((one, other) => other.value - one.value);
-    this.#list.replaceChildren(...sorted.map(({ labels, value }) => hostOf(labels.host ?? "", value > 0)));
-    this.#note.textContent = hosts === null ? text("untold") : sorted.length === 0 ? text("no_hosts") : "";
+    const shown = sorted.slice(0, HOSTS).map(({ labels, value }) => hostOf(labels.host ?? "", value > 0));
+    this.#list.replaceChildren(...shown);
+    if (hosts === null) this.#note.textContent = text("untold");
+    else if (sorted.length === 0) this.#note.textContent = text("no_hosts");
+    else this.#note.textContent = sorted.length > HOSTS ? text("more_hosts", { count: sorted.length - HOSTS }) : "";
   }
 }
 
