@@ -145,10 +145,17 @@ def test_more_than_a_thousand_ids_are_cut_and_that_is_told(stage: Stage) -> None
 
 
 def test_a_service_that_cannot_be_reached_is_told_in_words(stage: Stage) -> None:
+    """And when it can be reached again, the page needs no reloading."""
+    is_gone = True
+
     def gone(url: str, _body: str) -> tuple[int, str, str] | None:
-        return (502, "text/html", "<h1>Bad Gateway</h1>") if url.endswith("/RPC2") else None
+        return (502, "text/html", "<h1>Bad Gateway</h1>") if is_gone and url.endswith("/RPC2") else None
 
     with stage.visit(intercept=gone) as visited:
         assert visited.text("#source-hint") == "The service does not answer."
         look_up(visited, "1")
         assert visited.texts(".note b") == ["The service cannot be reached"]
+        is_gone = False
+        look_up(visited, "1")
+        assert kinds(visited) == ["found"]
+        visited.until("document.querySelectorAll('#source option').length === 6")

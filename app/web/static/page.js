@@ -92,6 +92,7 @@ async function lookUp() {
     ids.focus();
     return;
   }
+  if (sources.size === 0) learnSources(); // the service may be there by now
   const wanted = typed.slice(0, MOST);
   linkTo(wanted);
   round?.stop();
