@@ -31,6 +31,8 @@ from app.origin.visit import Visitor
 from app.rpc.dispatcher import Dispatcher
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
+from app.web.covers import CoverHandler
+from app.web.page import PageHandler
 from app.web.routes import Application
 from app.web.rpc import RpcHandler
 
@@ -88,7 +90,16 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
-    application = Application({"/RPC2": {"POST": rpc}})
+    covers = CoverHandler(sources=sources, lookup=lookup, fault_of=dispatcher.fault_of, clock=clock)
+    page = PageHandler()
+    application = Application(
+        {
+            "/RPC2": {"POST": rpc},
+            "/cover/*": {"GET": covers, "HEAD": covers},
+            "/": {"GET": page, "HEAD": page},
+            "/static/*": {"GET": page, "HEAD": page},
+        }
+    )
     _set_garbage_aside()
     return application
 

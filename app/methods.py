@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.clock import Clock
-from app.cover import Answer, CacheState, timestamp
+from app.cover import Answer, CacheState, ContentId, timestamp
 from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.lookup import Lookup, Started
 from app.rpc.faults import Fault
 from app.rpc.lasting import Lasting
+from app.source import Source
 from app.sources.registry import Registry
 
 
@@ -104,25 +105,7 @@ class Methods:
         An error beside a url says why the last refresh failed.
         """
         item = self._sources.resolve(content_id, source)
-        answer = self._lookup.find(item)
-        record = answer.record
-        origin = self._sources[item.source]
-        page_url = origin.page_url_of(item.id)
-        is_by_rule = record.rule >= 0 and record.made_by == origin.fingerprint  # not by one that was there before
-        return {
-            "outcome": str(record.outcome),
-            "url": record.url,
-            "source": item.source,
-            "page_url": page_url,
-            "final_url": record.final_url or (page_url if record.status else ""),
-            "status": record.status,
-            "rule": str(origin.extract[record.rule]) if is_by_rule else "",
-            "misses": list(record.misses),
-            "fetched_at": timestamp(record.fetched_at),
-            "fresh_until": timestamp(record.fresh_until),
-            "cache": str(answer.cache),
-            "error": record.error,
-        }
+        return explanation(item, self._lookup.find(item), self._sources[item.source])
 
     def list_sources(self) -> list[dict[str, Any]]:
         """Tell which sources there are.
@@ -155,6 +138,27 @@ class Methods:
         if record.is_found:
             return record.url
         raise record.failure(self._clock())
+
+
+def explanation(item: ContentId, answer: Answer, source: Source) -> dict[str, Any]:
+    """Return what is known of an item of this source, as ``explain_cover`` tells it."""
+    record = answer.record
+    page_url = source.page_url_of(item.id)
+    is_by_rule = record.rule >= 0 and record.made_by == source.fingerprint  # not by one that was there before
+    return {
+        "outcome": str(record.outcome),
+        "url": record.url,
+        "source": item.source,
+        "page_url": page_url,
+        "final_url": record.final_url or (page_url if record.status else ""),
+        "status": record.status,
+        "rule": str(source.extract[record.rule]) if is_by_rule else "",
+        "misses": list(record.misses),
+        "fetched_at": timestamp(record.fetched_at),
+        "fresh_until": timestamp(record.fresh_until),
+        "cache": str(answer.cache),
+        "error": record.error,
+    }
 
 
 def _count_of_ids(params: tuple[Any, ...]) -> int:
