@@ -22,7 +22,7 @@ def run(
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
-        env=environment(config, extra),
+        env=_environment(config, extra),
         input=stdin,
         capture_output=True,
         encoding="utf-8",
@@ -37,10 +37,15 @@ def running(*arguments: str, config: Path = NO_CONFIG, **streams: Any) -> Iterat
     """Run a command until the block ends; its standard streams are pipes where no others are given."""
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=ROOT, env=environment(config), **(pipes | streams)
+        [*COMMAND, *arguments], cwd=ROOT, env=_environment(config), **(pipes | streams)
     )
     with process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return ours, without what would have Python print otherwise than it does for others."""
+    return environment(config, {"PYTHONUNBUFFERED": "", "PYTHONIOENCODING": "", **(extra or {})})
