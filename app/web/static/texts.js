@@ -209,9 +209,9 @@ export function text(name, values = {}) {
   });
 }
 
-/** Tells whether there is a text of this name. */
-export function hasText(name) {
-  return name.split(".").reduce((table, part) => table?.[part], words) !== undefined;
+/** Tells whether there is a text of this name in a table, such as "reasons". */
+export function hasText(table, name) {
+  return Object.hasOwn(words[table], name);
 }
 
 /** Returns a quantity that is measured, in three digits. */
