@@ -1,4 +1,4 @@
-"""Which processes live, by /proc: in a process group, in a session, or as the children of one."""
+"""Processes by /proc: which live in a process group, in a session, or as the children of one; what is known of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,3 +24,15 @@ def living() -> Iterator[Process]:
             continue  # it ended meanwhile
         if state not in {"Z", "X"}:
             yield Process(int(stat.parent.name), *map(int, ids))
+
+
+def is_told(pid: int, number: int) -> bool:
+    """Tell whether a process has been sent a signal that it has not taken, which it cannot while it is stopped."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["ShdPnd"], 16) >> (number - 1) & 1)
+
+
+def shared_memory(pid: int) -> int:
+    """Return how many bytes of memory without a file a process shares with those that are forked from it."""
+    ranges = [line.split()[0] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "/dev/zero" in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in (range_.split("-") for range_ in ranges))
