@@ -86,13 +86,16 @@ class Methods:
             return error
 
     def _end(self, started: Started | Exception, until: float) -> str | dict[str, Any]:
+        if isinstance(started, Exception):
+            return self._fault_struct(started)
         try:
-            if isinstance(started, Exception):
-                raise started
             return self._url(self._lookup.finish(started, until))
         except Exception as error:  # noqa: BLE001 - as above
-            fault = self._fault_of(error)
-            return {"faultCode": fault.code, "faultString": fault.text}
+            return self._fault_struct(error)
+
+    def _fault_struct(self, error: Exception) -> dict[str, Any]:
+        fault = self._fault_of(error)
+        return {"faultCode": fault.code, "faultString": fault.text}
 
     def explain_cover(self, content_id: int | str, source: str = "") -> dict[str, Any]:
         """Tell what is known of an item's cover and why.

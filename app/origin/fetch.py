@@ -247,6 +247,7 @@ def _within(timeout: float, endpoint: Endpoint, work: Callable[[], _T]) -> _T:
         raise TooSlow(f"{endpoint.authority} took longer than {timeout:g} seconds") from None
     finally:
         timer.close()
+        del timer  # which has been raised, maybe: then its traceback leads to this frame, and to the page
 
 
 def _endpoint_of(url: str) -> Endpoint:

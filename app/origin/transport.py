@@ -107,6 +107,7 @@ class Transport(BaseAdapter):
                 answer.feed(receive(connection))
         except BaseException:  # whichever way out, Timeout and GreenletExit included
             connection.close()
+            answer.end()
             raise
         return answer
 
