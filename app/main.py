@@ -31,6 +31,7 @@ from app.origin.visit import Visitor
 from app.rpc.dispatcher import Dispatcher
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
+from app.web.identified import Identified
 from app.web.routes import Application
 from app.web.rpc import RpcHandler
 
@@ -88,7 +89,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     if settings.store != "none":
         gevent.spawn(_hear_for_ever, lookup)
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
-    application = Application({"/RPC2": {"POST": rpc}})
+    application = Identified(Application({"/RPC2": {"POST": rpc}}))
     _set_garbage_aside()
     return application
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import gevent
 from gevent import Timeout
 
+from app.hub import spawn
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 from app.rpc.handles import HANDLES, value_of
 from app.rpc.introspection import CAPABILITIES, Method, describe
@@ -78,29 +79,37 @@ class Dispatcher:
             self._weights[name] = weigh
 
     def dispatch(
-        self, body: bytes, *, charset: str | None = None, lasts: Callable[[Holds], None] | None = None
+        self,
+        body: bytes,
+        *,
+        charset: str | None = None,
+        lasts: Callable[[Holds], None] | None = None,
+        tell: Callable[[str, int | None], None] | None = None,
     ) -> bytes:
         """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
 
         ``lasts`` is told of an answer that may be given to the same request again, and for how long that holds.
+        ``tell`` is told which method was called, as far as that can be read, and the fault's code, None without one.
 
         Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
         ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
         """
-        try:
-            return self._dispatched(body, charset, lasts)
-        except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
-            return _written(self.fault_of(error))
-
-    def _dispatched(self, body: bytes, charset: str | None, lasts: Callable[[Holds], None] | None) -> bytes:
         ends = time.monotonic() + self._deadline
-        call = read_call(body, charset=charset)
-        value = self._answer(call.method, call.params, ends)
-        if isinstance(value, Lasting):
-            if lasts is not None:
-                lasts(value.holds)
-            value = value.value
-        return write_value(value, dialect=call.dialect)
+        method, code = "", None
+        try:
+            call = read_call(body, charset=charset)
+            method = call.method
+            value = self._answer(method, call.params, ends)
+            if isinstance(value, Lasting):
+                if lasts is not None:
+                    lasts(value.holds)
+                value = value.value
+            answer = write_value(value, dialect=call.dialect)
+        except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
+            code, answer = _written(self.fault_of(error))
+        if tell is not None:
+            tell(method, code)
+        return answer
 
     def fault_of(self, error: BaseException) -> Fault:
         """Return what a caller is told of ``error``; one that nobody can explain is logged here."""
@@ -115,7 +124,7 @@ class Dispatcher:
                 if fault is not None:
                     return fault
         reference = secrets.token_hex(4)
-        log.error("internal error %s", reference, exc_info=error)
+        log.error("internal error %s", reference, exc_info=error, extra={"reference": reference})
         return Fault(INTERNAL_ERROR, f"internal error, reference {reference}")
 
     def _answer(self, name: str, params: tuple[Any, ...], ends: float) -> Any:
@@ -155,7 +164,7 @@ class Dispatcher:
             raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")
         ends = time.monotonic() + self._deadline
         allowance = _Allowance(self._max_calls)
-        entries = [gevent.spawn(self._entry, call, ends, allowance) for call in calls]
+        entries = [spawn(self._entry, call, ends, allowance) for call in calls]
         try:
             gevent.joinall(entries, timeout=self._deadline)
             return [entry.value if entry.ready() else self._late_entry() for entry in entries]
@@ -205,9 +214,9 @@ def _entry_call(call: Any) -> tuple[str, tuple[Any, ...]]:
     raise Fault(INVALID_REQUEST, "an entry of a multicall is a struct of methodName, a string, and params, an array")
 
 
-def _written(fault: Fault) -> bytes:
+def _written(fault: Fault) -> tuple[int, bytes]:
     # A function of its own: a fault in a variable of the frame that its traceback leads to would be a cycle of garbage.
-    return write_fault(fault.code, fault.text)
+    return fault.code, write_fault(fault.code, fault.text)
 
 
 def _fault_struct(fault: Fault) -> dict[str, Any]:
