@@ -53,7 +53,7 @@ class RpcHandler:
         fields = environ[ACCESS_FIELDS]
 
         def tell(method: str, fault: int | None) -> None:
-            fields.update(rpc_method=method, fault=fault)
+            fields.update(rpc_method=method[:64], fault=fault)  # a caller may call it as long as it likes
 
         answer = self._dispatch(body, charset=charset, lasts=environ.get(LASTS), tell=tell)
         # The charset unquoted: quoted it has broken clients.

@@ -122,13 +122,28 @@ def test_its_date_is_of_today(door: Door) -> None:
     assert abs(told.timestamp() - time.time()) < 2
 
 
-@pytest.mark.parametrize("option", [("--access-logfile", "-"), ("--log-level", "debug")])
+OBSERVERS = [
+    ("--access-logfile", "-"),
+    ("--log-level", "debug"),
+    ("--statsd-host", "127.0.0.1:9"),
+    ("--logger-class", "app.logs.Logger", "--access-logfile", "-"),
+    ("--logger-class", "app.logs.Logger", "--statsd-host", "127.0.0.1:9"),
+]
+
+
+@pytest.mark.parametrize("option", OBSERVERS)
 def test_where_somebody_is_to_hear_of_each_request_the_application_is_asked(
     tmp_path: Path, option: tuple[str, ...]
 ) -> None:
     with opened(tmp_path, OURS, *option) as door:
         said = known(door, "/again")
         assert len({asked(door, said) for _ in range(3)}) == 3
+
+
+def test_the_services_own_logger_does_not_ask_to_hear_of_each(tmp_path: Path) -> None:
+    with opened(tmp_path, OURS, "--logger-class", "app.logs.Logger") as door:
+        said = known(door, "/again")
+        assert len({asked(door, said) for _ in range(3)}) == 1
 
 
 def test_hooks_hear_of_each_request(tmp_path: Path) -> None:
