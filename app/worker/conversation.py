@@ -17,7 +17,6 @@ from gunicorn.http.errors import NoMoreData
 from app.worker.answer import Answer, date
 from app.worker.connection import BodyFailed, Connection
 from app.worker.head import NO_HEAD, Head, Heads, Parser, Request
-from app.worker.repeats import Repeat
 
 if TYPE_CHECKING:
     from app.worker.worker import Worker
@@ -47,18 +46,20 @@ class Conversation:
         """Answer requests in their order until the connection ends."""
         received: bytes | None = b""
         while received is not None and (received := self._connection.next_request(received)):
-            if (repeat := self._find_repeat(received)) is not None:
-                received = self._serve_again(repeat)
+            if (again := self._find_again(received)) is not None:
+                received = self._serve_again(again)
             elif (head := self._find_head(received)) is not None:
                 received = self._serve_known(head, received)
             else:
                 received = self._serve_parsed(received)
 
-    def _find_repeat(self, received: bytes) -> Repeat | None:
+    def _find_again(self, received: bytes) -> bytes | None:
+        """Return the answer that may be given again, whole."""
         if self._heads is None or (repeat := self._heads.repeats.get(received)) is None or self._worker.is_observed:
             return None
-        if repeat.holds():
-            return repeat
+        before, between, behind, again = repeat
+        if (value := again()) is not None:
+            return b"".join((before, date(), between, value, behind))
         self._heads.repeats.drop(received)
         return None
 
@@ -67,13 +68,12 @@ class Conversation:
 
     # Each way returns what has been received beyond its request, or None when the connection ends with it.
 
-    def _serve_again(self, repeat: Repeat) -> bytes | None:
+    def _serve_again(self, answer: bytes) -> bytes | None:
         worker = self._worker
         worker.count()
         keeps = worker.goes_on()
-        behind = repeat.behind if keeps else repeat.behind.replace(_KEEPS, _CLOSES, 1)
         try:
-            self._connection.sendall(repeat.before + date() + behind)
+            self._connection.sendall(answer if keeps else answer.replace(_KEEPS, _CLOSES, 1))
         except OSError as error:
             worker.log.debug("Closing connection. %s", error)
             return None
@@ -92,11 +92,11 @@ class Conversation:
             "REMOTE_ADDR": peer[0],
             "REMOTE_PORT": str(peer[1]),
             "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection, answer),  # noqa: SLF001 - as create
-            "worker.repeat": answer.repeat_while,
+            "worker.repeat": answer.repeat_with,
         }
         keeps = self._answer(request, answer, environ)
-        if answer.holds is not None and answer.whole is not None and self._heads is not None:
-            self._heads.repeats.put(received[: head.end], Repeat(*answer.whole, answer.holds))
+        if answer.repeat is not None and self._heads is not None:
+            self._heads.repeats.put(received[: head.end], answer.repeat)
         rest = received[head.end :]
         if keeps:
             return rest
