@@ -109,10 +109,11 @@ class Dispatcher:
             method = call.method
             value = self._answer(method, call.params, began + self._deadline)
             if isinstance(value, Lasting):
+                answer = write_value(value.value, dialect=call.dialect)
                 if lasts is not None:
                     lasts(value.holds)
-                value = value.value
-            answer = write_value(value, dialect=call.dialect)
+            else:
+                answer = write_value(value, dialect=call.dialect)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             code, answer = _written(self.fault_of(error))
         self._tell(method, code, began)

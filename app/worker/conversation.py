@@ -21,6 +21,9 @@ from app.worker.head import NO_HEAD, Head, Heads, Parser, Request
 if TYPE_CHECKING:
     from app.worker.worker import Worker
 
+#: A known request of so many bytes is waited for before anybody is asked.
+_MAX_AWAITED = 8192
+
 _KEEPS, _CLOSES = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
 
@@ -46,29 +49,43 @@ class Conversation:
         """Answer requests in their order until the connection ends."""
         received: bytes | None = b""
         while received is not None and (received := self._connection.next_request(received)):
-            if (again := self._find_again(received)) is not None:
-                received = self._serve_again(again)
-            elif (head := self._find_head(received)) is not None:
-                received = self._serve_known(head, received)
-            else:
-                received = self._serve_parsed(received)
+            received = self._serve(received)
+
+    def _serve(self, received: bytes) -> bytes | None:
+        """Answer the first request of what has been received, the shortest way that it can go.
+
+        As each way, return what has been received beyond it, or None when the connection ends with it.
+        """
+        if (again := self._find_again(received)) is not None:
+            return self._serve_again(again, b"")
+        head = None if self._heads is None else self._heads.find(received, self._head)
+        if head is None:
+            return self._serve_parsed(received)
+        at_first = len(received)
+        if at_first < head.end <= _MAX_AWAITED:  # many clients send a head and its body apart
+            received = self._connection.more(received)
+        if len(received) < head.end:
+            return self._serve_parsed(received)
+        if at_first != head.end and (again := self._find_again(received[: head.end])) is not None:
+            return self._serve_again(again, received[head.end :])
+        return self._serve_known(head, received)
 
     def _find_again(self, received: bytes) -> bytes | None:
         """Return the answer that may be given again, whole."""
         if self._heads is None or (repeat := self._heads.repeats.get(received)) is None or self._worker.is_observed:
             return None
         before, between, behind, again = repeat
-        if (value := again()) is not None:
+        try:
+            value = again()
+        except Exception:
+            self._worker.log.exception("Error in what says whether an answer holds")
+            value = None
+        if value is not None:
             return b"".join((before, date(), between, value, behind))
         self._heads.repeats.drop(received)
         return None
 
-    def _find_head(self, received: bytes) -> Head | None:
-        return None if self._heads is None else self._heads.find(received, self._head)
-
-    # Each way returns what has been received beyond its request, or None when the connection ends with it.
-
-    def _serve_again(self, answer: bytes) -> bytes | None:
+    def _serve_again(self, answer: bytes, rest: bytes) -> bytes | None:
         worker = self._worker
         worker.count()
         keeps = worker.goes_on()
@@ -77,7 +94,10 @@ class Conversation:
         except OSError as error:
             worker.log.debug("Closing connection. %s", error)
             return None
-        return b"" if keeps else None
+        if keeps:
+            return rest
+        self._connection.is_unread |= bool(rest)
+        return None
 
     def _serve_known(self, head: Head, received: bytes) -> bytes | None:
         worker, connection, peer = self._worker, self._connection, self._peer

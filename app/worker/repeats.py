@@ -5,6 +5,7 @@ that it holds for as long as a function returns a value for one of its headers, 
 is sent the same answer, with that value and another Date, and neither parser nor application are asked.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ class Repeats:
 
     def __init__(self, size: int) -> None:
         self._left = size
-        self._repeats: dict[bytes, Repeat] = {}
+        self._repeats = OrderedDict[bytes, Repeat]()  # whose oldest is found at once, unlike a dict's
         #: Returns the answer to the request of these bytes, if there is one; whether it holds, ``again`` tells.
         self.get = self._repeats.get
 

@@ -126,6 +126,14 @@ def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
     return [body]
 
 
+def _again_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Say so, and have a bug in what tells whether it holds."""
+    answer = _again(environ, start_response)
+    if "worker.repeat" in environ:
+        environ["worker.repeat"]("X-Time", {}.popitem)
+    return answer
+
+
 def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Say so in two pieces."""
     first, *_ = _again(environ, start_response)
@@ -175,6 +183,7 @@ _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]
     "/big": _big,
     "/again": _again,
     "/again-in-two": _again_written,
+    "/again-raising": _again_raising,
     "/option": _option,
     "/fail": _fail,
     "/fail-late": _fail_late,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import gevent
 import pytest
 
 from app.worker.repeats import Repeat, Repeats
@@ -105,10 +106,29 @@ def test_peers_that_are_trusted_less_have_answers_of_their_own(door: Door) -> No
 
 
 def test_pipelined_requests_are_answered_in_their_order(door: Door) -> None:
+    """Those that may be given an answer again are, wherever they stand."""
     said, other = known(door, "/again"), request("/count", b"12345")
-    together = [answer.body for answer in door.say(said + other + said)]
-    assert together == [together[0], b"5", together[0]]
-    assert asked(door, said) == together[0]
+    expected = asked(door, said)
+    answers = door.say(said + said + other + said)
+    assert [answer.body for answer in answers] == [expected, expected, b"5", expected]
+
+
+def test_head_and_body_may_come_apart(door: Door) -> None:
+    """As many clients send them."""
+    said = known(door, "/again")
+    expected = asked(door, said)
+    with door.connect() as connection:
+        for cut in (len(said) - 1, said.index(b"\r\n\r\n") + 4):
+            connection.sendall(said[:cut])
+            gevent.sleep(0.01)
+            connection.sendall(said[cut:])
+            assert one_answer(connection).body == expected
+
+
+def test_one_that_cannot_tell_whether_it_holds_does_not(door: Door) -> None:
+    said = known(door, "/again-raising")
+    assert len({asked(door, said) for _ in range(3)}) == 3
+    assert door.tells("Error in what says whether an answer holds")
 
 
 def test_its_date_is_of_today(door: Door) -> None:
