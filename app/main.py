@@ -102,7 +102,8 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     for function, weigh in methods.published():
         dispatcher.publish(function, weigh=weigh)
-    gevent.spawn(_hear_for_ever, lookup)
+    if store.is_shared:
+        gevent.spawn(_hear_for_ever, lookup)
     pulse = Pulse(time.monotonic)
     gevent.spawn(pulse.go_on, lambda: tally.beat(lag=pulse.worst(), due=pulse.due, entries=len(memory)))
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
