@@ -68,6 +68,6 @@ def test_a_hub_that_is_late_is_an_obstacle() -> None:
 
 
 def test_all_obstacles_are_told() -> None:
-    worker = Worker(NoStore())
+    worker = Worker(DictionaryStore())
     worker.is_leaving = True
     assert worker.answers() == (503, "not ready: shutting down; the store has not answered yet")
