@@ -1,5 +1,7 @@
-"""Which processes live, by /proc: in a process group, in a session, or as the children of one."""
+"""Which processes live, by /proc: in a process group, in a session, or as the children of one; where programs are."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,3 +26,8 @@ def living() -> Iterator[Process]:
             continue  # it ended meanwhile
         if state not in {"Z", "X"}:
             yield Process(int(stat.parent.name), *map(int, ids))
+
+
+def path_of(program: str) -> str | None:
+    """Return where a program is, or None. Servers lie in a folder where not everybody looks for programs."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")

@@ -1,0 +1,1 @@
+"""The examples in deploy/: that programs take them, and that nothing is lost behind them while servers come and go."""
