@@ -36,22 +36,22 @@ def _read_settings():
 
     # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
     # is opened by that; preload_app would build the application here too, and keep its code over a reload.
-    from app.main import open_store
+    from app.main import labels_of, open_store
     from app.origin.tls import default_context
 
     open_store(settings)  # which opens nothing yet, but looks at what it is told
     default_context()  # which reads the certificates of authorities that are trusted
-    return server, settings
+    return server, settings, list(labels_of(settings).columns())
 
 
 try:
-    _server, _settings = _read_settings()
+    _server, _settings, _columns = _read_settings()
 except Exception as error:
     if _before:
         # A reload that cannot be done must not end a server that runs: it goes on as it was.
         logging.getLogger("gunicorn.error").error("not reloaded, settings and code stay as they were: %s", error)
         sys.modules.update(_before)
-        _server, _settings = _read_settings()
+        _server, _settings, _columns = _read_settings()
     elif type(error).__name__ == "SettingsError":
         sys.exit(str(error))
     else:
@@ -91,14 +91,52 @@ limit_request_field_size = 8190
 forwarder_headers = ""
 
 
+# Workers count on a board of the master's, each in a row of its own. The board stays over reloads, and a row with its
+# counts is the next worker's when its own has gone.
+
+
+def on_starting(server):
+    """Lay out the board: over a reload there are twice as many workers, and TTIN adds some."""
+    from app.board import Board
+
+    server.covers_board = Board.blank(4 * server.cfg.workers + 64)
+    server.covers_board.add(_columns)
+
+
+def on_reload(server):
+    """Have the board take what the new settings have to count, and the workers who leave know that others come."""
+    from app.board import Board
+
+    server.covers_board = Board(server.covers_board.parts)  # its code is new as well
+    server.covers_board.add(_columns)
+    server.covers_board.reload()
+
+
+def pre_fork(server, worker):
+    """Give the worker a row."""
+    worker.covers_row = server.covers_board.free_row({other.covers_row for other in server.WORKERS.values()})
+
+
 def post_fork(server, worker):
-    """Let a signal to end do so at once while the worker has no handlers of its own yet.
+    """Let a signal to end do so at once while the worker has no handlers of its own yet; tell the application its seat.
 
     Those that it inherits from the master would only put it into a queue that nobody reads, and the master would wait
     for the worker until graceful_timeout.
     """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+    from app import seat
+
+    # A worker of gunicorn's own, where a flag has asked for one, does not say it.
+    seat.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
+
+
+def child_exit(server, worker):
+    """Have nobody take the worker for one that is there, however it ended."""
+    from app.tally import clear_states
+
+    clear_states(server.covers_board, worker.covers_row)
 
 
 # The heartbeat is a file's time stamp, which must not wait for a disk.

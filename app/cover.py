@@ -10,7 +10,17 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.errors import Blocked, LookupFailed, NoCover, NoSuchItem, OriginError, OriginFailed, Throttled, TooSlow
+from app.errors import (
+    Blocked,
+    LookupFailed,
+    NoCover,
+    NoSuchItem,
+    OriginError,
+    OriginFailed,
+    Overloaded,
+    Throttled,
+    TooSlow,
+)
 
 
 class ContentId(msgspec.Struct, frozen=True):
@@ -56,6 +66,17 @@ def failure(outcome: Outcome, text: str, *, status: int = 0, retry_after: float 
 def outcome_of(error: LookupFailed) -> Outcome:
     """Return the outcome that an exception is: that of the class nearest to its own."""
     return next(outcome for kind in type(error).__mro__ for outcome, known in _ERRORS.items() if known is kind)
+
+
+#: What else a lookup or a fetch may come to: too much was waiting, the fault is ours, the page has not changed.
+OVERLOADED, INTERNAL_ERROR, NOT_MODIFIED = "overloaded", "internal_error", "not_modified"
+
+
+def word_for(error: Exception) -> str:
+    """Return the word for what an exception means: an outcome, ``OVERLOADED`` or ``INTERNAL_ERROR``."""
+    if isinstance(error, LookupFailed):
+        return outcome_of(error)
+    return OVERLOADED if isinstance(error, Overloaded) else INTERNAL_ERROR
 
 
 class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):

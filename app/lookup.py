@@ -23,9 +23,10 @@ from app.cache.guard import GuardedStore
 from app.cache.lease import Lease
 from app.cache.memory import Memory
 from app.clock import Clock
-from app.cover import Answer, CacheState, ContentId, CoverRecord, Finding
+from app.cover import Answer, CacheState, ContentId, CoverRecord, Finding, word_for
 from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
 from app.lifetime import Freshness
+from app.observer import NOBODY, Observer
 from app.origin.page import Validators
 from app.source import Source
 
@@ -74,6 +75,7 @@ class Lookup:
         deadline: float,
         clock: Clock,
         luck: Callable[[], float] = random.random,
+        observer: Observer = NOBODY,
     ) -> None:
         self._sources = sources
         self._memory = memory
@@ -83,6 +85,7 @@ class Lookup:
         self._deadline = deadline
         self._clock = clock
         self._luck = luck
+        self._observer = observer
         self._news_point = ""
 
     def find(self, item: ContentId) -> Answer:
@@ -108,15 +111,16 @@ class Lookup:
         """
         record = self._memory.get(str(item))
         answer = None if record is None else self._remembered(item, record)
-        if answer is not None:
-            return answer
-        try:
-            return Waiting(item, self._flights.join(str(item), lambda: self._fly(item)))
-        except Overloaded:
-            old = self._old_answer(item)
-            if old is None:
-                raise
-            return old
+        if answer is None:
+            try:
+                return Waiting(item, self._flights.join(str(item), lambda: self._fly(item)))
+            except Overloaded as error:
+                answer = self._old_answer(item)
+                if answer is None:
+                    self._observer.looked_up(item.source, word_for(error), "")
+                    raise
+        self._observer.looked_up(item.source, answer.record.outcome, answer.cache)
+        return answer
 
     def finish(self, started: Started, until: float) -> Answer:
         """Return the answer to what ``start`` began, by the time ``until``.
@@ -128,21 +132,45 @@ class Lookup:
         """
         if isinstance(started, Answer):
             return started
+        source = started.item.source
+        self._observer.waiting(+1)
         try:
-            return started.flight.wait(until - self._clock())
+            answer = self._awaited(started, until)
+        except Exception as error:
+            self._observer.looked_up(source, word_for(error), "")
+            raise
+        finally:
+            self._observer.waiting(-1)
+        self._observer.looked_up(source, answer.record.outcome, answer.cache)
+        return answer
+
+    def _awaited(self, waiting: Waiting, until: float) -> Answer:
+        try:
+            return waiting.flight.wait(until - self._clock())
         except (TimeoutError, Overloaded) as error:
-            old = self._old_answer(started.item)
+            old = self._old_answer(waiting.item)
             if old is not None:
                 return old
             if isinstance(error, Overloaded):
                 raise
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
-    def holds(self, item: ContentId, record: CoverRecord) -> Callable[[], bool]:
-        """Return a function that tells whether a fresh record from memory is still what is known, and still fresh."""
+    def holds(self, item: ContentId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
+        """Return a function that tells whether a fresh cover from memory is still what is known, and still fresh.
+
+        It is to be called when the cover is answered with once more, and only then, for that is counted here: as a
+        lookup, and as a call of ``method`` where one is named.
+        """
         key, until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
-        kept = memory.encoded(key)
-        return lambda: clock() < until and memory.encoded(key) is kept
+        kept, count = memory.encoded(key), self._observer.repeats(item.source, method)
+
+        def is_held() -> bool:
+            if clock() < until and memory.encoded(key) is kept:
+                count()
+                return True
+            return False
+
+        return is_held
 
     def forget(self, item: ContentId) -> bool:
         """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known.
@@ -187,8 +215,10 @@ class Lookup:
 
     def _refresh(self, item: ContentId) -> None:
         """Have the origin asked behind an answer that was given already."""
-        with suppress(Overloaded):  # then the next one who asks for it will
-            self._flights.join(f"{_REFRESH}{item}", lambda: self._find_out(item))
+        key = f"{_REFRESH}{item}"
+        if key not in self._flights:
+            with suppress(Overloaded):  # then the next one who asks for it will
+                self._flights.join(key, lambda: self._find_out(item))
 
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""

@@ -21,17 +21,25 @@ from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.errors import SettingsError
 from app.inquiry import Inquiry
 from app.lookup import Lookup
-from app.methods import Methods, service_fault
+from app.methods import PUBLISHED, Methods, service_fault
+from app.metrics import Metrics
+from app.observer import NOBODY, Observer
 from app.origin.fetch import Fetcher
 from app.origin.gate import Gate
 from app.origin.hosts import Hosts, HostState
 from app.origin.places import Places, default_path
+from app.origin.request import host_of
 from app.origin.robots import Robots, RobotsFile
 from app.origin.visit import Visitor
+from app.pulse import Pulse
 from app.rpc.dispatcher import Dispatcher
+from app.seat import seat_in_force
 from app.settings import Settings, place_of
 from app.sources.registry import Registry
+from app.tally import Labels, Tally
 from app.web.covers import CoverHandler
+from app.web.health import Health
+from app.web.metrics import Exposition
 from app.web.page import PageHandler
 from app.web.routes import Application
 from app.web.rpc import RpcHandler
@@ -57,25 +65,31 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
     # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
     sys.setswitchinterval(0.0002)
-    clock = steady_clock()
+    clock, seat = steady_clock(), seat_in_force()
     sources = Registry(settings.sources, settings.default_source)
-    store = guarded(open_store(settings))
+    tally = Tally(seat.board, seat.row, labels_of(settings))
+    store = guarded(open_store(settings), tally)
+    memory = Memory[CoverRecord](
+        settings.lru_size,
+        encode=encode_record,
+        decode=decode_record,
+        is_precious=lambda record: record.is_found,
+    )
     lookup = Lookup(
         sources=sources,
-        memory=Memory[CoverRecord](
-            settings.lru_size,
-            encode=encode_record,
-            decode=decode_record,
-            is_precious=lambda record: record.is_found,
-        ),
+        memory=memory,
         store=store,
-        flights=Flights[str, Answer](_MAX_FLIGHTS),
-        inquire=build_inquiry(settings, store, clock).ask,
+        flights=Flights[str, Answer](_MAX_FLIGHTS, tally),
+        inquire=build_inquiry(settings, store, clock, tally).ask,
         deadline=settings.deadline,
         clock=clock,
+        observer=tally,
     )
     dispatcher = Dispatcher(
-        explain=service_fault, max_calls=settings.max_calls, deadline=settings.deadline + _LAST_WORD_SECONDS
+        explain=service_fault,
+        max_calls=settings.max_calls,
+        deadline=settings.deadline + _LAST_WORD_SECONDS,
+        observer=tally,
     )
     methods = Methods(
         lookup=lookup,
@@ -87,24 +101,43 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     for function, weigh in methods.published():
         dispatcher.publish(function, weigh=weigh)
-    if settings.store != "none":
-        gevent.spawn(_hear_for_ever, lookup)
+    gevent.spawn(_hear_for_ever, lookup)
+    pulse = Pulse(time.monotonic)
+    gevent.spawn(pulse.go_on, lambda: tally.beat(lag=pulse.worst(), due=pulse.due, entries=len(memory)))
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
     covers = CoverHandler(sources=sources, lookup=lookup, fault_of=dispatcher.fault_of, clock=clock)
     page = PageHandler()
+    health = Health(store=store, pulse=pulse, is_leaving=seat.is_leaving)
+    metrics = Exposition(Metrics(seat.board, clock=clock, monotonic=time.monotonic).text)
     application = Application(
         {
             "/RPC2": {"POST": rpc},
             "/cover/*": {"GET": covers, "HEAD": covers},
             "/": {"GET": page, "HEAD": page},
             "/static/*": {"GET": page, "HEAD": page},
+            "/healthz": {"GET": health.live, "HEAD": health.live},
+            "/readyz": {"GET": health.ready, "HEAD": health.ready},
+            "/metrics": {"GET": metrics, "HEAD": metrics},
         }
     )
     _set_garbage_aside()
     return application
 
 
-def build_inquiry(settings: Settings, store: GuardedStore[CoverRecord], clock: Clock) -> Inquiry:
+def labels_of(settings: Settings) -> Labels:
+    """Return by what is counted."""
+    sources = Registry(settings.sources, settings.default_source)
+    pages = [source.page_url for source in sources.values() if not source.page_url.names_host]
+    return Labels(
+        methods=(*Dispatcher(explain=service_fault).names, *PUBLISHED),
+        sources=tuple(sources),
+        hosts=tuple({host_of(page.replace("{id}", "")): None for page in pages}),
+    )
+
+
+def build_inquiry(
+    settings: Settings, store: GuardedStore[CoverRecord], clock: Clock, observer: Observer = NOBODY
+) -> Inquiry:
     """Return what asks origins, with manners that hold over all workers of this machine."""
     visitor = Visitor(
         fetcher=Fetcher(user_agent=settings.user_agent, wall=time.time),
@@ -114,16 +147,19 @@ def build_inquiry(settings: Settings, store: GuardedStore[CoverRecord], clock: C
             most_waiting=_MAX_FLIGHTS // 2,
             clock=time.monotonic,
         ),
-        hosts=Hosts(shelf=store.shelf("@host:", HostState), clock=clock),
+        hosts=Hosts(shelf=store.shelf("@host:", HostState), clock=clock, observer=observer),
         robots=Robots(user_agent=settings.user_agent, shelf=store.shelf("@robots:", RobotsFile), clock=clock),
         clock=time.monotonic,
+        observer=observer,
     )
     return Inquiry(visitor)
 
 
-def guarded(store: Store) -> GuardedStore[CoverRecord]:
+def guarded(store: Store, observer: Observer = NOBODY) -> GuardedStore[CoverRecord]:
     """Return the store behind a guard, for records of covers."""
-    return GuardedStore[CoverRecord](store, encode=encode_record, decode=decode_record, clock=time.monotonic)
+    return GuardedStore[CoverRecord](
+        store, encode=encode_record, decode=decode_record, clock=time.monotonic, observer=observer
+    )
 
 
 def open_store(settings: Settings) -> Store:

@@ -13,6 +13,9 @@ from app.rpc.lasting import Lasting
 from app.source import Source
 from app.sources.registry import Registry
 
+#: The names of what is published.
+PUBLISHED = ("get_cover", "get_covers", "explain_cover", "list_sources", "forget_cover")
+
 
 class Methods:
     """The methods of the service.
@@ -40,13 +43,7 @@ class Methods:
 
     def published(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
         """Return the functions to publish, under their own names, each with what weighs it in a multicall, if any."""
-        return (
-            (self.get_cover, None),
-            (self.get_covers, _count_of_ids),
-            (self.explain_cover, None),
-            (self.list_sources, None),
-            (self.forget_cover, None),
-        )
+        return tuple((getattr(self, name), _WEIGHERS.get(name)) for name in PUBLISHED)
 
     def get_cover(self, content_id: int | str, source: str = "") -> str | Lasting[str]:
         """Return the absolute URL of an item's cover image.
@@ -58,7 +55,9 @@ class Methods:
         item = self._sources.resolve(content_id, source)
         answer = self._lookup.find(item)
         url = self._url(answer)
-        return Lasting(url, self._lookup.holds(item, answer.record)) if answer.cache is CacheState.MEMORY else url
+        if answer.cache is not CacheState.MEMORY:
+            return url
+        return Lasting(url, self._lookup.holds(item, answer.record, "get_cover"))
 
     def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
         """Look up many covers at once.
@@ -164,6 +163,9 @@ def explanation(item: ContentId, answer: Answer, source: Source) -> dict[str, An
 def _count_of_ids(params: tuple[Any, ...]) -> int:
     """Return how many lookups a call of ``get_covers`` is; whatever is wrong with it counts as one."""
     return max(1, len(params[0])) if params and isinstance(params[0], list) else 1
+
+
+_WEIGHERS = {"get_covers": _count_of_ids}
 
 
 def service_fault(error: Exception) -> Fault | None:

@@ -173,7 +173,7 @@ def _read_sources(table: object, where: str) -> dict[str, Source]:
         if not isinstance(given, dict):
             raise SettingsError(f"{where}: sources.{name}: expected a table, got {given!r}")
         merged[name] = given if {"page_url", "extract"} <= given.keys() else builtin.get(name, {}) | given
-    sources = {name: _read_source(merged[name], f"{where}: sources.{name}") for name in merged}
+    sources = {name: _read_source(name, merged[name], f"{where}: sources.{name}") for name in merged}
     for name, given in table.items():
         if sources[name].is_off and "page_url" in given:
             place = f"{where}: sources.{name}.allowed_hosts"
@@ -181,8 +181,8 @@ def _read_sources(table: object, where: str) -> dict[str, Source]:
     return sources
 
 
-def _read_source(table: dict[str, Any], where: str) -> Source:
-    source = Source(**_read_table(table, Source, where, separator="."))
+def _read_source(name: str, table: dict[str, Any], where: str) -> Source:
+    source = Source(name=name, **_read_table(table, Source, where, separator="."))
     pattern = compile_pattern(source.id_pattern)
     for number, item_id in enumerate(source.canary):
         if pattern.fullmatch(str(item_id).encode()) is None:
@@ -211,11 +211,12 @@ def _read_table(
     table: dict[str, Any], struct: type[msgspec.Struct], where: str, *, separator: str = ": "
 ) -> dict[str, Any]:
     """Convert each value of a table to its field's type, so that a wrong one is named with its key."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    known = _keys(struct)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct) if field.encode_name in known}
     values = {}
     for key, value in table.items():
-        if key not in fields:
-            raise SettingsError(f"{where}{separator}{_one_line(key)}: {_unknown(key, _keys(struct))}")
+        if key not in known:
+            raise SettingsError(f"{where}{separator}{_one_line(key)}: {_unknown(key, known)}")
         values[key] = _convert(value, fields[key].type, f"{where}{separator}{key}")
     for key, field in fields.items():
         if field.required and key not in values:
@@ -246,7 +247,7 @@ def _convert_text(text: str, expected: Any, where: str) -> Any:
 
 
 def _keys(struct: type[msgspec.Struct]) -> set[str]:
-    return {field.encode_name for field in msgspec.structs.fields(struct)} - {"sources"}
+    return {field.encode_name for field in msgspec.structs.fields(struct)} - {"sources", "name"}
 
 
 def _unknown(key: str, known: set[str], prefix: str = "") -> str:

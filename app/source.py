@@ -104,7 +104,7 @@ class Headers(dict[str, str]):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """One source, by the keys of its table in the configuration (docs/configuration.md describes each).
+    """One source: its name, and the keys of its table in the configuration (docs/configuration.md describes each).
 
     What follows from the keys is found out once: the dict is for that alone.
     """
@@ -132,6 +132,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     blocked: Signs = CHALLENGES
     not_found: Signs = Signs()
     failed: Signs = Signs()
+    name: str = ""
 
     @cached_property
     def signs(self) -> tuple[tuple[Outcome, Signs], ...]:

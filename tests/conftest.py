@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.origin import Origin
-from tests.processes import path_of
+from tests.programs import path_of
 from tests.server import CONFIG, Server, serving
 
 

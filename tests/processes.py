@@ -1,7 +1,5 @@
-"""Which processes live, by /proc: in a process group, in a session, or as the children of one; where programs are."""
+"""Processes by /proc: which live in a process group, in a session, or as the children of one; what is known of them."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +26,13 @@ def living() -> Iterator[Process]:
             yield Process(int(stat.parent.name), *map(int, ids))
 
 
-def path_of(program: str) -> str | None:
-    """Return where a program is, or None. Servers lie in a folder where not everybody looks for programs."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+def is_told(pid: int, number: int) -> bool:
+    """Tell whether a process has been sent a signal that it has not taken, which it cannot while it is stopped."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["ShdPnd"], 16) >> (number - 1) & 1)
+
+
+def shared_memory(pid: int) -> int:
+    """Return how many bytes of memory without a file a process shares with those that are forked from it."""
+    ranges = [line.split()[0] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "/dev/zero" in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in (range_.split("-") for range_ in ranges))

@@ -22,6 +22,7 @@ from app.source import Duration, Source
 from app.sources.registry import Registry
 from app.url import PageUrl
 from tests.clock import Clock
+from tests.listener import Listener
 
 SHOP = Source(
     page_url=PageUrl("https://shop.example/item/{id}"),
@@ -56,6 +57,7 @@ class Story:
     store: Store = field(default_factory=NoStore)
     deadline: float = 5.0
     luck: float = 0.0
+    listener: Listener = field(default_factory=Listener)
 
     def visit(
         self,
@@ -89,6 +91,7 @@ class Story:
             deadline=self.deadline,
             clock=self.clock,
             luck=lambda: self.luck,
+            observer=self.listener,
         )
 
     def pass_time(self, seconds: float) -> None:

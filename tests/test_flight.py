@@ -6,6 +6,7 @@ from gevent.event import Event
 
 from app.cache.flight import Flight, FlightLost, Flights
 from app.errors import Overloaded, Throttled
+from tests.listener import Listener
 
 
 def test_all_who_ask_meanwhile_share_one_flight() -> None:
@@ -137,3 +138,25 @@ def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_wait
     assert second.wait(9)
     gevent.sleep(0)
     assert len(flights) == 0
+
+
+@pytest.mark.parametrize("leaves_behind", [False, True])
+def test_an_observer_hears_of_each_flight_its_end_and_those_who_joined(*, leaves_behind: bool) -> None:
+    listener, go = Listener(), Event()
+    flights = Flights[str, bool](10, listener)
+    first = flights.join("a", go.wait)
+    assert flights.join("a", go.wait) is first
+    if leaves_behind:
+        flights.leave_behind("a")
+    go.set()
+    first.wait(9)
+    gevent.sleep(0)
+    assert listener.heard == [("flights", +1), ("flight_shared",), ("flights", -1)]
+
+
+def test_an_observer_hears_of_the_end_of_a_flight_that_is_killed() -> None:
+    listener = Listener()
+    flights = Flights[str, int](10, listener)
+    flights.join("a", never).greenlet.kill()
+    gevent.sleep(0)
+    assert listener.heard == [("flights", +1), ("flights", -1)]

@@ -9,7 +9,9 @@ from gevent.event import Event
 
 from app.cache.guard import PAUSE, GuardedStore
 from app.cache.store import NoStore, StoreError
+from app.observer import NOBODY, Observer
 from tests.clock import Clock
+from tests.listener import Listener
 
 
 class Scripted(NoStore):
@@ -33,8 +35,8 @@ def decode(data: bytes) -> str:
     return data.decode()
 
 
-def guarded(store: Any, clock: Clock | None = None) -> GuardedStore[str]:
-    return GuardedStore(store, encode=str.encode, decode=decode, clock=clock or Clock())
+def guarded(store: Any, clock: Clock | None = None, observer: Observer = NOBODY) -> GuardedStore[str]:
+    return GuardedStore(store, encode=str.encode, decode=decode, clock=clock or Clock(), observer=observer)
 
 
 def test_what_works_is_handed_through() -> None:
@@ -42,8 +44,8 @@ def test_what_works_is_handed_through() -> None:
 
 
 def test_after_a_failure_it_is_left_alone_for_a_while_and_then_tried_again() -> None:
-    clock, store = Clock(), Scripted(StoreError("down"))
-    guard = guarded(store, clock)
+    clock, store, listener = Clock(), Scripted(StoreError("down")), Listener()
+    guard = guarded(store, clock, listener)
     assert [guard.get("key") for _ in range(5)] == [None] * 5
     assert store.calls == 1
     states = [guard.is_passed_over]
@@ -51,7 +53,7 @@ def test_after_a_failure_it_is_left_alone_for_a_while_and_then_tried_again() -> 
     assert guard.get("key") == "value"
     states.append(guard.is_passed_over)
     assert states == [True, False]
-    assert guard.failures == 1
+    assert listener.heard == [("store_failed",), ("store_passed_over",), ("store_answers",)]
 
 
 def test_while_one_tries_it_again_the_others_go_on_without() -> None:
@@ -90,9 +92,10 @@ def test_each_change_of_its_state_is_logged_once(caplog: pytest.LogCaptureFixtur
 
 def test_a_lie_is_a_miss_that_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The store as a whole goes on being used."""
-    guard = guarded(Scripted(b"lie", b"lie"))
+    listener = Listener()
+    guard = guarded(Scripted(b"lie", b"lie"), observer=listener)
     assert [guard.get("key") for _ in range(3)] == [None, None, "value"]
-    assert guard.failures == 2
+    assert listener.heard == [("store_failed",)] * 2
     assert len(caplog.records) == 1
 
 
@@ -107,3 +110,12 @@ def test_what_has_no_lifetime_is_not_put() -> None:
 def test_a_bug_in_a_store_is_not_taken_for_its_failure() -> None:
     with pytest.raises(ZeroDivisionError):
         guarded(Scripted(ZeroDivisionError())).get("key")
+
+
+@pytest.mark.parametrize("answer", [b"value", StoreError("down")])
+def test_it_is_known_once_it_has_been_asked(answer: bytes | StoreError) -> None:
+    """Whatever came of it."""
+    guard = guarded(Scripted(answer))
+    before = guard.is_known
+    guard.get("key")
+    assert (before, guard.is_known) == (False, True)

@@ -165,3 +165,55 @@ def test_a_bug_is_not_remembered_and_reaches_the_caller() -> None:
     pages["42"] = picture("/42.jpg")
     gevent.sleep(0)
     assert lookup.find(ITEM).record.outcome is Outcome.FOUND
+
+
+def test_an_observer_hears_what_each_caller_was_told() -> None:
+    story = Story({"42": picture("/42.jpg"), "43": failing(NoCover("none"))})
+    lookup = story.lookup()
+    for item in (ITEM, ITEM, ContentId("other", "43")):
+        lookup.find(item)
+    story.pages["42"] = failing(OriginFailed("failed"))
+    for seconds in (100, 20):
+        story.pass_time(seconds)
+        lookup.find(ITEM)
+        gevent.sleep(0)
+    assert story.listener.told_of("looked_up") == [
+        ["shop", "found", "fetched"],
+        ["shop", "found", "memory"],
+        ["other", "no_cover", "fetched"],
+        ["shop", "found", "stale"],
+        ["shop", "found", "stale"],
+    ]
+
+
+def test_an_observer_hears_of_those_who_were_told_nothing() -> None:
+    story = Story({"42": held_back(Event(), "/42.jpg"), "43": failing(ValueError("a bug"))}, deadline=0.01)
+    with pytest.raises(TooSlow):
+        story.lookup().find(ITEM)
+    with pytest.raises(ValueError, match="a bug"):
+        story.lookup().find(ContentId("shop", "43"))
+    assert story.listener.told_of("looked_up") == [["shop", "too_slow", ""], ["shop", "internal_error", ""]]
+
+
+def test_an_observer_hears_of_those_who_wait_until_they_do_no_more() -> None:
+    go = Event()
+    story = Story({"42": held_back(go, "/42.jpg")})
+    lookup = story.lookup()
+    callers = [gevent.spawn(lookup.find, ITEM) for _ in range(3)]
+    while not story.asked:
+        gevent.sleep(0)
+    callers[0].kill()
+    assert sum(change for (change,) in story.listener.told_of("waiting")) == 2
+    go.set()
+    gevent.joinall(callers)
+    assert sum(change for (change,) in story.listener.told_of("waiting")) == 0
+
+
+def test_a_cover_that_is_answered_with_once_more_is_counted_when_it_is_and_while_it_holds() -> None:
+    story = Story({"42": picture("/42.jpg")})
+    lookup = story.lookup()
+    holds = lookup.holds(ITEM, lookup.find(ITEM).record, "get_cover")
+    assert [holds(), holds()] == [True, True]
+    story.pass_time(100)
+    assert not holds()
+    assert story.listener.told_of("repeats again") == [["shop", "get_cover"]] * 2

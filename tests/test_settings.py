@@ -104,6 +104,13 @@ def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path:
     assert load(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
+def test_a_source_has_its_name_from_its_table_and_not_from_a_key(tmp_path: Path) -> None:
+    assert {name: source.name for name, source in load({}).sources.items()}["caa"] == "caa"
+    assert load(write(tmp_path, SHOP)).sources["shop"].name == "shop"
+    with pytest.raises(SettingsError, match=r"sources\.shop\.name: unknown key"):
+        load(write(tmp_path, f"{SHOP}name = 'other'"))
+
+
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
     settings = load(environ)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import gevent
 
 from app.errors import Overloaded
+from app.observer import NOBODY, Observer
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -57,12 +58,16 @@ class Flight(Generic[V]):
 class Flights(Generic[K, V]):
     """The flights under way by key, at most ``limit`` of them."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, observer: Observer = NOBODY) -> None:
         self._under_way: dict[K, Flight[V]] = {}
         self._limit = limit
+        self._observer = observer
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._under_way
 
     def join(self, key: K, run: Callable[[], V]) -> Flight[V]:
         """Return the flight that is under way for ``key``, or start one that calls ``run``.
@@ -76,8 +81,11 @@ class Flights(Generic[K, V]):
             if len(self._under_way) >= self._limit:
                 raise Overloaded(f"{self._limit} lookups are waiting already")
             flight = self._under_way[key] = Flight(run)
+            self._observer.flights(+1)
             # A link is called even when the greenlet is killed before its first step; a finally inside it is not.
             flight.greenlet.rawlink(lambda _greenlet: self._landed(key, flight))
+        else:
+            self._observer.flight_shared()
         return flight
 
     def leave_behind(self, key: K) -> None:
@@ -85,6 +93,7 @@ class Flights(Generic[K, V]):
         self._under_way.pop(key, None)
 
     def _landed(self, key: K, flight: Flight[V]) -> None:
+        self._observer.flights(-1)
         if self._under_way.get(key) is flight:
             del self._under_way[key]
 

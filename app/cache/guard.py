@@ -12,6 +12,7 @@ import msgspec
 
 from app.cache.store import NoStore, Store, StoreError
 from app.errors import Overloaded
+from app.observer import NOBODY, Observer
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -25,8 +26,8 @@ PAUSE = 5.0
 class GuardedStore(Generic[V]):
     """The methods of a store, but for values instead of bytes, and they do not raise, ``forget`` apart.
 
-    ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``failures`` counts calls that
-    failed and values that could not be decoded.
+    ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``is_known`` tells whether
+    the store has been asked at all.
     """
 
     def __init__(
@@ -36,14 +37,16 @@ class GuardedStore(Generic[V]):
         encode: Callable[[V], bytes],
         decode: Callable[[bytes], V],
         clock: Callable[[], float],
+        observer: Observer = NOBODY,
     ) -> None:
         self._store = store
         self._encode = encode
         self._decode = decode
         self._clock = clock
+        self._observer = observer
         self._closed_until: float | None = None
         self._has_lied = False
-        self.failures = 0
+        self.is_known = False
         #: Whether there is a store at all: by none, nothing is shared.
         self.is_shared = type(store) is not NoStore
 
@@ -73,7 +76,7 @@ class GuardedStore(Generic[V]):
         try:
             return decode(data)
         except ValueError as error:
-            self.failures += 1
+            self._observer.store_failed()
             if not self._has_lied:
                 self._has_lied = True
                 _log.warning("the store has %r as what it is not: %s; the like is taken for a miss", key, error)
@@ -116,13 +119,17 @@ class GuardedStore(Generic[V]):
         try:
             result = call()
         except StoreError as error:
-            self.failures += 1
+            self._observer.store_failed()
             if self._closed_until is None:
                 _log.warning("the store is passed over: %s", error)
+                self._observer.store_passed_over()
             self._closed_until = self._clock() + PAUSE
             return otherwise
+        finally:
+            self.is_known = True
         if self._closed_until is not None:
             _log.warning("the store answers again")
+            self._observer.store_answers()
             self._closed_until = None
         return result
 

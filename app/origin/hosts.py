@@ -12,6 +12,7 @@ from cachetools import LRUCache
 
 from app.clock import Clock
 from app.errors import LookupFailed, OriginDown, OriginFailed, Throttled, TooSlow
+from app.observer import NOBODY, Observer
 from app.origin.shelf import Shelf
 
 #: So many failures in a row, with no answer in between, open the circuit of a host. Fewer would close a shop for a few
@@ -54,9 +55,10 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
 class Hosts:
     """The states of hosts by ``host:port``."""
 
-    def __init__(self, *, shelf: Shelf[HostState], clock: Clock) -> None:
+    def __init__(self, *, shelf: Shelf[HostState], clock: Clock, observer: Observer = NOBODY) -> None:
         self._shelf = shelf
         self._clock = clock
+        self._observer = observer
         self._states: LRUCache[str, HostState] = LRUCache(_MOST_HOSTS)
         self._shared: LRUCache[str, HostState] = LRUCache(_MOST_HOSTS)
         self._failures: LRUCache[str, int] = LRUCache(_MOST_HOSTS)
@@ -151,8 +153,14 @@ class Hosts:
         if known is not None and known.is_throttled and known.is_closed(now) and until < known.closed_until:
             return known  # the host has asked for longer here, and nothing but time ends that
         self._states[host] = state = msgspec.structs.replace(shared, closed_until=until)
+        self._tell(host, state, now)
         return state
 
     def _change(self, host: str, state: HostState) -> None:
         self._states[host] = self._shared[host] = state
+        self._tell(host, state, state.changed_at)
         self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _UNTRIED_SECONDS)
+
+    def _tell(self, host: str, state: HostState, now: float) -> None:
+        open_until = state.closed_until + _UNTRIED_SECONDS if state.trips else 0.0
+        self._observer.circuit_changed(host, now, open_until)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
 
+from app.cover import NOT_MODIFIED, Outcome, word_for
 from app.errors import LookupFailed, OriginDown, OriginError, ServiceError
+from app.observer import NOBODY, Observer
 from app.origin.gate import Gate
 from app.origin.hosts import Hosts
 from app.origin.page import Page, Validators
@@ -37,16 +39,24 @@ class Fetcher(Protocol):
 
 
 class Visitor:
-    """Visits origins. ``clock`` must not jump."""
+    """Visits origins. ``clock`` must not jump. The observer is told of each try at a page, of robots.txt not."""
 
     def __init__(
-        self, *, fetcher: Fetcher, gate: Gate, hosts: Hosts, robots: Robots, clock: Callable[[], float]
+        self,
+        *,
+        fetcher: Fetcher,
+        gate: Gate,
+        hosts: Hosts,
+        robots: Robots,
+        clock: Callable[[], float],
+        observer: Observer = NOBODY,
     ) -> None:
         self._fetcher = fetcher
         self._gate = gate
         self._hosts = hosts
         self._robots = robots
         self._clock = clock
+        self._observer = observer
 
     def visit(
         self,
@@ -73,9 +83,12 @@ class Visitor:
         until = self._clock() + patience
         self._fetcher.check(source, url)
         self._check_robots(source, url, until)
+        tries = _Tries(self._observer, source, self._clock)
 
         def fetch(seconds: float, may_follow: MayFollow) -> Page | None:
-            return self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
+            return tries.fetched(
+                lambda: self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
+            )
 
         def check_hop(target: str) -> None:
             if source.robots and site_of(target) == site_of(url):
@@ -83,7 +96,8 @@ class Visitor:
             else:
                 self._check_robots(source, target, until)
 
-        return self._with_manners(_Way(self._hosts, source, check_hop), url, until, fetch, read)
+        way = _Way(self._hosts, source, check_hop)
+        return self._with_manners(way, url, until, fetch, lambda page: tries.read(read, page))
 
     def throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Remember that a page said, in its own words, that its host is not to be asked for a while."""
@@ -198,3 +212,39 @@ class _Way:
                 self._known.answered(host)
             else:
                 self._known.hear(host, error, self.source.error_ttl, was_trial=is_trial)
+
+
+class _Tries:
+    """Tells an observer of each try at a page: what it came to, and how long the page took."""
+
+    def __init__(self, observer: Observer, source: Source, clock: Callable[[], float]) -> None:
+        self._observer = observer
+        self._source = source
+        self._clock = clock
+        self._seconds = 0.0
+
+    def fetched(self, fetch: Callable[[], Page | None]) -> Page | None:
+        """Return the page; one that has not changed, and a failure, is what the try came to."""
+        began = self._clock()
+        try:
+            page = fetch()
+        except Exception as error:
+            self._tell(word_for(error), self._clock() - began)
+            raise
+        self._seconds = self._clock() - began
+        if page is None:
+            self._tell(NOT_MODIFIED, self._seconds)
+        return page
+
+    def read(self, read: Callable[[Page], T], page: Page) -> T:
+        """Return what is read in the page that was fetched last, which is what the try came to."""
+        try:
+            finding = read(page)
+        except Exception as error:
+            self._tell(word_for(error), self._seconds)
+            raise
+        self._tell(Outcome.FOUND, self._seconds)
+        return finding
+
+    def _tell(self, outcome: str, seconds: float) -> None:
+        self._observer.fetched(self._source.name, outcome, seconds)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import gevent
 from gevent import Timeout
 
+from app.observer import NOBODY, Observer
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 from app.rpc.handles import HANDLES, value_of
 from app.rpc.introspection import CAPABILITIES, Method, describe
@@ -40,8 +41,10 @@ class Dispatcher:
         explain: Callable[[Exception], Fault | None],
         max_calls: int = 1000,
         deadline: float = 10.0,
+        observer: Observer = NOBODY,
     ) -> None:
         self._explain = explain
+        self._observer = observer
         self._max_calls = max_calls
         self._deadline = deadline
         self._methods: dict[str, Method] = {}
@@ -51,6 +54,11 @@ class Dispatcher:
         self.publish(self._method_signature, "system.methodSignature")
         self.publish(self._multicall, "system.multicall")
         self.publish(self._get_capabilities, "system.getCapabilities")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which functions are published."""
+        return tuple(self._methods)
 
     def publish(
         self,
@@ -87,20 +95,25 @@ class Dispatcher:
         Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
         ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
         """
+        began = time.monotonic()
+        method, code = "", None
         try:
-            return self._dispatched(body, charset, lasts)
+            call = read_call(body, charset=charset)
+            method = call.method
+            value = self._answer(method, call.params, began + self._deadline)
+            if isinstance(value, Lasting):
+                if lasts is not None:
+                    lasts(value.holds)
+                value = value.value
+            answer = write_value(value, dialect=call.dialect)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
-            return _written(self.fault_of(error))
+            code, answer = _written(self.fault_of(error))
+        self._tell(method, code, began)
+        return answer
 
-    def _dispatched(self, body: bytes, charset: str | None, lasts: Callable[[Holds], None] | None) -> bytes:
-        ends = time.monotonic() + self._deadline
-        call = read_call(body, charset=charset)
-        value = self._answer(call.method, call.params, ends)
-        if isinstance(value, Lasting):
-            if lasts is not None:
-                lasts(value.holds)
-            value = value.value
-        return write_value(value, dialect=call.dialect)
+    def _tell(self, method: str, code: int | None, began: float) -> None:
+        name = method if method in self._methods else ""
+        self._observer.called(name, code, time.monotonic() - began)
 
     def fault_of(self, error: BaseException) -> Fault:
         """Return what a caller is told of ``error``; one that nobody can explain is logged here."""
@@ -153,30 +166,45 @@ class Dispatcher:
         """
         if len(calls) > self._max_calls:
             raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")
-        ends = time.monotonic() + self._deadline
+        began = time.monotonic()
         allowance = _Allowance(self._max_calls)
-        entries = [gevent.spawn(self._entry, call, ends, allowance) for call in calls]
+        entries = [gevent.spawn(self._entry, call, began, allowance) for call in calls]
         try:
             gevent.joinall(entries, timeout=self._deadline)
-            return [entry.value if entry.ready() else self._late_entry() for entry in entries]
+            return [
+                entry.value if entry.ready() else self._late_entry(call, began)
+                for call, entry in zip(calls, entries, strict=True)
+            ]
         finally:  # those past the deadline, and all if the one who asks is gone
             gevent.killall([entry for entry in entries if not entry.ready()], block=False)
 
-    def _entry(self, call: Any, ends: float, allowance: "_Allowance") -> list[Any] | dict[str, Any]:
+    def _entry(self, call: Any, began: float, allowance: "_Allowance") -> list[Any] | dict[str, Any]:
         """Return the answer to one entry of a multicall, a fault struct if it comes to that."""
+        name = ""
         try:
             name, params = _entry_call(call)
             allowance.take(self._weights[name](params) if name in self._weights else 1)
-            value = self._answer(name, params, ends)
+            value = self._answer(name, params, began + self._deadline)
             if isinstance(value, Lasting):
                 value = value.value
             write_value([[value]])  # one that cannot be written is to spoil its own entry only
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
-            return _fault_struct(self.fault_of(error))
+            return self._entry_fault(name, error, began)
+        self._tell(name, None, began)
         return [value]
 
-    def _late_entry(self) -> dict[str, Any]:
-        return _fault_struct(self.fault_of(TimeoutError("the answer is not there in time")))
+    def _late_entry(self, call: Any, began: float) -> dict[str, Any]:
+        match call:
+            case {"methodName": str(name)}:
+                method = name
+            case _:
+                method = ""
+        return self._entry_fault(method, TimeoutError("the answer is not there in time"), began)
+
+    def _entry_fault(self, name: str, error: BaseException, began: float) -> dict[str, Any]:
+        fault = self.fault_of(error)
+        self._tell(name, fault.code, began)
+        return {"faultCode": fault.code, "faultString": fault.text}
 
 
 class _Allowance:
@@ -205,10 +233,6 @@ def _entry_call(call: Any) -> tuple[str, tuple[Any, ...]]:
     raise Fault(INVALID_REQUEST, "an entry of a multicall is a struct of methodName, a string, and params, an array")
 
 
-def _written(fault: Fault) -> bytes:
+def _written(fault: Fault) -> tuple[int, bytes]:
     # A function of its own: a fault in a variable of the frame that its traceback leads to would be a cycle of garbage.
-    return write_fault(fault.code, fault.text)
-
-
-def _fault_struct(fault: Fault) -> dict[str, Any]:
-    return {"faultCode": fault.code, "faultString": fault.text}
+    return fault.code, write_fault(fault.code, fault.text)

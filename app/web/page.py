@@ -55,11 +55,11 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class PageHandler:
-    """Answers GET and HEAD of ``/`` and below /static/, with the files of a folder."""
+    """Answers GET and HEAD of ``/`` and below /static/."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self) -> None:
         self._files: Mapping[str, _File] = {
-            path.name: _read(path) for path in folder.iterdir() if path.suffix in _TYPES
+            path.name: _read(path) for path in FOLDER.iterdir() if path.suffix in _TYPES
         }
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:

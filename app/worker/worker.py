@@ -44,7 +44,8 @@ class Worker(GeventWorker):
         cfg = self.cfg
         self._watch = Watch(self.interval)
         self._is_foreign = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
-        self._is_told_to_leave = False
+        #: Whether a signal has said so; a worker leaves of its own accord too, at ``max_requests``.
+        self.is_told_to_leave = False
         # Settings do not change in a worker's life, and to look one up costs a microsecond.
         self._keepalive = cfg.keepalive
         self.pre_request = cfg.pre_request
@@ -105,7 +106,7 @@ class Worker(GeventWorker):
             gevent.sleep(self.interval)
         if self.cfg.workers == 1:
             # The master starts another when this one has left: until then there is nobody else to accept.
-            self._wait_while(lambda: not (self._is_told_to_leave or self._watch.is_quiet()))
+            self._wait_while(lambda: not (self.is_told_to_leave or self._watch.is_quiet()))
         for server in servers:
             server.close()
         gevent.sleep(_LAST_WORD_SECONDS)
@@ -136,5 +137,5 @@ class Worker(GeventWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Leave after what is under way."""
-        self._is_told_to_leave = True
+        self.is_told_to_leave = True
         super().handle_exit(sig, frame)

@@ -5,17 +5,19 @@ import pytest
 from app.cache.guard import GuardedStore
 from app.cache.store import Store
 from app.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
+from app.observer import NOBODY, Observer
 from app.origin.hosts import FAILURES, Hosts, HostState
 from tests.clock import Clock
+from tests.listener import Listener
 from tests.stores.dictionary import DictionaryStore
 
 HOST = "shop.example:443"
 DOWN = OriginDown("shop.example: connection refused")
 
 
-def worker(clock: Clock, store: Store | None = None) -> Hosts:
+def worker(clock: Clock, store: Store | None = None, observer: Observer = NOBODY) -> Hosts:
     guard = GuardedStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
-    return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock)
+    return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock, observer=observer)
 
 
 def fail(hosts: Hosts, times: int = FAILURES, error: LookupFailed = DOWN) -> None:
@@ -223,3 +225,26 @@ def test_what_is_learned_while_the_store_is_read_counts() -> None:
     hosts = worker(clock, Slow(store.shared))
     with pytest.raises(Throttled):
         hosts.admit(HOST, 5)
+
+
+def test_an_observer_hears_of_a_circuit_here_and_in_the_other_workers() -> None:
+    clock, store, here, there = Clock(), DictionaryStore(), Listener(), Listener()
+    one, other = worker(clock, store, here), worker(clock, store, there)
+    fail(one)
+    opened = clock.now
+    with pytest.raises(OriginFailed):
+        other.admit(HOST, 5)
+    event = ("circuit_changed", HOST, opened, opened + 1 + 60)
+    assert here.heard == there.heard == [event]
+    clock.now += 1
+    other.admit(HOST, 5)
+    other.answered(HOST)
+    assert there.heard[-1] == ("circuit_changed", HOST, clock.now, 0)
+    one.admit(HOST, 5)
+    assert here.heard[-1] == there.heard[-1]
+
+
+def test_a_host_that_asks_to_wait_has_no_open_circuit() -> None:
+    listener = Listener()
+    worker(clock := Clock(), observer=listener).hear(HOST, Throttled("429", 4), 10, was_trial=False)
+    assert listener.heard == [("circuit_changed", HOST, clock.now, 0)]

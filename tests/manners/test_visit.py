@@ -10,7 +10,7 @@ import pytest
 
 from app.cache.guard import GuardedStore
 from app.cache.store import NoStore
-from app.errors import Blocked, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
+from app.errors import Blocked, NoCover, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.origin.gate import Gate
 from app.origin.hosts import FAILURES, Hosts, HostState
 from app.origin.page import Page, Validators
@@ -22,6 +22,7 @@ from app.rule import Pattern, Rule
 from app.source import Duration, Source, Timeout
 from app.url import PageUrl
 from tests.clock import Clock
+from tests.listener import Listener
 
 URL = "https://shop.example/item/42"
 
@@ -90,7 +91,12 @@ def origin() -> Origin:
 
 
 @pytest.fixture
-def visitor(origin: Origin, tmp_path: Path) -> Iterator[Visitor]:
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def visitor(origin: Origin, listener: Listener, tmp_path: Path) -> Iterator[Visitor]:
     clock = origin.clock
     guard = GuardedStore[str](NoStore(), encode=str.encode, decode=bytes.decode, clock=clock)
     places = Places(tmp_path / "places")
@@ -100,6 +106,7 @@ def visitor(origin: Origin, tmp_path: Path) -> Iterator[Visitor]:
         hosts=Hosts(shelf=guard.shelf("@host:", HostState), clock=clock),
         robots=Robots(user_agent="covers/1.0", shelf=guard.shelf("@robots:", RobotsFile), clock=clock),
         clock=clock,
+        observer=listener,
     )
     places.close()
 
@@ -291,3 +298,50 @@ def test_the_target_of_a_redirect_has_its_own_robots_txt(origin: Origin, visitor
 def test_a_page_that_leads_back_to_its_host_takes_no_second_place(origin: Origin, visitor: Visitor) -> None:
     origin.redirects = "https://shop.example/elsewhere"
     assert visitor.visit(source(concurrency=1), URL, 1, body_of) == b"page"
+
+
+def taking(clock: Clock, seconds: float, step: Step) -> Step:
+    """Make a step take its time."""
+
+    def play() -> Page | None:
+        clock.now += seconds
+        return step()
+
+    return play
+
+
+def test_an_observer_hears_of_each_try_what_it_came_to_and_how_long_it_took(
+    origin: Origin, visitor: Visitor, listener: Listener
+) -> None:
+    origin.steps = [taking(origin.clock, 0.5, fail(OriginDown("down"))), taking(origin.clock, 2, show())]
+    visitor.visit(source(name="shop"), URL, 1, body_of)
+    assert listener.heard == [("fetched", "shop", "origin_failed", 0.5), ("fetched", "shop", "found", 2)]
+
+
+def test_what_is_read_in_the_page_is_what_the_try_came_to(origin: Origin, visitor: Visitor, listener: Listener) -> None:
+    """How long it was read is not what its origin took."""
+
+    def read(error: Exception) -> Callable[[Page], None]:
+        def fail(_page: Page) -> None:
+            origin.clock.now += 3
+            raise error
+
+        return fail
+
+    for error in (NoCover("none"), Throttled("wait"), ValueError("a bug")):
+        with pytest.raises(type(error)):
+            visitor.visit(source(name="shop"), URL, 1, read(error))
+    origin.steps = [lambda: None]
+    visitor.visit(source(name="shop"), URL, 1, body_of)
+    assert [event[1:] for event in listener.heard] == [
+        ("shop", outcome, 0) for outcome in ("no_cover", "throttled", "internal_error", "not_modified")
+    ]
+
+
+def test_an_observer_hears_nothing_of_robots_and_of_pages_that_are_not_asked_for(
+    origin: Origin, visitor: Visitor, listener: Listener
+) -> None:
+    origin.robots = show("User-agent: *\nDisallow: /")
+    with pytest.raises(Blocked):
+        visitor.visit(source(robots=True), URL, 1, body_of)
+    assert listener.told_of("fetched") == []

@@ -12,7 +12,7 @@ from tests.operations.callers import Callers, any_item, calling
 from tests.operations.fleet import Member, running
 from tests.operations.front import BUILDERS, Front, identify, standing
 from tests.origin import Origin
-from tests.processes import path_of
+from tests.programs import path_of
 from tests.server import CONFIG
 from tests.stores.redis_server import hold_a_port, serving_redis
 

@@ -14,6 +14,7 @@ from gevent.event import AsyncResult, Event
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Fault
 from app.rpc.lasting import Holds, Lasting
+from tests.listener import Listener
 from tests.rpc.messages import EX, answered, dumped, fault, request
 
 
@@ -422,3 +423,58 @@ def test_in_a_multicall_it_is_a_value_as_any() -> None:
 def test_the_signature_of_a_lasting_answer_is_that_of_its_value() -> None:
     dispatcher, _ = lasting()
     assert answered(dispatcher.dispatch(dumped("system.methodSignature", "ask"))) == [["int", "int"]]
+
+
+def observed(listener: Listener, *functions: Callable[..., Any], deadline: float = 5.0) -> Dispatcher:
+    """Return a dispatcher with these functions, and an observer."""
+    dispatcher = Dispatcher(explain=explain, deadline=deadline, observer=listener)
+    for function in functions:
+        dispatcher.publish(function)
+    return dispatcher
+
+
+def test_an_observer_hears_of_each_call_and_its_fault() -> None:
+    """Of names that nobody publishes it does not hear."""
+
+    def find() -> int:
+        raise KeyError
+
+    listener = Listener()
+    dispatcher = observed(listener, add, find)
+    for body in (dumped("add", 1), dumped("add", "one"), dumped("find"), dumped("made.up"), b"bad"):
+        dispatcher.dispatch(body)
+    calls = [tuple(arguments[:2]) for arguments in listener.told_of("called")]
+    assert calls == [("add", None), ("add", INVALID_PARAMS), ("find", 404), ("", METHOD_NOT_FOUND), ("", PARSE_ERROR)]
+
+
+def test_an_observer_hears_how_long_a_call_took() -> None:
+    def wait() -> bool:
+        gevent.sleep(0.01)
+        return True
+
+    listener = Listener()
+    observed(listener, wait).dispatch(dumped("wait"))
+    ((_, _, seconds),) = listener.told_of("called")
+    assert 0.01 <= seconds < 5
+
+
+def test_each_entry_of_a_multicall_is_a_call() -> None:
+    """Those that are no calls, and those that come too late, as well."""
+
+    def stay() -> None:
+        Event().wait()
+
+    listener = Listener()
+    entries = [calling("add", 1), calling("made.up"), {"methodName": ["add"]}, "no call", calling("stay")]
+    many(observed(listener, add, stay, deadline=0.05), *entries)
+    calls = sorted((str(method), code or 0) for method, code, _ in listener.told_of("called"))
+    assert calls == sorted(
+        [
+            ("", INVALID_REQUEST),
+            ("", INVALID_REQUEST),
+            ("", METHOD_NOT_FOUND),
+            ("add", 0),
+            ("stay", 504),
+            ("system.multicall", 0),
+        ]
+    )

@@ -44,10 +44,33 @@ def test_an_answer_that_leads_to_a_script_leads_nowhere(stage: Stage) -> None:
 
     with stage.visit(intercept=lie) as visited:
         look_up(visited, "1")
+        assert visited.texts(".sleeve .record") == []
         visited.click(".card")
         assert visited.texts(".note b") == ["The picture could not be loaded"] * 2
         assert "javascript:window.hacked=1" in visited.texts("#explain dd")
         assert visited.value("document.querySelectorAll('#explain a:not([href^=http])').length") == 0
+
+
+def test_an_outcome_that_nobody_knows_is_told_by_its_name(stage: Stage) -> None:
+    """Also one that is the name of something in every object of the script."""
+    record = """<methodResponse><params><param><value><struct>
+        <member><name>outcome</name><value>constructor</value></member>
+        <member><name>cache</name><value>toString</value></member>
+        <member><name>error</name><value></value></member>
+        </struct></value></param></params></methodResponse>"""
+
+    def lie(url: str, body: str) -> tuple[int, str, str] | None:
+        return (200, "text/xml", record) if url.endswith("/RPC2") and "explain_cover" in body else None
+
+    with stage.visit(intercept=lie) as visited:
+        look_up(visited, "1")
+        assert (kinds(visited), visited.texts(".note b"), visited.texts(".cache")) == (
+            ["failed"],
+            ["constructor"],
+            ["toString"],
+        )
+        visited.click(".card")
+        assert visited.errors == []
 
 
 def test_the_policy_lets_no_other_script_run(stage: Stage) -> None:

@@ -63,7 +63,7 @@ export function pictureOf(answer) {
   if (!isWeb(answer.record.url)) return words();
   const picture = make("img", { alt: text("reasons.found"), decoding: "async", loading: "lazy" });
   picture.addEventListener("load", () => picture.classList.add("there"));
-  picture.addEventListener("error", () => picture.replaceWith(...words()));
+  picture.addEventListener("error", () => picture.parentElement?.replaceChildren(...words()));
   picture.src = answer.record.url;
   return [make("span", { class: "record" }), picture];
 }
@@ -75,11 +75,11 @@ function reasonOf(answer) {
 
 /** Returns a reason in words; one that is not known here, by its name. */
 export function reasonName(reason) {
-  return hasText(`reasons.${reason}`) ? text(`reasons.${reason}`) : reason;
+  return hasText("reasons", reason) ? text(`reasons.${reason}`) : reason;
 }
 
 function cacheName(cache) {
-  return hasText(`caches.${cache}`) ? text(`caches.${cache}`) : cache;
+  return hasText("caches", cache) ? text(`caches.${cache}`) : cache;
 }
 
 function note(words, error) {

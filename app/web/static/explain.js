@@ -53,7 +53,7 @@ function missesOf(misses) {
 }
 
 function cacheMeaning(cache) {
-  return hasText(`cache_means.${cache}`) ? text(`cache_means.${cache}`) : cache;
+  return hasText("cache_means", cache) ? text(`cache_means.${cache}`) : cache;
 }
 
 function row(name, fact) {

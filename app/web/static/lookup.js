@@ -9,10 +9,10 @@ const AT_ONCE = 5;
 export const MOST = 1000;
 
 /** Why there is no answer, by the code of its fault. */
-const FAULTS = { [-32602]: "bad_id", 503: "overloaded", 504: "no_time" };
+const FAULTS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time"]]);
 
 /** Which of the three kinds of answers a reason is; any other is a failure. */
-const KINDS = { found: "found", no_such_item: "missing", no_cover: "missing" };
+const KINDS = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
 
 /** Returns the ids in a text, each once: between blanks, commas and semicolons, which URLs may hold inside. */
 export function idsIn(text) {
@@ -63,7 +63,7 @@ export class Round {
   async #ask(id) {
     const began = performance.now();
     const told = await this.#explained(id);
-    return { id, kind: KINDS[told.reason] ?? "failed", took: performance.now() - began, ...told };
+    return { id, kind: KINDS.get(told.reason) ?? "failed", took: performance.now() - began, ...told };
   }
 
   async #explained(id) {
@@ -72,7 +72,7 @@ export class Round {
       const record = await call("explain_cover", params, this.#ending.signal);
       return { reason: record.outcome, record, error: record.error };
     } catch (error) {
-      if (error instanceof Fault) return { reason: FAULTS[error.code] ?? "fault", error: error.message };
+      if (error instanceof Fault) return { reason: FAULTS.get(error.code) ?? "fault", error: error.message };
       return { reason: "unreachable", error: "" };
     }
   }

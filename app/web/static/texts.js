@@ -166,9 +166,9 @@ const TEXTS = {
     live_quiet: "Последняя минута; опрос раз в две секунды, пока страница на виду.",
     live_absent: "Показателей нет: у сервиса нет /metrics.",
     live_failed: "Показателей сейчас нет: сервис не отвечает. Следующая попытка через десять секунд.",
-    lookups: "Запросов в секунду",
+    lookups: "Запросов/с",
     ratio: "Уже известно",
-    fetches: "Страниц в секунду",
+    fetches: "Страниц/с",
     callers: "Ждут ответа",
     origins: "Источники",
     untold: "не сообщается",
@@ -209,9 +209,9 @@ export function text(name, values = {}) {
   });
 }
 
-/** Tells whether there is a text of this name. */
-export function hasText(name) {
-  return name.split(".").reduce((table, part) => table?.[part], words) !== undefined;
+/** Tells whether there is a text of this name in a table, such as "reasons". */
+export function hasText(table, name) {
+  return Object.hasOwn(words[table], name);
 }
 
 /** Returns a quantity that is measured, in three digits. */
