@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from app.settings import load, load_server
-from tests.operations.front import BUILDERS, DEPLOY, identify
+from tests.deploy.front import BUILDERS, DEPLOY, identify
 from tests.server import ROOT
 
 UNITS = ("covers.service", "covers.socket")

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 import trustme
 
-from tests.operations.callers import Callers, any_item, calling
-from tests.operations.fleet import Member, running
-from tests.operations.front import BUILDERS, Front, identify, standing
+from tests.deploy.callers import Callers, any_item, calling
+from tests.deploy.fleet import Member, running
+from tests.deploy.front import BUILDERS, Front, identify, standing
 from tests.origin import Origin
 from tests.programs import path_of
 from tests.server import CONFIG

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.operations.callers import any_item, calling
-from tests.operations.fleet import running
+from tests.deploy.callers import any_item, calling
+from tests.deploy.fleet import running
 from tests.origin import Origin
 from tests.server import CONFIG
 
