@@ -59,7 +59,9 @@ def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
 def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     """Return a HAProxy; it looks after its servers every second, and tells what it thinks of them."""
     path = folder / "haproxy.cfg"
-    _write_example("haproxy.cfg", path, {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder)}, one, two)
+    user = "    user haproxy\n    group haproxy\n"  # only root could become somebody else
+    changes = {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder), user: ""}
+    _write_example("haproxy.cfg", path, changes, one, two)
 
     def told() -> str:
         with socket.socket(socket.AF_UNIX) as admin:
