@@ -18,7 +18,7 @@ from tests.server import CONFIG
 from tests.stores.redis_server import hold_a_port, serving_redis
 
 #: Calls that are answered before something is done, and after.
-SOME = 100
+SOME = 50
 
 
 @pytest.fixture(scope="module")
