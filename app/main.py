@@ -39,6 +39,7 @@ from app.sources.registry import Registry
 from app.tally import Labels, Tally
 from app.web.covers import CoverHandler
 from app.web.health import Health
+from app.web.identified import Identified
 from app.web.metrics import Exposition
 from app.web.page import PageHandler
 from app.web.routes import Application
@@ -101,7 +102,8 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     for function, weigh in methods.published():
         dispatcher.publish(function, weigh=weigh)
-    gevent.spawn(_hear_for_ever, lookup)
+    if store.is_shared:
+        gevent.spawn(_hear_for_ever, lookup)
     pulse = Pulse(time.monotonic)
     gevent.spawn(pulse.go_on, lambda: tally.beat(lag=pulse.worst(), due=pulse.due, entries=len(memory)))
     rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
@@ -109,7 +111,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     page = PageHandler()
     health = Health(store=store, pulse=pulse, is_leaving=seat.is_leaving)
     metrics = Exposition(Metrics(seat.board, clock=clock, monotonic=time.monotonic).text)
-    application = Application(
+    routes = Application(
         {
             "/RPC2": {"POST": rpc},
             "/cover/*": {"GET": covers, "HEAD": covers},
@@ -120,6 +122,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
             "/metrics": {"GET": metrics, "HEAD": metrics},
         }
     )
+    application = Identified(routes)
     _set_garbage_aside()
     return application
 

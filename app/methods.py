@@ -1,8 +1,11 @@
 """What is published over XML-RPC. A docstring here is what system.methodHelp answers, the annotations its signature."""
 
 import hmac
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from msgspec.structs import asdict
 
 from app.clock import Clock
 from app.cover import Answer, CacheState, ContentId, timestamp
@@ -12,6 +15,8 @@ from app.rpc.faults import Fault
 from app.rpc.lasting import Lasting
 from app.source import Source
 from app.sources.registry import Registry
+
+_log = logging.getLogger(__name__)
 
 #: The names of what is published.
 PUBLISHED = ("get_cover", "get_covers", "explain_cover", "list_sources", "forget_cover")
@@ -86,13 +91,16 @@ class Methods:
             return error
 
     def _end(self, started: Started | Exception, until: float) -> str | dict[str, Any]:
+        if isinstance(started, Exception):
+            return self._fault_struct(started)
         try:
-            if isinstance(started, Exception):
-                raise started
             return self._url(self._lookup.finish(started, until))
         except Exception as error:  # noqa: BLE001 - as above
-            fault = self._fault_of(error)
-            return {"faultCode": fault.code, "faultString": fault.text}
+            return self._fault_struct(error)
+
+    def _fault_struct(self, error: Exception) -> dict[str, Any]:
+        fault = self._fault_of(error)
+        return {"faultCode": fault.code, "faultString": fault.text}
 
     def explain_cover(self, content_id: int | str, source: str = "") -> dict[str, Any]:
         """Tell what is known of an item's cover and why.
@@ -130,7 +138,10 @@ class Methods:
             raise NotAllowed("administrative methods are switched off: there is no admin_token")
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self._admin_token.encode()):
             raise NotAllowed("this is not the admin_token")
-        return self._lookup.forget(self._sources.resolve(content_id, source))
+        item = self._sources.resolve(content_id, source)
+        was_known = self._lookup.forget(item)
+        _log.info("%s is forgotten", item, extra=asdict(item) | {"was_known": was_known})
+        return was_known
 
     def _url(self, answer: Answer) -> str:
         record = answer.record

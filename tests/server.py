@@ -1,5 +1,6 @@
 """The service as its users run it: a real gunicorn in a process of its own, on a port that the system chose."""
 
+import json
 import os
 import signal
 import socket
@@ -56,6 +57,11 @@ class Server:
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
         return {process.pid for process in living() if process.parent == self.process.pid}
+
+    def events(self, **fields: Any) -> list[dict[str, Any]]:
+        """Return the lines of the log that have these fields, each of which is JSON; one half written is not there."""
+        lines = self.log.read_text("utf-8").split("\n")[:-1]
+        return [event for event in map(json.loads, lines) if fields.items() <= event.items()]
 
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""

@@ -27,7 +27,7 @@ class GuardedStore(Generic[V]):
     """The methods of a store, but for values instead of bytes, and they do not raise, ``forget`` apart.
 
     ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``is_known`` tells whether
-    the store has been asked at all.
+    the store has been asked at all, if there is one.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class GuardedStore(Generic[V]):
         self._observer = observer
         self._closed_until: float | None = None
         self._has_lied = False
-        self.is_known = False
         #: Whether there is a store at all: by none, nothing is shared.
         self.is_shared = type(store) is not NoStore
+        self.is_known = not self.is_shared
 
     @property
     def is_passed_over(self) -> bool:

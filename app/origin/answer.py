@@ -51,7 +51,7 @@ class Answer:
         self._field_count = 0
         self._field_bytes = 0
         self._is_interim = False
-        self._failure: BadAnswerError | None = None
+        self._problem = ""
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -61,24 +61,29 @@ class Answer:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.is_reusable = False
             if self.is_complete:
-                self._failure = self._failure or BadAnswerError("an answer that is longer than it says")
+                self._problem = self._problem or "an answer that is longer than it says"
+                self.end()
                 return
-            self._failure = self._failure or BadAnswerError(f"{self._what_is_broken()} ({error})")
+            self._problem = self._problem or f"{self._what_is_broken()} ({error})"
             if not self.is_begun:
-                raise self._failure from error
+                raise BadAnswerError(self._problem) from error
             # Else it is the body that is broken, which is for those who want it: a 404 is one all the same.
         self._received += len(data)
         if self.is_complete:
-            del self._parser  # it holds this one's methods, and would live on with it until the collector comes
+            self.end()
         elif not self.is_begun and self._received > _MAX_HEAD:
             raise BadAnswerError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
         elif self._received - self._body_bytes > framing_allowance(self._body_bytes):
-            self._failure = BadAnswerError("an answer with more around its body than there may be")
+            self._problem = "an answer with more around its body than there may be"
+
+    def end(self) -> None:
+        """Read no further. The parser holds this one's methods, so both would live on until the collector comes."""
+        self.__dict__.pop("_parser", None)
 
     def take_body(self) -> bytes:
         """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
-        if self._failure is not None:
-            raise self._failure
+        if self._problem:
+            raise BadAnswerError(self._problem)
         taken = b"".join(self._body)
         self._body.clear()
         return taken
@@ -90,8 +95,8 @@ class Answer:
 
     def _fail(self, text: str) -> BadAnswerError:
         """Return an exception to leave the parser with, which says nothing of it to its caller."""
-        self._failure = BadAnswerError(text)
-        return self._failure
+        self._problem = text
+        return BadAnswerError(text)
 
     # What follows is called by httptools.
 

@@ -27,6 +27,7 @@ from app.url import BadUrl, ascii_url
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 86_400.0
+_MAX_URL = 8192  # characters; records keep where redirects have led
 _MAX_VALIDATOR = 256
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([A-Za-z0-9._:-]+)""", re.IGNORECASE | re.ASCII)
 
@@ -226,10 +227,10 @@ class _Errand:
         """Return where a redirect leads, if it may lead there."""
         target = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
         try:
-            target = ascii_url(urljoin(url, target))
-            there, _ = read_url(target)
-            if self.size is not None or self.is_known(there):
-                return target, there
+            if len(target) <= _MAX_URL and len(target := ascii_url(urljoin(url, target))) <= _MAX_URL:
+                there, _ = read_url(target)
+                if self.size is not None or self.is_known(there):
+                    return target, there
         except (ValueError, BadUrl):
             pass
         raise OriginFailed(
@@ -247,6 +248,7 @@ def _within(timeout: float, endpoint: Endpoint, work: Callable[[], _T]) -> _T:
         raise TooSlow(f"{endpoint.authority} took longer than {timeout:g} seconds") from None
     finally:
         timer.close()
+        del timer  # which has been raised, maybe: then its traceback leads to this frame, and to the page
 
 
 def _endpoint_of(url: str) -> Endpoint:

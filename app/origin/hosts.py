@@ -5,6 +5,7 @@ left alone for a while, then tried by one caller, then left alone for longer: a 
 the others know through the store, before their next page.
 """
 
+import logging
 import math
 
 import msgspec
@@ -14,6 +15,8 @@ from app.clock import Clock
 from app.errors import LookupFailed, OriginDown, OriginFailed, Throttled, TooSlow
 from app.observer import NOBODY, Observer
 from app.origin.shelf import Shelf
+
+_log = logging.getLogger(__name__)
 
 #: So many failures in a row, with no answer in between, open the circuit of a host. Fewer would close a shop for a few
 #: bad pages; as many are under way at once by default.
@@ -97,12 +100,16 @@ class Hosts:
         state = self._states.get(host)
         if state is not None and state.trips:
             self._change(host, HostState(changed_at=self._clock()))
+            _log.info("%s answers again, its circuit is closed", host, extra={"host": host})
 
     def asked_to_wait(self, host: str, seconds: float, reason: str) -> None:
         """Remember that the host is not to be asked for so many seconds."""
         self._failures.pop(host, None)
         now = self._clock()
         state = self._states.get(host)
+        if state is None or not (state.is_throttled and state.is_closed(now)):
+            fields = {"host": host, "seconds": round(seconds, 3), "reason": reason}
+            _log.warning("%s asks to be left alone", host, extra=fields)
         if state is None or not state.is_throttled or state.closed_until < now + seconds:
             self._change(host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason))
 
@@ -120,6 +127,8 @@ class Hosts:
         pause = min(_FIRST_PAUSE * 2 ** (trips - 1), _LAST_PAUSE)
         self._failures.pop(host, None)
         self._change(host, HostState(changed_at=now, closed_until=now + pause, trips=trips, reason=reason))
+        if trips == 1:
+            _log.warning("%s fails, its circuit is open", host, extra={"host": host, "reason": reason})
 
     def hear(self, host: str, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
         """Remember what an error says of the host; ``error_ttl`` is how long to wait where it does not say."""

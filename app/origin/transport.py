@@ -23,6 +23,9 @@ from app.origin.fields import BadFieldError, Fields, written
 from app.origin.raw_body import RawBody, receive
 from app.origin.request import BadUrlError, Endpoint, read_url, write_get
 
+#: A longer Content-Type says nothing: reading one of 64 kB takes requests 15 ms.
+_MAX_CONTENT_TYPE = 256
+
 
 class Transport(BaseAdapter):
     """Sends requests over ``connections``, which several transports may share.
@@ -107,6 +110,7 @@ class Transport(BaseAdapter):
                 answer.feed(receive(connection))
         except BaseException:  # whichever way out, Timeout and GreenletExit included
             connection.close()
+            answer.end()
             raise
         return answer
 
@@ -122,7 +126,8 @@ class _Answered(Response):
         self.status_code = answer.status
         self.reason = answer.reason.decode("latin-1")
         self.headers = Fields(answer.fields)
-        self.encoding = _encoding_of(answer.fields.get("content-type", ""))
+        content_type = answer.fields.get("content-type", "")
+        self.encoding = _encoding_of(content_type) if 0 < len(content_type) <= _MAX_CONTENT_TYPE else None
         self.url = request.url or ""
         self.request = request
         self.raw = raw
@@ -136,4 +141,4 @@ class _Answered(Response):
 
 @lru_cache(256)
 def _encoding_of(content_type: str) -> str | None:
-    return get_encoding_from_headers(Fields({"content-type": content_type})) if content_type else None
+    return get_encoding_from_headers(Fields({"content-type": content_type}))

@@ -3,6 +3,7 @@
 So it is for each host that a redirect leads to: it has its own gate, and its own say in whether it is asked.
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
@@ -133,7 +134,7 @@ class Visitor:
                         raise
                     # There is no room for another try: the first one counts.
                     self._hosts.hear(way.last, failure, way.source.error_ttl, was_trial=False)
-                    raise failure from None
+                    raise copy.copy(failure) from None
                 began = self._clock()
                 try:
                     page = fetch(seconds, partial(self._follow, way, min(until, began + seconds)))
@@ -142,7 +143,8 @@ class Visitor:
                     if not tries_left or seconds <= 0 or way.is_trial:
                         way.ended(error)
                         raise
-                    failure = error
+                    # Without its traceback: that leads to this frame, and both would stay until the collector comes.
+                    failure = copy.copy(error)
                 except LookupFailed as error:
                     way.ended(error)
                     raise

@@ -66,6 +66,7 @@ class Document:
         """``charset`` is what the HTTP header said, if it did."""
         self._body = body
         self._charset = charset
+        self._utf8: bytes | None = None
 
     @property
     def codec(self) -> str:
@@ -91,11 +92,9 @@ class Document:
     @property
     def utf8(self) -> bytes:
         """The text as UTF-8; the very bytes of a page that is said to be UTF-8."""
-        return self._body if self.codec == "utf_8" else self._encoded
-
-    @functools.cached_property
-    def _encoded(self) -> bytes:
-        return self.text.encode()
+        if self._utf8 is None:
+            self._utf8 = self._body if self.codec == "utf_8" else self.text.encode()
+        return self._utf8
 
     def select(self, selector: str) -> list[LexborNode]:
         """Return the elements that a CSS selector matches, in the order of the page.

@@ -4,9 +4,11 @@ import functools
 import http
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from app.incoming import ACCESS_FIELDS
 from app.web.body import read_body
+from app.web.identified import LASTS
 from app.web.negotiation import compressed
 from app.web.response import Response, plain
 
@@ -16,15 +18,17 @@ if TYPE_CHECKING:
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
 
-#: Where the environ has, if it comes from app/worker, what is to be told of an answer that may be given again.
-_REPEAT: Final = "worker.repeat"
-
 
 class Dispatch(Protocol):
     """Answers an XML-RPC request, bytes to bytes, as ``app.rpc.dispatcher.Dispatcher.dispatch`` does."""
 
     def __call__(  # noqa: D102 - see the class
-        self, body: bytes, *, charset: str | None = None, lasts: Callable[[Callable[[], bool]], None] | None = None
+        self,
+        body: bytes,
+        *,
+        charset: str | None = None,
+        lasts: Callable[[Callable[[], bool]], None] | None = None,
+        tell: Callable[[str, int | None], None] | None = None,
     ) -> bytes: ...
 
 
@@ -41,7 +45,12 @@ class RpcHandler:
         if not is_xml:
             return plain(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
         body = read_body(environ, max_body=self._max_body)
-        answer = self._dispatch(body, charset=charset, lasts=environ.get(_REPEAT))
+        fields = environ[ACCESS_FIELDS]
+
+        def tell(method: str, fault: int | None) -> None:
+            fields.update(rpc_method=method[:64], fault=fault)  # a caller may call it as long as it likes
+
+        answer = self._dispatch(body, charset=charset, lasts=environ.get(LASTS), tell=tell)
         # The charset unquoted: quoted it has broken clients.
         return compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
 

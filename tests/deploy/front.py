@@ -23,7 +23,6 @@ pid {folder}/pid;
 error_log stderr;
 events {{ }}
 http {{
-    access_log off;
     client_body_temp_path {folder}/client_body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -50,7 +49,8 @@ class Front:
 
 def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     """Return an nginx; it finds out by each call whom it can trust."""
-    _write_example("nginx.conf", folder / "covers.conf", {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"}, one, two)
+    changes = {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/var/log/nginx": str(folder)}
+    _write_example("nginx.conf", folder / "covers.conf", changes, one, two)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
     return Front(folder, port, command, [*command, "-t", "-q"], lambda: None)
