@@ -78,7 +78,7 @@ class Callers:
 
 
 @contextmanager
-def calling(url: str, origin: Origin, trust: ssl.SSLContext | None = None, *, count: int = 12) -> Iterator[Callers]:
+def calling(url: str, origin: Origin, trust: ssl.SSLContext | None = None, *, count: int = 8) -> Iterator[Callers]:
     """Have callers ask while the block runs."""
     callers = Callers(url, origin, trust)
     asking = [gevent.spawn(callers.call_on_and_on, number) for number in range(count)]

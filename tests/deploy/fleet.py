@@ -123,8 +123,6 @@ def running(folder: Path, config: str, *, count: int = 1, is_handed_over: bool =
             members.append(Member(own, path, place, is_handed_over))
             members[-1].start()
         yield members
-        for member in members:
-            member.stop()
     finally:
         for member in members:
             member.end()

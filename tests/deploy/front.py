@@ -23,7 +23,6 @@ pid {folder}/pid;
 error_log stderr;
 events {{ }}
 http {{
-    access_log off;
     client_body_temp_path {folder}/client_body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -50,7 +49,8 @@ class Front:
 
 def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     """Return an nginx; it finds out by each call whom it can trust."""
-    _write_example("nginx.conf", folder / "covers.conf", {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl"}, one, two)
+    changes = {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/var/log/nginx": str(folder)}
+    _write_example("nginx.conf", folder / "covers.conf", changes, one, two)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
     return Front(folder, port, command, [*command, "-t", "-q"], lambda: None)
@@ -59,7 +59,9 @@ def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
 def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     """Return a HAProxy; it looks after its servers every second, and tells what it thinks of them."""
     path = folder / "haproxy.cfg"
-    _write_example("haproxy.cfg", path, {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder)}, one, two)
+    user = "    user haproxy\n    group haproxy\n"  # only root could become somebody else
+    changes = {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder), user: ""}
+    _write_example("haproxy.cfg", path, changes, one, two)
 
     def told() -> str:
         with socket.socket(socket.AF_UNIX) as admin:

@@ -1,5 +1,6 @@
 """Two servers over one Redis, behind proxies by the project's own examples, while callers ask on and on."""
 
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tests.server import CONFIG
 from tests.stores.redis_server import hold_a_port, serving_redis
 
 #: Calls that are answered before something is done, and after.
-SOME = 100
+SOME = 50
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,13 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(scope="module")
 def fronts(
     fleet: list[Member], authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Front]]:
@@ -60,10 +68,8 @@ def fronts(
 
 
 @pytest.fixture(scope="module")
-def callers(fronts: dict[str, Front], fleet: list[Member], shop: Origin, authority: trustme.CA) -> dict[str, Callers]:
+def callers(fronts: dict[str, Front], fleet: list[Member], shop: Origin, trust: ssl.SSLContext) -> dict[str, Callers]:
     """Callers behind each proxy who have lived through a reload of one server, then a rolling restart of both."""
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
     with ExitStack() as stack:
         asking = {
             name: stack.enter_context(calling(f"https://localhost:{front.port}/RPC2", shop, trust))
@@ -91,6 +97,29 @@ def test_a_reload_and_a_rolling_restart_lose_nothing(
 ) -> None:
     require(name)
     assert callers[name].errors == []
+
+
+def status(front: Front, trust: ssl.SSLContext, target: str) -> int:
+    """Return the status of the answer to a request for what is written so."""
+    with (
+        socket.create_connection(("127.0.0.1", front.port), 10) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.recv(12)[9:])
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_what_is_for_operators_is_not_for_everybody(
+    name: str, require: Callable[[str], str], fronts: dict[str, Front], trust: ssl.SSLContext
+) -> None:
+    """However it is written."""
+    require(name)
+    names = ("/metrics", "/healthz", "/readyz")
+    spellings = ("/%6detrics", "//metrics", "/./metrics", "/metrics?", "/metrics#", "/metrics%23", "//x/metrics")
+    statuses = {target: status(fronts[name], trust, target) for target in (*names, *spellings, "http://x/metrics")}
+    assert {target: code for target, code in statuses.items() if code not in {400, 404}} == {}
+    assert [status(fronts[name], trust, target) for target in ("/", "/cover/7", "/static/page.css")] == [200, 307, 200]
 
 
 def test_each_page_is_fetched_once_by_all_servers_together(
