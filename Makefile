@@ -7,17 +7,18 @@ export REQUIRE_ALL
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test node-client bench lint format clean
+.PHONY: help install run demo test node-client bench screenshot lint format clean
 
 help:
-	@echo 'make install  make .venv with what the service needs'
-	@echo 'make run      serve on 127.0.0.1:8080'
-	@echo 'make demo     a sample shop and the service, looked up cold and warm'
-	@echo 'make test     every test (REQUIRE_ALL=1: a missing program is a failure)'
-	@echo 'make bench    the benchmark tables, each a ratio to a peer in the same run'
-	@echo 'make lint     format check, linter, strict types, import layers'
-	@echo 'make format   format the code'
-	@echo 'make clean    remove .venv and what tools left behind'
+	@echo 'make install     make .venv with what the service needs'
+	@echo 'make run         serve on 127.0.0.1:8080'
+	@echo 'make demo        a sample shop and the service, looked up cold and warm'
+	@echo 'make test        every test (REQUIRE_ALL=1: a missing program is a failure)'
+	@echo 'make bench       the benchmark tables, each a ratio to a peer in the same run'
+	@echo 'make screenshot  the picture of the web page anew; needs chromium'
+	@echo 'make lint        format check, linter, strict types, import layers'
+	@echo 'make format      format the code'
+	@echo 'make clean       remove .venv and what tools left behind'
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +56,9 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.transport
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshot: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.screenshot docs/page.png
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

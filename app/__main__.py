@@ -1,37 +1,99 @@
-"""``python -m app``: see ``app.cli``."""
+"""``python -m app``: see ``app.cli``.
 
-# First of all: whatever is imported from here on gets cooperative sockets, ssl included.
-from gevent import monkey
+A command is imported when it is asked for. ``check`` needs sockets that are patched before anything else is imported;
+the others need none, and would take three times as long to start.
+"""
 
-monkey.patch_all()
-
+import io
 import os
+import signal
 import sys
 
-from app import cli
-from app.cache.store import NoStore
-from app.clock import steady_clock
-from app.errors import SettingsError
-from app.main import build_inquiry, guarded
-from app.settings import load
+from app.cli.ending import Status
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an impatient second one ends it wherever it is
+    sys.exit(Status.INTERRUPTED)
+
+
+# From here on. Whoever runs it in the background has it ignore the signal, which it goes on to do.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _interrupt)
+
+from app.cli.arguments import Check, Explain, Get, parse
+from app.cli.ending import CommandError, WrongUsage
 
 
 def main() -> int:
-    """Run the command line; return the exit status."""
+    """Do what the command line says; return the exit status."""
+    _open_outputs()
+    try:
+        try:
+            return _run(parse(sys.argv[1:]))
+        finally:
+            sys.stdout.flush()
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    except BrokenPipeError:
+        # Whoever read this has seen enough.
+        _give_up(1, 2)
+        return Status.NOBODY_READS
+    except OSError as error:  # a full disk, a terminal that is gone
+        _give_up(1)
+        print(error, file=sys.stderr)
+        return Status.SOME_FAILED
+
+
+def _run(wanted: Get | Explain | Check) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # wherever it is run: what reads it must not have to ask
+    match wanted:
+        case Get():
+            from app.cli.get import get
+
+            return get(wanted)
+        case Explain():
+            from app.cli.explain import explain
+
+            return explain(wanted)
+        case Check():
+            return _check(wanted)
+
+
+def _check(wanted: Check) -> int:
+    # First of all: whatever is imported from here on gets cooperative sockets, ssl included.
+    from gevent import monkey
+
+    monkey.patch_all()
+
+    from app.cache.store import NoStore
+    from app.cli.check import check
+    from app.clock import steady_clock
+    from app.errors import SettingsError
+    from app.main import build_inquiry, guarded
+    from app.settings import load
+
     try:
         settings = load(os.environ)
-        return cli.run(sys.argv[1:], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
+        return check(wanted.sources, settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
     except SettingsError as error:
-        print(error, file=sys.stderr)
-        return cli.WRONG_USAGE
+        raise WrongUsage(str(error)) from error
 
 
-try:
-    status = main()
-except KeyboardInterrupt:
-    status = 130  # as shells have it: 128 and the signal's number
-except BrokenPipeError:
-    # Whoever read this has seen enough. What Python flushes at its end has nowhere to go either.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    status = cli.SOME_FAILED
-sys.exit(status)
+def _open_outputs() -> None:
+    """Let what is said to an output that is closed (``>&-``) go nowhere, and not into the next file that is opened."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _give_up(*outputs: int) -> None:
+    """Let what Python flushes to these at its end go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in outputs:
+        os.dup2(nowhere, output)
+
+
+sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import gevent
 import msgspec
+from msgspec.structs import asdict
 
 from app import lifetime
 from app.cache.flight import Flight, Flights
@@ -232,6 +233,8 @@ class Lookup:
 
     def _find_out(self, item: ContentId) -> Answer:
         """Ask the origin, or wait for what a worker brings that asks it already."""
+        if not self._store.is_shared:
+            return self._ask(item, self._recall(item), self._deadline)
         # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
         # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
         until = self.until()
@@ -274,22 +277,25 @@ class Lookup:
 
     def _ask(self, item: ContentId, known: CoverRecord | None, patience: float) -> Answer:
         """Ask the origin, and remember what came of it."""
-        source = self._sources[item.source]
+        source, began = self._sources[item.source], self._clock()
         try:
             record = self._inquired(item, source, known, patience)
         except LookupFailed as error:
             record = lifetime.failed(known, source, error, now=self._clock(), luck=self._luck())
-            if record.is_found and isinstance(error, NoCover):
-                _log.warning("%s: its page has no cover any more, the old one is kept: %s", item, error)
+            if known is not None and known.is_found and isinstance(error, NoCover):
+                fate = "the old one is kept" if record.is_found else "it is not known any more"
+                _log.warning("%s: its cover has vanished, %s: %s", item, fate, error, extra=asdict(item))
         except ServiceError:
             raise
         except Exception:
             if known is None:
                 raise
             # A bug must not take a known cover away; and behind an answer nobody waits who would be told of it.
-            _log.exception("%s: internal error", item)
+            _log.exception("%s: internal error", item, extra=asdict(item))
             bug = OriginFailed("internal error, see the log")
             record = lifetime.failed(known, source, bug, now=self._clock(), luck=self._luck())
+        told = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - began, 6)}
+        _log.debug("%s: its origin was asked", item, extra=asdict(item) | told)
         self._remember(item, source, known, record)
         return Answer(record, CacheState.STALE if record.is_found and record.error else CacheState.FETCHED)
 

@@ -1,16 +1,22 @@
 """What is published over XML-RPC. A docstring here is what system.methodHelp answers, the annotations its signature."""
 
 import hmac
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from app.clock import Clock
-from app.cover import Answer, CacheState, timestamp
+from app.cover import Answer, CacheState, ContentId, timestamp
 from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.lookup import Lookup, Started
 from app.rpc.faults import Fault
 from app.rpc.lasting import Lasting
+from app.source import Source
 from app.sources.registry import Registry
+
+_log = logging.getLogger(__name__)
 
 #: The names of what is published.
 PUBLISHED = ("get_cover", "get_covers", "explain_cover", "list_sources", "forget_cover")
@@ -85,13 +91,16 @@ class Methods:
             return error
 
     def _end(self, started: Started | Exception, until: float) -> str | dict[str, Any]:
+        if isinstance(started, Exception):
+            return self._fault_struct(started)
         try:
-            if isinstance(started, Exception):
-                raise started
             return self._url(self._lookup.finish(started, until))
         except Exception as error:  # noqa: BLE001 - as above
-            fault = self._fault_of(error)
-            return {"faultCode": fault.code, "faultString": fault.text}
+            return self._fault_struct(error)
+
+    def _fault_struct(self, error: Exception) -> dict[str, Any]:
+        fault = self._fault_of(error)
+        return {"faultCode": fault.code, "faultString": fault.text}
 
     def explain_cover(self, content_id: int | str, source: str = "") -> dict[str, Any]:
         """Tell what is known of an item's cover and why.
@@ -103,25 +112,7 @@ class Methods:
         An error beside a url says why the last refresh failed.
         """
         item = self._sources.resolve(content_id, source)
-        answer = self._lookup.find(item)
-        record = answer.record
-        origin = self._sources[item.source]
-        page_url = origin.page_url_of(item.id)
-        is_by_rule = record.rule >= 0 and record.made_by == origin.fingerprint  # not by one that was there before
-        return {
-            "outcome": str(record.outcome),
-            "url": record.url,
-            "source": item.source,
-            "page_url": page_url,
-            "final_url": record.final_url or (page_url if record.status else ""),
-            "status": record.status,
-            "rule": str(origin.extract[record.rule]) if is_by_rule else "",
-            "misses": list(record.misses),
-            "fetched_at": timestamp(record.fetched_at),
-            "fresh_until": timestamp(record.fresh_until),
-            "cache": str(answer.cache),
-            "error": record.error,
-        }
+        return explanation(item, self._lookup.find(item), self._sources[item.source])
 
     def list_sources(self) -> list[dict[str, Any]]:
         """Tell which sources there are.
@@ -147,13 +138,37 @@ class Methods:
             raise NotAllowed("administrative methods are switched off: there is no admin_token")
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self._admin_token.encode()):
             raise NotAllowed("this is not the admin_token")
-        return self._lookup.forget(self._sources.resolve(content_id, source))
+        item = self._sources.resolve(content_id, source)
+        was_known = self._lookup.forget(item)
+        _log.info("%s is forgotten", item, extra=asdict(item) | {"was_known": was_known})
+        return was_known
 
     def _url(self, answer: Answer) -> str:
         record = answer.record
         if record.is_found:
             return record.url
         raise record.failure(self._clock())
+
+
+def explanation(item: ContentId, answer: Answer, source: Source) -> dict[str, Any]:
+    """Return what is known of an item of this source, as ``explain_cover`` tells it."""
+    record = answer.record
+    page_url = source.page_url_of(item.id)
+    is_by_rule = record.rule >= 0 and record.made_by == source.fingerprint  # not by one that was there before
+    return {
+        "outcome": str(record.outcome),
+        "url": record.url,
+        "source": item.source,
+        "page_url": page_url,
+        "final_url": record.final_url or (page_url if record.status else ""),
+        "status": record.status,
+        "rule": str(source.extract[record.rule]) if is_by_rule else "",
+        "misses": list(record.misses),
+        "fetched_at": timestamp(record.fetched_at),
+        "fresh_until": timestamp(record.fresh_until),
+        "cache": str(answer.cache),
+        "error": record.error,
+    }
 
 
 def _count_of_ids(params: tuple[Any, ...]) -> int:

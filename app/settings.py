@@ -73,6 +73,32 @@ class Address(str):
         return cls(match[0])
 
 
+class LogLevel(str):
+    """From which level on events are logged."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read a level."""
+        if value not in {"debug", "info", "warning", "error"}:
+            raise ValueError("expected debug, info, warning or error")
+        return cls(value)
+
+
+class LogFormat(str):
+    """What the lines of the log are."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read the name of a form."""
+        if value not in {"json", "plain"}:
+            raise ValueError("expected json or plain")
+        return cls(value)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The top-level keys, and the sources by their names."""
 
@@ -94,6 +120,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     bind: Address = Address("127.0.0.1:8080")
     workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = os.cpu_count() or 1
+    log_level: LogLevel = LogLevel("info")
+    #: None: plain on a terminal, JSON elsewhere.
+    log_format: LogFormat | None = None
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -127,7 +156,7 @@ def place_of(key: str, environ: Mapping[str, str]) -> str:
 
 
 def load_server(environ: Mapping[str, str]) -> ServerSettings:
-    """Read where the server listens and with how many workers: ``COVERS_BIND`` and ``COVERS_WORKERS``.
+    """Read where the server listens, with how many workers, and how it logs: ``COVERS_BIND`` and its like.
 
     Raises:
         SettingsError: as ``load`` does.
@@ -144,6 +173,19 @@ def settings_in_force() -> Settings:
     agree, and a file that is edited (or broken) meanwhile is looked at with the next reload, whole or not at all.
     """
     return load(os.environ)
+
+
+def told_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings as a log may have them: no secrets, and of the sources the names of those in use."""
+    store: str = settings.store
+    if store.startswith("redis"):
+        store = re.sub(r"//.*@", "//***@", store.partition("?")[0])
+    return {
+        **{key: getattr(settings, key) for key in settings.__struct_fields__},
+        "store": store,
+        "admin_token": None if settings.admin_token is None else "***",
+        "sources": [name for name, source in settings.sources.items() if not source.is_off],
+    }
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

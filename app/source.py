@@ -7,6 +7,7 @@ signs, selectors and URLs are at home in modules of that name.
 
 import re
 import zlib
+from functools import cached_property
 from typing import Annotated, Self
 
 import msgspec
@@ -102,8 +103,11 @@ class Headers(dict[str, str]):
         return cls(value)
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One source: its name, and the keys of its table in the configuration (docs/configuration.md describes each)."""
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """One source: its name, and the keys of its table in the configuration (docs/configuration.md describes each).
+
+    What follows from the keys is found out once: the dict is for that alone.
+    """
 
     page_url: PageUrl
     extract: Annotated[list[Rule], msgspec.Meta(min_length=1)]
@@ -130,7 +134,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     failed: Signs = Signs()
     name: str = ""
 
-    @property
+    @cached_property
     def signs(self) -> tuple[tuple[Outcome, Signs], ...]:
         """What signs mean, in the order in which they are looked for."""
         return (
@@ -142,21 +146,35 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def status_outcome(self, status: int) -> Outcome | None:
         """Return what the source's signs say of an HTTP status, None where they say nothing."""
-        return next((outcome for outcome, signs in self.signs if any(sign.status == status for sign in signs)), None)
+        return self._status_outcomes.get(status)
+
+    @cached_property
+    def _status_outcomes(self) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        for outcome, signs in self.signs:
+            for sign in signs:
+                if sign.status is not None:
+                    outcomes.setdefault(sign.status, outcome)
+        return outcomes
 
     @property
     def is_off(self) -> bool:
         """Whether it may not be used yet: its ids name the hosts, and nobody has said which ones may be called."""
-        return self.page_url.names_host and not self.allowed_hosts
+        return self.names_host and not self.allowed_hosts
 
-    @property
+    @cached_property
+    def names_host(self) -> bool:
+        """Whether the id is part of the page's host, or all of its URL: then the id's author chooses whom we call."""
+        return self.page_url.names_host
+
+    @cached_property
     def reads_html(self) -> bool:
         """Whether pages are parsed as HTML, which takes its time: for a rule or for a sign."""
         return any(rule.kind in HTML_KINDS for rule in self.extract) or any(
             sign.css is not None for _, signs in self.signs for sign in signs
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> int:
         """A number of 16 bits that stands for how covers are found: the page, the rules, the image's template."""
         return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF

@@ -26,6 +26,7 @@ from demo.processes import Process, ProcessFailedError, running
 _PROJECT = Path(__file__).resolve().parent.parent
 _CLIENTS = 64
 _EXAMPLES = 4
+_LOOK = 12
 _DELAY = 0.3
 
 # Two workers, each with a memory of its own: that a page is fetched once all the same is the work of the store.
@@ -153,7 +154,7 @@ def _look_up(shop: Process, service: Process, delay: float) -> bool:
     if found is not None:
         content_id, url = found
         _say(f"The shop serves {url}: {_picture(url)}.")
-        _say(summary.invitation(_rpc(service), shop.address, content_id))
+        _say(summary.invitation(service.address, shop.address, content_id, ids[:_LOOK]))
     return all_right
 
 

@@ -4,7 +4,7 @@ The catalogue tells what is right: the URL of a record's own cover, and fault 40
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -76,8 +76,9 @@ def example(answer: Answer) -> str:
     return f"{answer.content_id} -> {'no answer' if answer.fault is None else f'fault {answer.fault}'}: {answer.text}"
 
 
-def invitation(rpc: str, shop: str, content_id: int) -> str:
-    """What to try next: commands to paste and addresses to open."""
+def invitation(service: str, shop: str, content_id: int, ids: Sequence[int]) -> str:
+    """What to try next: commands to paste and addresses to open; `content_id` has a cover, `ids` are to look at."""
+    rpc = f"{service}/RPC2"
     call = (
         f"<methodCall><methodName>get_cover</methodName>"
         f"<params><param><value><int>{content_id}</int></value></param></params></methodCall>"
@@ -88,7 +89,10 @@ Try it:
   curl -s -H 'Content-Type: text/xml' -d '{call}' {rpc}
   python3 -c '{python}'
 
-  the service answers at   {rpc}
+  the web page is at       {service}/
+  with some covers         {service}/#ids={",".join(map(str, ids))}
+  one cover is at          {service}/cover/{content_id}
+  XML-RPC is answered at   {rpc}
   the shop is open at      {shop}/"""
 
 

@@ -1,13 +1,13 @@
 """What all tests share: a scripted origin, a running service, and the rule for programs that may be absent."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.origin import Origin
+from tests.programs import path_of
 from tests.server import CONFIG, Server, serving
 
 
@@ -30,7 +30,7 @@ def require() -> Callable[[str], str]:
     """Return a function that finds a program, or skips the test by its name; with REQUIRE_ALL=1 absent is failed."""
 
     def find(program: str) -> str:
-        path = shutil.which(program)
+        path = path_of(program)
         if path is None:
             if os.environ.get("REQUIRE_ALL") == "1":
                 pytest.fail(f"{program} is not installed, and REQUIRE_ALL=1 asks for everything")

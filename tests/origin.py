@@ -10,7 +10,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from gevent.event import Event
@@ -29,6 +29,7 @@ class Request:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 def page(
@@ -175,12 +176,14 @@ class Origin:
         try:
             while True:
                 while b"\r\n\r\n" not in buffer:
-                    received = connection.recv(65536)
-                    if not received:
-                        return
-                    buffer += received
+                    buffer += _received(connection)
                 head, _, buffer = buffer.partition(b"\r\n\r\n")
-                self._answer(connection, _parse(head))
+                request = _parse(head)
+                length = int(request.headers.get("content-length", 0))
+                while len(buffer) < length:
+                    buffer += _received(connection)
+                body, buffer = buffer[:length], buffer[length:]
+                self._answer(connection, replace(request, body=body))
         except OSError:
             return  # the client has gone, or the behaviour has closed the connection: both are part of the script
 
@@ -192,6 +195,13 @@ class Origin:
             self.pages.get(request.target, self.default)(connection, request)
         finally:
             self.under_way -= 1
+
+
+def _received(connection: socket.socket) -> bytes:
+    """Return the next bytes. Raises ConnectionError where there are none."""
+    if not (received := connection.recv(65536)):
+        raise ConnectionError("the client has gone")
+    return received
 
 
 def _parse(head: bytes) -> Request:

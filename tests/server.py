@@ -1,5 +1,6 @@
 """The service as its users run it: a real gunicorn in a process of its own, on a port that the system chose."""
 
+import json
 import os
 import signal
 import socket
@@ -57,6 +58,11 @@ class Server:
         """Return the process ids of the workers."""
         return {process.pid for process in living() if process.parent == self.process.pid}
 
+    def events(self, **fields: Any) -> list[dict[str, Any]]:
+        """Return the lines of the log that have these fields, each of which is JSON; one half written is not there."""
+        lines = self.log.read_text("utf-8").split("\n")[:-1]
+        return [event for event in map(json.loads, lines) if fields.items() <= event.items()]
+
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -99,17 +105,24 @@ def gunicorn(*arguments: str) -> list[str]:
 
 @contextmanager
 def serving(
-    folder: Path, config: str, *, workers: int = 1, extra: Mapping[str, str] | None = None, directory: Path = ROOT
+    folder: Path,
+    config: str,
+    *,
+    workers: int = 1,
+    extra: Mapping[str, str] | None = None,
+    directory: Path = ROOT,
+    port: int = 0,
 ) -> Iterator[Server]:
     """Run the service with this configuration until the block ends; ``extra`` are further variables.
 
-    The listening socket is made here and handed over, so the port is known, nobody else can take it, and a client that
+    The listening socket is made here and handed over, so the port is known (a new one, unless ``port`` is that of a
+    service that has ended), nobody else can take it, and a client that
     comes before the workers are up waits in its backlog.
     """
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
     log = folder / "gunicorn.log"
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log.open("wb") as output:
+    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener, log.open("wb") as output:
         # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]

@@ -216,6 +216,8 @@ BROKEN: dict[str, tuple[Callable[[socket.socket, Request], None], str]] = {
     "gzip twice": (page("", headers={"Content-Encoding": "gzip, gzip"}), "not asked for: 'gzip, gzip'"),
     "deflate": (page(zlib.compress(b"x"), headers={"Content-Encoding": "deflate"}), "not asked for: 'deflate'"),
     "redirects without end": (redirect("/page"), "redirects more than 5 times"),
+    "a redirect that is too long": (redirect("/" + "x" * 9000), "not allowed"),
+    "a redirect that gets too long": (redirect("/" + "\xff" * 2000), "not allowed"),
     "a redirect to a file": (redirect("file:///etc/passwd"), "redirects to 'file:///etc/passwd', which is not allowed"),
     "a redirect to another host": (redirect("http://other.example/"), "not allowed"),
     "a redirect to another port": (redirect("http://127.0.0.1:1/"), "not allowed"),

@@ -1,10 +1,11 @@
 """What makes a worker not ready."""
 
 from app.cache.guard import PAUSE, GuardedStore
-from app.cache.store import NoStore, StoreError
+from app.cache.store import NoStore, Store, StoreError
 from app.pulse import Pulse
 from app.web.health import MAX_LAG, Health
 from tests.clock import Clock
+from tests.stores.dictionary import DictionaryStore
 
 
 class Down(NoStore):
@@ -17,7 +18,7 @@ class Down(NoStore):
 class Worker:
     """A worker whose store, hub and server are as the test has them."""
 
-    def __init__(self, store: NoStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.clock = Clock()
         self.store = GuardedStore(store, encode=str.encode, decode=bytes.decode, clock=self.clock)
         self.pulse = Pulse(self.clock)
@@ -31,7 +32,7 @@ class Worker:
         return int(response.status), response.body.decode().rstrip()
 
 
-def asked(store: NoStore) -> Worker:
+def asked(store: Store) -> Worker:
     """Return a worker that has asked its store."""
     worker = Worker(store)
     worker.store.get("key")
@@ -39,10 +40,14 @@ def asked(store: NoStore) -> Worker:
 
 
 def test_it_is_ready_as_soon_as_its_store_has_answered() -> None:
-    worker = Worker(NoStore())
+    worker = Worker(DictionaryStore())
     assert worker.answers() == (503, "not ready: the store has not answered yet")
     worker.store.get("key")
     assert worker.answers() == (200, "ready")
+
+
+def test_without_a_store_it_is_ready_at_once() -> None:
+    assert Worker(NoStore()).answers() == (200, "ready")
 
 
 def test_a_store_that_is_passed_over_is_no_obstacle() -> None:
@@ -63,6 +68,6 @@ def test_a_hub_that_is_late_is_an_obstacle() -> None:
 
 
 def test_all_obstacles_are_told() -> None:
-    worker = Worker(NoStore())
+    worker = Worker(DictionaryStore())
     worker.is_leaving = True
     assert worker.answers() == (503, "not ready: shutting down; the store has not answered yet")

@@ -1,5 +1,6 @@
 """What is published: by the contract, on a scripted origin."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -166,6 +167,16 @@ def test_forget_cover_drops_what_is_known_and_tells_whether_it_was() -> None:
     assert not service.forget_cover(42, "shop", "secret")
     service.get_cover(42)
     assert story.asked == ["42", "42"]
+
+
+def test_what_is_forgotten_is_logged_and_the_token_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    service = methods(Story({"42": picture("/42.jpg")}), token="secret")
+    with caplog.at_level(logging.INFO):
+        service.forget_cover(42, "shop", "secret")
+    (record,) = caplog.records
+    assert record.message == "shop:42 is forgotten"
+    assert (record.__dict__["id"], record.__dict__["was_known"]) == ("42", False)
+    assert "secret" not in str(record.__dict__)
 
 
 @pytest.mark.parametrize(

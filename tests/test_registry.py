@@ -97,6 +97,29 @@ def test_a_source_that_is_not_there_is_refused(source: object) -> None:
         SOURCES.resolve("42", source)
 
 
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("7", ContentId("ozon", "7")),
+        ("caa/a-1", ContentId("caa", "a-1")),
+        ("caa:a-1", ContentId("caa", "a-1")),
+        ("caa/caa:a-1", ContentId("caa", "a-1")),
+        ("uri/a/b", ContentId("uri", "a/b")),
+        ("uri:a/b", ContentId("uri", "a/b")),
+        ("uri//a", ContentId("uri", "/a")),
+        ("page/https://shop.example/a", ContentId("page", "https://shop.example/a")),
+    ],
+)
+def test_the_first_part_of_a_path_may_name_the_source(path: str, item: ContentId) -> None:
+    assert SOURCES.resolve_path(path) == item
+
+
+@pytest.mark.parametrize("path", ["", "caa", "caa/", "/7", "7/", "nosuch/7", "off/x", "uri/../a", "ozon/caa:a-1"])
+def test_a_path_to_nothing_is_refused(path: str) -> None:
+    with pytest.raises(InvalidParams):
+        SOURCES.resolve_path(path)
+
+
 def test_a_long_id_is_not_repeated_whole() -> None:
     with pytest.raises(InvalidParams) as caught:
         SOURCES.resolve("x" * 1_000_000)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import load, load_server
+from app.settings import load, load_server, told_settings
 from app.sign import CHALLENGES
 
 SHOP = """
@@ -125,6 +125,31 @@ def test_the_server_listens_where_the_environment_says() -> None:
     server = load_server({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
     assert (server.bind, server.workers) == ("[::1]:9000", 3)
     assert load_server({}).bind == "127.0.0.1:8080"
+
+
+def test_the_server_logs_as_the_environment_says() -> None:
+    server = load_server({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
+    assert (server.log_level, server.log_format) == ("debug", "plain")
+    assert (load_server({}).log_level, load_server({}).log_format) == ("info", None)
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ("none", "none"),
+        ("sqlite:/var/me@home/covers.db?", "sqlite:/var/me@home/covers.db?"),
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://:sesame@127.0.0.1/0", "redis://***@127.0.0.1/0"),
+        ("rediss://me:ses/a@me@127.0.0.1/0", "rediss://***@127.0.0.1/0"),
+        ("redis://127.0.0.1/0?password=ses@me", "redis://127.0.0.1/0"),
+    ],
+)
+def test_what_is_told_of_the_settings_has_no_secrets(store: str, told: str) -> None:
+    environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
+    known = told_settings(load(environ))
+    assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
+    assert known["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
+    assert told_settings(load({}))["admin_token"] is None
 
 
 def css_rule(selector: str) -> str:
@@ -276,10 +301,13 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
         ("COVERS_WORKERS", "two", "expected `int`, got 'two'"),
         ("COVERS_BIND", "localhost", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N, got 'localhost'"),
         ("COVERS_BIND", "localhost:70000", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N"),
+        ("COVERS_LOG_LEVEL", "loud", "expected debug, info, warning or error, got 'loud'"),
+        ("COVERS_LOG_LEVEL", "", "expected debug, info, warning or error, got ''"),
+        ("COVERS_LOG_FORMAT", "xml", "expected json or plain, got 'xml'"),
     ],
 )
 def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
-    read = load_server if variable in {"COVERS_BIND", "COVERS_WORKERS"} else load
+    read = load_server if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load
     with pytest.raises(SettingsError) as caught:
         read({variable: value})
     assert str(caught.value).startswith(f"environment: {variable}: {line}")

@@ -112,6 +112,22 @@ def test_the_origins_no_such_item_ends_a_known_cover(age: float) -> None:
     assert lookup.find(ITEM).record.outcome is Outcome.NO_SUCH_ITEM
 
 
+@pytest.mark.parametrize(
+    ("error", "fate"),
+    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "it is not known any more: 404")],
+)
+def test_a_cover_that_vanishes_is_logged(error: LookupFailed, fate: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One that never was is not."""
+    story, lookup = known()
+    story.pages["42"] = story.pages["43"] = failing(error)
+    story.pass_time(TTL + GRACE)
+    lookup.find(ITEM)
+    lookup.find(ContentId("shop", "43"))
+    (record,) = caplog.records
+    assert record.message == f"shop:42: its cover has vanished, {fate}"
+    assert (record.__dict__["source"], record.__dict__["id"]) == ("shop", "42")
+
+
 def test_what_was_kept_long_enough_is_gone() -> None:
     story, lookup = known()
     story.pages["42"] = failing(Blocked("blocked"))

@@ -9,9 +9,8 @@ import copy
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-import gevent
-
 from app.errors import Overloaded
+from app.hub import spawn
 from app.observer import NOBODY, Observer
 
 K = TypeVar("K", bound=Hashable)
@@ -29,7 +28,7 @@ class Flight(Generic[V]):
         self._run = run
         self._value: V | None = None
         self._error: BaseException | None = FlightLost("the lookup was ended before it came to a result")
-        self.greenlet = gevent.spawn(self._fly)
+        self.greenlet = spawn(self._fly)
 
     def _fly(self) -> None:
         try:

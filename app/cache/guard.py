@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from app.cache.store import Store, StoreError
+from app.cache.store import NoStore, Store, StoreError
 from app.errors import Overloaded
 from app.observer import NOBODY, Observer
 
@@ -27,7 +27,7 @@ class GuardedStore(Generic[V]):
     """The methods of a store, but for values instead of bytes, and they do not raise, ``forget`` apart.
 
     ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``is_known`` tells whether
-    the store has been asked at all.
+    the store has been asked at all, if there is one.
     """
 
     def __init__(
@@ -46,7 +46,9 @@ class GuardedStore(Generic[V]):
         self._observer = observer
         self._closed_until: float | None = None
         self._has_lied = False
-        self.is_known = False
+        #: Whether there is a store at all: by none, nothing is shared.
+        self.is_shared = type(store) is not NoStore
+        self.is_known = not self.is_shared
 
     @property
     def is_passed_over(self) -> bool:
@@ -59,7 +61,7 @@ class GuardedStore(Generic[V]):
 
     def put(self, key: str, value: V, *, lifetime: float, is_precious: bool) -> None:
         """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
-        if lifetime > 0:
+        if lifetime > 0 and self.is_shared:
             self.write(key, self._encode(value), lifetime=lifetime, is_precious=is_precious)
 
     def shelf(self, prefix: str, kind: type[T]) -> "Shelf[T]":
@@ -68,7 +70,7 @@ class GuardedStore(Generic[V]):
 
     def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
         """Return what ``decode`` makes of the bytes, or None; it raises ValueError for bytes that it cannot use."""
-        data = self._attempt(lambda: self._store.get(key), None)
+        data = self._attempt(lambda: self._store.get(key), None) if self.is_shared else None
         if data is None:
             return None
         try:

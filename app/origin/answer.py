@@ -30,15 +30,16 @@ def framing_allowance(body_bytes: int) -> int:
 class Answer:
     """One final answer; the interim ones before it are passed over.
 
-    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` (their names in lower case), and ``has_length``:
-    whether the end of the body will be known, which it must be to tell a whole body from one cut short. From
-    ``is_complete`` on, ``is_reusable`` says whether the connection may carry another request.
+    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` by their names in lower case (the values of one
+    that came several times as a list, RFC 9110, 5.3), and ``has_length``: whether the end of the body will be known,
+    which it must be to tell a whole body from one cut short. From ``is_complete`` on, ``is_reusable`` says whether the
+    connection may carry another request.
     """
 
     def __init__(self) -> None:
         self.status = 0
         self.reason = b""
-        self.fields: list[tuple[str, str]] = []
+        self.fields: dict[str, str] = {}
         self.is_begun = False
         self.is_complete = False
         self.is_reusable = False
@@ -50,7 +51,7 @@ class Answer:
         self._field_count = 0
         self._field_bytes = 0
         self._is_interim = False
-        self._failure: BadAnswerError | None = None
+        self._problem = ""
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -60,24 +61,29 @@ class Answer:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.is_reusable = False
             if self.is_complete:
-                self._failure = self._failure or BadAnswerError("an answer that is longer than it says")
+                self._problem = self._problem or "an answer that is longer than it says"
+                self.end()
                 return
-            self._failure = self._failure or BadAnswerError(f"{self._what_is_broken()} ({error})")
+            self._problem = self._problem or f"{self._what_is_broken()} ({error})"
             if not self.is_begun:
-                raise self._failure from error
+                raise BadAnswerError(self._problem) from error
             # Else it is the body that is broken, which is for those who want it: a 404 is one all the same.
         self._received += len(data)
         if self.is_complete:
-            del self._parser  # it holds this one's methods, and would live on with it until the collector comes
+            self.end()
         elif not self.is_begun and self._received > _MAX_HEAD:
             raise BadAnswerError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
         elif self._received - self._body_bytes > framing_allowance(self._body_bytes):
-            self._failure = BadAnswerError("an answer with more around its body than there may be")
+            self._problem = "an answer with more around its body than there may be"
+
+    def end(self) -> None:
+        """Read no further. The parser holds this one's methods, so both would live on until the collector comes."""
+        self.__dict__.pop("_parser", None)
 
     def take_body(self) -> bytes:
         """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
-        if self._failure is not None:
-            raise self._failure
+        if self._problem:
+            raise BadAnswerError(self._problem)
         taken = b"".join(self._body)
         self._body.clear()
         return taken
@@ -89,8 +95,8 @@ class Answer:
 
     def _fail(self, text: str) -> BadAnswerError:
         """Return an exception to leave the parser with, which says nothing of it to its caller."""
-        self._failure = BadAnswerError(text)
-        return self._failure
+        self._problem = text
+        return BadAnswerError(text)
 
     # What follows is called by httptools.
 
@@ -113,7 +119,8 @@ class Answer:
         if self._field_bytes > _MAX_HEAD:
             raise self._fail(f"an answer whose header is longer than {_MAX_HEAD} bytes")
         if not self.is_begun:
-            self.fields.append((name.decode("ascii").lower(), value.decode("latin-1").rstrip(" \t")))
+            key, text = name.lower().decode("ascii"), value.rstrip(b" \t").decode("latin-1")
+            self.fields[key] = f"{self.fields[key]}, {text}" if key in self.fields else text
 
     def on_headers_complete(self) -> None:
         """See whether this can be the answer."""
@@ -129,12 +136,11 @@ class Answer:
                 raise self._fail(f"more than {_MAX_INTERIM} interim answers")
             self._is_interim = True
             return
-        codings = [value.lower() for name, value in self.fields if name == "transfer-encoding"]
-        if codings and (codings != ["chunked"] or version == "1.0"):
-            raise self._fail(f"an answer in a transfer coding that was not asked for: {', '.join(codings)[:40]!r}")
-        self.has_length = (
-            bool(codings) or self.status in {204, 304} or any(name == "content-length" for name, _ in self.fields)
-        )
+        coding = self.fields.get("transfer-encoding", "").lower()
+        is_coded = "transfer-encoding" in self.fields
+        if is_coded and (coding != "chunked" or version == "1.0"):
+            raise self._fail(f"an answer in a transfer coding that was not asked for: {coding[:40]!r}")
+        self.has_length = is_coded or self.status in {204, 304} or "content-length" in self.fields
         self.is_begun = True
 
     def on_body(self, body: bytes) -> None:

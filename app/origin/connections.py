@@ -20,6 +20,7 @@ from app.origin.names import Names, Target
 from app.origin.request import Endpoint
 
 _RECEIVE = 65_536
+_READ = 1  # what gevent's loop calls it
 _EACH = 4096  # as many bytes as a receive counts for beside those that it brings: what it costs at least
 _MAX_IDLE = 256  # as many pages as a worker fetches at once by default
 _MAX_IDLE_SECONDS = 30.0
@@ -52,7 +53,18 @@ class Connection:
     ``has_answered`` says whether anything has come since the latest request.
     """
 
-    __slots__ = ("_budget", "_socket", "_tls", "_unyielding", "address", "endpoint", "has_answered", "idle_since")
+    __slots__ = (
+        "_budget",
+        "_readable",
+        "_socket",
+        "_timeout",
+        "_tls",
+        "_unyielding",
+        "address",
+        "endpoint",
+        "has_answered",
+        "idle_since",
+    )
 
     def __init__(self, endpoint: Endpoint, address: str, connected: socket.socket) -> None:
         self.endpoint = endpoint
@@ -60,6 +72,8 @@ class Connection:
         self.idle_since = 0.0
         self.has_answered = False
         self._socket = connected
+        self._readable = gevent.get_hub().loop.io(connected.fileno(), _READ)
+        self._timeout: float | None = None
         self._tls: tls.Session | None = None
         self._budget = 0
         self._unyielding = 0
@@ -81,8 +95,12 @@ class Connection:
         """Send a request; its answer may have ``budget`` bytes in all, and may pause for ``timeout`` seconds."""
         self._budget = budget
         self.has_answered = False
+        self._timeout = timeout
         self._socket.settimeout(timeout)
-        self._socket.sendall(request if self._tls is None else self._tls.seal(request))
+        data = request if self._tls is None else self._tls.seal(request)
+        sent = self._socket.send(data)  # all of it, where nothing else is on its way: sendall() takes twice as long
+        if sent < len(data):
+            self._socket.sendall(data[sent:])
 
     def receive(self) -> bytes:
         """Return what comes next, some 64 KiB at the most; nothing when the peer has closed.
@@ -109,6 +127,7 @@ class Connection:
 
     def close(self) -> None:
         """Close it, whatever state it is in."""
+        self._readable.close()
         with contextlib.suppress(OSError):
             self._socket.close()
 
@@ -123,6 +142,9 @@ class Connection:
         return plain
 
     def _pull(self) -> bytes:
+        if not self.has_answered:
+            # Nothing can be here yet: to try in vain costs as much as to receive it.
+            socket.wait(self._readable, self._timeout)
         received = self._socket.recv(_RECEIVE)
         self._budget -= len(received)
         if self._budget < 0:

@@ -14,11 +14,11 @@ from urllib.parse import urljoin
 
 import gevent
 import requests
-from requests.structures import CaseInsensitiveDict
 
 from app.cover import Outcome, failure
 from app.errors import LookupFailed, OriginDown, OriginFailed, TooSlow
 from app.origin.connections import Connections
+from app.origin.fields import Fields
 from app.origin.page import Page, Validators
 from app.origin.request import BadUrlError, Endpoint, read_url
 from app.origin.transport import Transport
@@ -27,6 +27,7 @@ from app.url import BadUrl, ascii_url
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 86_400.0
+_MAX_URL = 8192  # characters; records keep where redirects have led
 _MAX_VALIDATOR = 256
 _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([A-Za-z0-9._:-]+)""", re.IGNORECASE | re.ASCII)
 
@@ -41,8 +42,8 @@ class Fetcher:
 
     def __init__(self, *, user_agent: str, wall: Callable[[], float], connections: Connections | None = None) -> None:
         self._connections = Connections() if connections is None else connections
-        headers = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
-        self._headers = CaseInsensitiveDict(headers)
+        self._fields = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
+        self._headers = Fields(self._fields)
         self._wall = wall
 
     def fetch(
@@ -71,13 +72,13 @@ class Fetcher:
         """
         page = _endpoint_of(url)
         self.check(source, url)
-        home = page if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = page if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, _conditions(validators))
         return _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
 
     def check(self, source: Source, url: str) -> None:
         """Look whether ``source`` may ask for ``url`` at all, where its ids name the host. Raises OriginFailed."""
-        if not source.page_url.names_host:
+        if not source.names_host:
             return
         page = _endpoint_of(url)
         if not _is_allowed(page, source):
@@ -109,7 +110,7 @@ class Fetcher:
         except BadUrl as error:
             raise OriginFailed(f"{_line(url)!r} cannot be asked for: {error}") from error
         page = _endpoint_of(url)
-        home = None if source.page_url.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = None if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, {}, size)
         beginning = _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
         if beginning is None:
@@ -147,7 +148,7 @@ class Fetcher:
         request.method, request.url = "GET", url
         request.headers = self._headers  # which nobody changes
         if further := errand.headers_for(endpoint):
-            request.headers = CaseInsensitiveDict({**self._headers, **further})
+            request.headers = Fields({**self._fields, **further})
         transport = Transport(
             connections=self._connections, max_bytes=errand.max_bytes, private_network=errand.may_be_private(endpoint)
         )
@@ -226,10 +227,10 @@ class _Errand:
         """Return where a redirect leads, if it may lead there."""
         target = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
         try:
-            target = ascii_url(urljoin(url, target))
-            there, _ = read_url(target)
-            if self.size is not None or self.is_known(there):
-                return target, there
+            if len(target) <= _MAX_URL and len(target := ascii_url(urljoin(url, target))) <= _MAX_URL:
+                there, _ = read_url(target)
+                if self.size is not None or self.is_known(there):
+                    return target, there
         except (ValueError, BadUrl):
             pass
         raise OriginFailed(
@@ -247,6 +248,7 @@ def _within(timeout: float, endpoint: Endpoint, work: Callable[[], _T]) -> _T:
         raise TooSlow(f"{endpoint.authority} took longer than {timeout:g} seconds") from None
     finally:
         timer.close()
+        del timer  # which has been raised, maybe: then its traceback leads to this frame, and to the page
 
 
 def _endpoint_of(url: str) -> Endpoint:

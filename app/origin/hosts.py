@@ -5,6 +5,7 @@ left alone for a while, then tried by one caller, then left alone for longer: a 
 the others know through the store, before their next page.
 """
 
+import logging
 import math
 
 import msgspec
@@ -14,6 +15,8 @@ from app.clock import Clock
 from app.errors import LookupFailed, OriginDown, OriginFailed, Throttled, TooSlow
 from app.observer import NOBODY, Observer
 from app.origin.shelf import Shelf
+
+_log = logging.getLogger(__name__)
 
 #: So many failures in a row, with no answer in between, open the circuit of a host. Fewer would close a shop for a few
 #: bad pages; as many are under way at once by default.
@@ -71,7 +74,9 @@ class Hosts:
             OriginFailed: its circuit is open.
 
         """
-        self._check(self._states.get(host), self._clock())
+        state = self._states.get(host)
+        if state is not None:
+            self._check(state, self._clock())
 
     def admit(self, host: str, seconds: float) -> bool:
         """Look, by what all workers know, whether the host may be asked; tell whether this is the one who tries it.
@@ -79,9 +84,12 @@ class Hosts:
         The one who tries a host whose circuit was open has ``seconds`` for that; nobody else is admitted meanwhile.
         Raises as ``check`` does.
         """
-        state, now = self._newest(host), self._clock()
+        state = self._newest(host)
+        if state is None:
+            return False
+        now = self._clock()
         self._check(state, now)
-        if state is None or not state.has_tripped(now):
+        if not state.has_tripped(now):
             return False
         self._change(host, msgspec.structs.replace(state, changed_at=now, closed_until=now + seconds))
         return True
@@ -92,12 +100,16 @@ class Hosts:
         state = self._states.get(host)
         if state is not None and state.trips:
             self._change(host, HostState(changed_at=self._clock()))
+            _log.info("%s answers again, its circuit is closed", host, extra={"host": host})
 
     def asked_to_wait(self, host: str, seconds: float, reason: str) -> None:
         """Remember that the host is not to be asked for so many seconds."""
         self._failures.pop(host, None)
         now = self._clock()
         state = self._states.get(host)
+        if state is None or not (state.is_throttled and state.is_closed(now)):
+            fields = {"host": host, "seconds": round(seconds, 3), "reason": reason}
+            _log.warning("%s asks to be left alone", host, extra=fields)
         if state is None or not state.is_throttled or state.closed_until < now + seconds:
             self._change(host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason))
 
@@ -115,6 +127,8 @@ class Hosts:
         pause = min(_FIRST_PAUSE * 2 ** (trips - 1), _LAST_PAUSE)
         self._failures.pop(host, None)
         self._change(host, HostState(changed_at=now, closed_until=now + pause, trips=trips, reason=reason))
+        if trips == 1:
+            _log.warning("%s fails, its circuit is open", host, extra={"host": host, "reason": reason})
 
     def hear(self, host: str, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
         """Remember what an error says of the host; ``error_ttl`` is how long to wait where it does not say."""
@@ -126,8 +140,8 @@ class Hosts:
             case _:
                 self.answered(host)
 
-    def _check(self, state: HostState | None, now: float) -> None:
-        if state is None or not state.is_closed(now):
+    def _check(self, state: HostState, now: float) -> None:
+        if not state.is_closed(now):
             return
         left = state.closed_until - now
         if state.is_throttled:
@@ -138,9 +152,10 @@ class Hosts:
         """Return what is known of the host here, or what another worker has told since."""
         before = self._states.get(host)
         shared = self._shelf.get(host)
-        known, now = self._states.get(host), self._clock()
+        known = self._states.get(host)
         if shared is None or shared == self._shared.get(host) or known is not before:
             return known
+        now = self._clock()
         self._shared[host] = shared
         # Of what another machine's clock says, only how long it lasts is certain.
         until = min(shared.closed_until, now + shared.closed_until - shared.changed_at)

@@ -101,6 +101,7 @@ class RawBody:
             self._connections.keep(connection)
         else:
             connection.close()
+        self._answer.end()
 
 
 def receive(connection: Connection) -> bytes:

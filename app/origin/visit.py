@@ -3,10 +3,10 @@
 So it is for each host that a redirect leads to: it has its own gate, and its own say in whether it is asked.
 """
 
+import copy
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
 from app.cover import NOT_MODIFIED, Outcome, word_for
 from app.errors import LookupFailed, OriginDown, OriginError, ServiceError
@@ -121,47 +121,50 @@ class Visitor:
 
     def _with_manners(self, way: "_Way", url: str, until: float, fetch: Fetch, read: Callable[[Page], T]) -> T | None:
         """Call ``fetch`` at most once more than there are retries, then ``read``."""
-        self._hosts.check(host_of(url))  # before anybody stands in line in vain
+        host = host_of(url)
+        self._hosts.check(host)  # before anybody stands in line in vain
         seconds: float = way.source.timeout
         failure: OriginDown | None = None
         for tries_left in range(way.source.retries, -1, -1):
-            with ExitStack() as places:
+            try:
                 try:
-                    self._go_to(host_of(url), way.afresh(), places, until, seconds)
+                    self._go_to(host, way, until, seconds)
                 except ServiceError:
                     if failure is None:
                         raise
                     # There is no room for another try: the first one counts.
                     self._hosts.hear(way.last, failure, way.source.error_ttl, was_trial=False)
-                    raise failure from None
+                    raise copy.copy(failure) from None
                 began = self._clock()
-                may_follow = partial(self._follow, way, places, min(until, began + seconds))
                 try:
-                    page = fetch(seconds, may_follow)
+                    page = fetch(seconds, partial(self._follow, way, min(until, began + seconds)))
                 except OriginDown as error:
                     seconds -= self._clock() - began
                     if not tries_left or seconds <= 0 or way.is_trial:
                         way.ended(error)
                         raise
-                    failure = error
+                    # Without its traceback: that leads to this frame, and both would stay until the collector comes.
+                    failure = copy.copy(error)
                 except LookupFailed as error:
                     way.ended(error)
                     raise
                 else:
                     way.ended(None)
                     return None if page is None else read(page)
+            finally:
+                way.leave()
         raise AssertionError("the last try returns or raises")
 
-    def _follow(self, way: "_Way", places: ExitStack, until: float, target: str) -> None:
+    def _follow(self, way: "_Way", until: float, target: str) -> None:
         """Go where a redirect leads, as one goes to a page."""
         try:
             way.check_hop(target)
-            self._go_to(host_of(target), way, places, until, until - self._clock())
+            self._go_to(host_of(target), way, until, until - self._clock())
         except ServiceError:
             way.is_refused = True
             raise
 
-    def _go_to(self, host: str, way: "_Way", places: ExitStack, until: float, seconds: float) -> None:
+    def _go_to(self, host: str, way: "_Way", until: float, seconds: float) -> None:
         """Take a place at a host, unless one is held already, and look whether it may be asked."""
         if host not in way.hosts:
             source = way.source
@@ -172,7 +175,7 @@ class Visitor:
                 until=until,
                 may_go=lambda: self._hosts.check(host),
             )
-            places.callback(leave)
+            way.places.append(leave)
             way.hosts[host] = self._hosts.admit(host, seconds)
         way.last = host
 
@@ -180,6 +183,7 @@ class Visitor:
 class _Way:
     """The hosts that one try has been to, each with whether that tries an open circuit; ``last`` is the last of them.
 
+    ``places`` has, for each place that is held at them, what gives it back.
     ``is_refused`` says that it ended before a host that is not to be asked: what is raised then is no host's word.
     """
 
@@ -187,6 +191,7 @@ class _Way:
         self.source = source
         self.check_hop = check_hop
         self.hosts: dict[str, bool] = {}
+        self.places: list[Callable[[], None]] = []
         self.last = ""
         self.is_refused = False
         self._known = known
@@ -196,10 +201,11 @@ class _Way:
         """Whether any of them is tried."""
         return any(self.hosts.values())
 
-    def afresh(self) -> Self:
-        """Begin another try."""
+    def leave(self) -> None:
+        """End this try: give back all places."""
         self.hosts.clear()
-        return self
+        while self.places:
+            self.places.pop()()
 
     def ended(self, error: LookupFailed | None) -> None:
         """Remember that these hosts have answered, or what the last one did instead."""

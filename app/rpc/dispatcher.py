@@ -14,6 +14,7 @@ from typing import Any, Final
 import gevent
 from gevent import Timeout
 
+from app.hub import spawn
 from app.observer import NOBODY, Observer
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
 from app.rpc.handles import HANDLES, value_of
@@ -86,11 +87,17 @@ class Dispatcher:
             self._weights[name] = weigh
 
     def dispatch(
-        self, body: bytes, *, charset: str | None = None, lasts: Callable[[Holds], None] | None = None
+        self,
+        body: bytes,
+        *,
+        charset: str | None = None,
+        lasts: Callable[[Holds], None] | None = None,
+        tell: Callable[[str, int | None], None] | None = None,
     ) -> bytes:
         """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
 
         ``lasts`` is told of an answer that may be given to the same request again, and for how long that holds.
+        ``tell`` is told which method was called, as far as that can be read, and the fault's code, None without one.
 
         Raises nothing but what ends the greenlet or the process: GreenletExit, KeyboardInterrupt, SystemExit. A
         ``gevent.Timeout`` that a function lets out is its bug, and an internal error.
@@ -102,13 +109,16 @@ class Dispatcher:
             method = call.method
             value = self._answer(method, call.params, began + self._deadline)
             if isinstance(value, Lasting):
+                answer = write_value(value.value, dialect=call.dialect)
                 if lasts is not None:
                     lasts(value.holds)
-                value = value.value
-            answer = write_value(value, dialect=call.dialect)
+            else:
+                answer = write_value(value, dialect=call.dialect)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             code, answer = _written(self.fault_of(error))
         self._tell(method, code, began)
+        if tell is not None:
+            tell(method, code)
         return answer
 
     def _tell(self, method: str, code: int | None, began: float) -> None:
@@ -128,7 +138,7 @@ class Dispatcher:
                 if fault is not None:
                     return fault
         reference = secrets.token_hex(4)
-        log.error("internal error %s", reference, exc_info=error)
+        log.error("internal error %s", reference, exc_info=error, extra={"reference": reference})
         return Fault(INTERNAL_ERROR, f"internal error, reference {reference}")
 
     def _answer(self, name: str, params: tuple[Any, ...], ends: float) -> Any:
@@ -168,7 +178,7 @@ class Dispatcher:
             raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")
         began = time.monotonic()
         allowance = _Allowance(self._max_calls)
-        entries = [gevent.spawn(self._entry, call, began, allowance) for call in calls]
+        entries = [spawn(self._entry, call, began, allowance) for call in calls]
         try:
             gevent.joinall(entries, timeout=self._deadline)
             return [

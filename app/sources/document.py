@@ -66,8 +66,9 @@ class Document:
         """``charset`` is what the HTTP header said, if it did."""
         self._body = body
         self._charset = charset
+        self._utf8: bytes | None = None
 
-    @functools.cached_property
+    @property
     def codec(self) -> str:
         """The codec of the bytes: by the header, the byte order mark, ``<meta>``, else UTF-8.
 
@@ -88,10 +89,12 @@ class Document:
         """The text, with U+FFFD where bytes are none."""
         return self._body.decode(self.codec, "replace").removeprefix("\ufeff")
 
-    @functools.cached_property
+    @property
     def utf8(self) -> bytes:
         """The text as UTF-8; the very bytes of a page that is said to be UTF-8."""
-        return self._body if self.codec == "utf_8" else self.text.encode()
+        if self._utf8 is None:
+            self._utf8 = self._body if self.codec == "utf_8" else self.text.encode()
+        return self._utf8
 
     def select(self, selector: str) -> list[LexborNode]:
         """Return the elements that a CSS selector matches, in the order of the page.
@@ -173,6 +176,7 @@ def _count_values(text: str) -> int:
     return text.count(",") + text.count("[") + text.count("{")
 
 
+@functools.lru_cache(256)
 def _find_codec(name: str | None) -> str | None:
     """Return Python's codec for the name of an encoding of the web, or None."""
     if name is None or not name.isascii():

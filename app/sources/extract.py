@@ -89,6 +89,8 @@ def extract(
 def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | None:
     """Return the first sign that is on the page, and what it means."""
     for outcome, those in signs:
+        if not those:
+            continue
         text = document.utf8[:MAX_CHALLENGE] if outcome is Outcome.BLOCKED else document.utf8
         # An ordinary page, which has none of them, is searched once.
         may_have_text = (pattern := those.any_regex) is not None and compile_pattern(pattern).search(text) is not None
@@ -115,7 +117,7 @@ def _is_on(sign: Sign, document: Document, text: bytes) -> bool:
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
     """Return the first usable URL of those that a rule finds, or raise the reason why the very first is not."""
-    reason = Unusable("no match")
+    reason = "no match"
     matches = list(itertools.islice(_FINDERS[rule.kind](rule, document), MAX_CANDIDATES))
     base = _base_url(document, page_url) if matches and rule.kind in HTML_KINDS else page_url
     for number, match in enumerate(matches):
@@ -123,8 +125,8 @@ def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | N
             return absolute_url(match, base=base, template=image_url)
         except Unusable as unusable:
             if number == 0:
-                reason = unusable
-    raise reason
+                reason = str(unusable)
+    raise Unusable(reason)
 
 
 def _base_url(document: Document, page_url: str) -> str:

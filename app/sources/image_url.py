@@ -18,7 +18,7 @@ _BEFORE_QUERY = re.compile(r"[^?#]*")
 # A path with nothing to resolve or to encode, and a base with nothing to normalise: what most pages have, and urllib
 # takes as long for it as the transport for the page.
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,100}", re.ASCII)
-_PLAIN_SITE = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[1-9][0-9]{0,3})?(?=/)", re.ASCII)
+_PLAIN_SITE = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[1-9][0-9]{0,4})?(?=/)", re.ASCII)
 
 
 class Unusable(Exception):

@@ -86,6 +86,18 @@ class Registry(Mapping[str, Source]):
         self._check_url(name, own_id)
         return ContentId(name, own_id)
 
+    def resolve_path(self, path: str) -> ContentId:
+        """Return the item that a path means: ``SOURCE/ID``, where its first part names a source, else an id as above.
+
+        Raises:
+            InvalidParams: as ``resolve`` does.
+
+        """
+        name, slash, own_id = path.partition("/")
+        if slash and (name in self._sources or name in self._off):
+            return self.resolve(own_id, name)
+        return self.resolve(path)
+
     def _is_id(self, name: str, own_id: str) -> bool:
         try:
             return self._patterns[name].fullmatch(own_id.encode()) is not None  # it was compiled for bytes
@@ -94,7 +106,7 @@ class Registry(Mapping[str, Source]):
 
     def _check_url(self, name: str, own_id: str) -> None:
         """Refuse an id that stands for a host, or for the whole URL, and cannot. Raises InvalidParams."""
-        if self._sources[name].page_url.names_host:
+        if self._sources[name].names_host:
             try:
                 self._sources[name].page_url_of(own_id)
             except BadUrl as bad:

@@ -91,6 +91,7 @@ def _read_in_time(environ: "WSGIEnvironment", limit: int, seconds: float) -> byt
         raise BodyRefused(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
     finally:
         timer.close()
+        del timer  # else, where it was raised, its traceback and this frame would hold each other
 
 
 def _read(environ: "WSGIEnvironment", limit: int) -> bytes:

@@ -26,20 +26,17 @@ class Application:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
         response = self._answer(environ)
-        start_response(
-            _STATUS_LINES[response.status],
-            [
-                ("Content-Type", response.content_type),
-                ("Content-Length", str(len(response.body))),
-                *response.headers,
-            ],
-        )
-        return (response.body,)
+        content = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        if response.status is http.HTTPStatus.NOT_MODIFIED:
+            content.clear()  # they would speak of the answer that the caller has (RFC 9110, 8.6)
+        start_response(_STATUS_LINES[response.status], [*content, *response.headers])
+        # HEAD gets the head alone, by whatever handler: gunicorn would leave a body out, and write a warning for each.
+        return (b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body,)
 
     def _answer(self, environ: "WSGIEnvironment") -> Response:
         methods = self._methods(environ["PATH_INFO"])
         if methods is None:
-            return plain(http.HTTPStatus.NOT_FOUND, "Nothing is here. XML-RPC is answered at /RPC2.")
+            return plain(http.HTTPStatus.NOT_FOUND, "Nothing is here. XML-RPC is answered at /RPC2, the page is at /.")
         handler = methods.get(environ["REQUEST_METHOD"])
         if handler is None:
             allowed = ", ".join(methods)

@@ -1,35 +1,34 @@
 """XML-RPC over HTTP: what is let through to the dispatcher, and how its answer travels."""
 
 import functools
-import gzip
 import http
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
+from app.incoming import ACCESS_FIELDS
 from app.web.body import read_body
+from app.web.identified import LASTS
+from app.web.negotiation import compressed
 from app.web.response import Response, plain
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: Answers of fewer bytes are not worth compressing (the threshold of CPython's own XML-RPC server).
-_GZIP_FROM = 1400
-
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
-
-#: Where the environ has, if it comes from app/worker, what is to be told of an answer that may be given again.
-_REPEAT: Final = "worker.repeat"
 
 
 class Dispatch(Protocol):
     """Answers an XML-RPC request, bytes to bytes, as ``app.rpc.dispatcher.Dispatcher.dispatch`` does."""
 
     def __call__(  # noqa: D102 - see the class
-        self, body: bytes, *, charset: str | None = None, lasts: Callable[[Callable[[], bool]], None] | None = None
+        self,
+        body: bytes,
+        *,
+        charset: str | None = None,
+        lasts: Callable[[Callable[[], bool]], None] | None = None,
+        tell: Callable[[str, int | None], None] | None = None,
     ) -> bytes: ...
 
 
@@ -46,9 +45,14 @@ class RpcHandler:
         if not is_xml:
             return plain(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
         body = read_body(environ, max_body=self._max_body)
-        answer = self._dispatch(body, charset=charset, lasts=environ.get(_REPEAT))
+        fields = environ[ACCESS_FIELDS]
+
+        def tell(method: str, fault: int | None) -> None:
+            fields.update(rpc_method=method[:64], fault=fault)  # a caller may call it as long as it likes
+
+        answer = self._dispatch(body, charset=charset, lasts=environ.get(LASTS), tell=tell)
         # The charset unquoted: quoted it has broken clients.
-        return _compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
+        return compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
 
 
 @functools.lru_cache(256)
@@ -57,25 +61,3 @@ def _read_type(content_type: str) -> tuple[bool, str | None]:
     charset = _CHARSET.search(content_type)
     is_xml = _XML_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
     return is_xml, charset[1] if charset else None
-
-
-def _compressed(environ: "WSGIEnvironment", response: Response) -> Response:
-    """Return the response as gzip where it is large enough and the caller takes gzip."""
-    if len(response.body) < _GZIP_FROM:
-        return response
-    vary = (*response.headers, ("Vary", "Accept-Encoding"))
-    if not _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
-        return msgspec.structs.replace(response, headers=vary)
-    # Level 1 costs a third of the default's time and is within a tenth of its size on XML.
-    packed = gzip.compress(response.body, compresslevel=1, mtime=0)
-    return msgspec.structs.replace(response, body=packed, headers=(*vary, ("Content-Encoding", "gzip")))
-
-
-def _accepts_gzip(accept_encoding: str) -> bool:
-    """Read Accept-Encoding (RFC 9110, 12.5.3): gzip by its name, else by ``*``, unless refused with ``q=0``."""
-    weights = {}
-    for offer in accept_encoding.lower().split(","):
-        coding, _, parameters = offer.partition(";")
-        weights[coding.strip()] = parameters.replace(" ", "").removeprefix("q=") or "1"
-    weight = next((weights[name] for name in ("gzip", "x-gzip", "*") if name in weights), "0")
-    return weight.strip("0.") != ""

@@ -1,6 +1,7 @@
 """An answer on its way out: gunicorn's response, whose head leaves together with the first bytes of its body."""
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -8,6 +9,11 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http import wsgi
+
+from app.worker.repeats import Repeat
+
+#: A header by which gunicorn finds nothing out, as a line.
+_FREE = re.compile(r"X-[A-Za-z0-9-]+: [\x21-\x7e]+", re.ASCII)
 
 #: What gunicorn's start_response finds out.
 _FINDINGS = ("_omits_body", "chunked", "headers", "response_length", "status", "status_code", "upgrade")
@@ -23,26 +29,34 @@ class Answer(wsgi.Response):
     headers: list[tuple[str, str]]
     headers_sent: bool
     must_close: bool
-    #: What was sent before and behind the Date, where that was all and the connection goes on.
-    whole: tuple[bytes, bytes] | None
-    #: What tells whether it may be given again, where the application says that at all.
-    holds: Callable[[], bool] | None
+    #: By what it may be given again, where it was sent whole, the connection goes on and the application says so.
+    repeat: Repeat | None
 
     def __init__(self, req: Any, sock: Any, cfg: Any, goes_on: Callable[[], bool]) -> None:
         super().__init__(req, sock, cfg)
         self._goes_on = goes_on
-        self.whole = self.holds = None
+        self._again: tuple[str, Callable[[], bytes | None]] | None = None
+        self.repeat = None
 
-    def repeat_while(self, holds: Callable[[], bool]) -> None:
-        """Let it be given again to requests of the same bytes for as long as ``holds`` returns True."""
-        self.holds = holds
+    def repeat_with(self, header: str, again: Callable[[], bytes | None]) -> None:
+        """Let it be given again to requests of the same bytes, each time with the value of ``header`` from ``again``.
+
+        That returns it as it is sent, or None when the answer holds no more. It has to be said before any of the answer
+        is sent.
+        """
+        self._again = header, again
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """Take status and headers (PEP 3333); what gunicorn has found in order once, it need not look at again."""
+        """Take status and headers (PEP 3333); what gunicorn has found in order once, it need not look at again.
+
+        A last header by which nothing is found out, such as an id, is left out of that: it differs each time.
+        """
         if exc_info is not None or self.status is not None:
             return super().start_response(status, headers, exc_info)
-        self.__dict__.update(_findings(status, tuple(map(tuple, headers)), self.req.method, self.req.version))
-        self.headers = self.headers.copy()
+        told = tuple(map(tuple, headers))
+        last = told[-1:] if _is_free(*told[-1:]) else ()
+        self.__dict__.update(_findings(status, told[: len(told) - len(last)], self.req.method, self.req.version))
+        self.headers = [*self.headers, *last]
         return self.write
 
     def is_chunked(self) -> bool:
@@ -73,32 +87,36 @@ class Answer(wsgi.Response):
 
     def _send(self, data: bytes) -> None:
         if self.headers_sent:
-            self.whole = None
+            self.repeat = None
             self.sock.sendall(data)
             return
-        before, behind = self._head()
-        behind += data
-        self.headers_sent = True
-        self.sock.sendall(before + date() + behind)
-        if len(data) == self.response_length and not self.must_close:
-            self.whole = before, behind
-
-    def _head(self) -> tuple[bytes, bytes]:
-        """Return the bytes of the head before and behind the Date."""
         self.must_close = self.should_close()  # it stays so when the rest of a body has come by the end of the answer
+        before, behind = self._head(self.headers)
+        self.headers_sent = True
+        self.sock.sendall(before + date() + behind + data)
+        if self._again is not None and len(data) == self.response_length and not self.must_close:
+            header, again = self._again
+            others = [field for field in self.headers if field[0].lower() != header.lower()]
+            before, behind = self._head(others)
+            self.repeat = Repeat(before, f"\r\n{header}: ".encode("latin-1"), behind + data, again)
+
+    def _head(self, headers: list[tuple[str, str]]) -> tuple[bytes, bytes]:
+        """Return the bytes of a head with these headers before and behind the Date."""
         connection = "upgrade" if self.upgrade else "close" if self.must_close else "keep-alive"
         major, minor = self.req.version
         coding = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
         return (
             f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\nDate: ".encode("latin-1"),
             f"\r\nConnection: {connection}\r\n{coding}{fields}\r\n".encode("latin-1"),
         )
 
 
-def date() -> bytes:
-    """Return the time as Date has it."""
-    return _date(int(time.time()))
+def _is_free(header: tuple[Any, ...] = ()) -> bool:
+    match header:
+        case (str(name), str(value)):
+            return _FREE.fullmatch(f"{name}: {value}") is not None
+    return False
 
 
 @functools.lru_cache(maxsize=1024)
@@ -111,7 +129,21 @@ def _findings(
     return {name: getattr(response, name) for name in _FINDINGS}
 
 
-@functools.lru_cache(maxsize=1)
-def _date(second: int) -> bytes:
-    text: str = util.http_date(second)
-    return text.encode("latin-1")
+class _Dates:
+    """The Date of answers, written once a second."""
+
+    def __init__(self) -> None:
+        self._begins, self._ends, self._text = 0, 0, b""
+
+    def now(self) -> bytes:
+        """Return the time as Date has it."""
+        now = time.time()
+        if not self._begins <= now < self._ends:
+            self._begins = int(now)
+            self._ends = self._begins + 1
+            self._text = util.http_date(self._begins).encode("latin-1")
+        return self._text
+
+
+#: Returns the time as Date has it.
+date = _Dates().now

@@ -6,15 +6,15 @@ itself. Whatever is read or sent in a loop lets the others run at each turn of i
 
 import enum
 import http
-import math
 import socket
 import struct
-import sys
 from contextlib import suppress
 from typing import Any
 
 import gevent
 from gunicorn import util
+
+from app.worker.watch import NEVER, Watch
 
 #: A peer that sends a body or takes an answer has its full time again after so many bytes.
 STEP = 16_384
@@ -29,8 +29,6 @@ _LINGER_BYTES = 65_536
 
 #: What gevent's loop calls it.
 _READ = 1
-
-_NEVER = sys.maxsize
 
 #: SO_LINGER with no time: closing resets the connection.
 _RESET = struct.pack("ii", 1, 0)
@@ -54,54 +52,6 @@ class BodyFailed(Exception):
     def __init__(self, status: http.HTTPStatus, text: str) -> None:
         super().__init__(text)
         self.status = status
-
-
-class Watch:
-    """Looks at all connections every ``interval`` seconds and cuts those whose peers have let their time run out.
-
-    Time is counted in rounds, not read from a clock: to set a term costs a connection an addition, where a timer of
-    the loop costs as much as a tenth of a request; and no peer is charged for a time in which the hub was busy.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self.connections: set[Connection] = set()
-        self.round = 0
-        self.is_leaving = False
-        self._interval = interval
-
-    def rounds(self, seconds: float) -> int:
-        """Return how many rounds take at least ``seconds``, and at most an interval more."""
-        return math.ceil(seconds / self._interval) + 1
-
-    def go_round(self) -> None:
-        """Look at the connections, again and again."""
-        while True:
-            gevent.sleep(self._interval)
-            self.round += 1
-            for connection in tuple(self.connections):
-                if connection.due <= self.round:
-                    connection.cut()
-
-    def is_quiet(self) -> bool:
-        """Tell whether no request is under way."""
-        return all(connection.is_idle() for connection in self.connections)
-
-    def make_room(self) -> bool:
-        """Drop the connection that has waited longest for its peer to say something; tell whether there was one."""
-        waiting = [connection for connection in self.connections if connection.is_listening()]
-        if waiting:
-            min(waiting, key=Connection.listens_since).drop()
-        return bool(waiting)
-
-    def leave(self) -> None:
-        """Have idle connections end now, and the others after the request that is under way.
-
-        A request that has been received, though nobody has read it yet, is under way.
-        """
-        self.is_leaving = True
-        for connection in self.connections:
-            if connection.is_idle():
-                connection.hear_no_more()
 
 
 class Connection:
@@ -133,7 +83,7 @@ class Connection:
         self.socket = sock
         self.stage = Stage.IDLE
         #: The round in which the peer's time is over; the watch looks at it.
-        self.due = _NEVER
+        self.due = NEVER
         #: The socket has failed: nothing can be said to the peer any more.
         self.is_broken = False
         #: The peer may be sending what nobody will read.
@@ -169,6 +119,13 @@ class Connection:
             return b""
         self.stage = Stage.HEAD
         return data
+
+    def more(self, received: bytes) -> bytes:
+        """Return ``received`` with what comes next of the body, or as it is where nothing does."""
+        self.begin_body(is_to_continue=False)
+        with suppress(OSError):  # whoever reads on meets it again
+            received += self._receive(_CHUNK)
+        return received
 
     def begin_body(self, *, is_to_continue: bool) -> None:
         """Take what is read from here on as body; ``is_to_continue``: the peer waits for a word before it sends."""
@@ -218,7 +175,7 @@ class Connection:
             self.is_broken = True
             raise
         finally:
-            self.due = _NEVER
+            self.due = NEVER
         self._patience -= self._watch.round - began
         return data
 
@@ -239,7 +196,7 @@ class Connection:
             self.is_broken = True
             raise
         finally:
-            self.due = _NEVER
+            self.due = NEVER
 
     def _send_rest(self, rest: memoryview) -> None:
         taken = 0
@@ -258,7 +215,7 @@ class Connection:
 
     def is_listening(self) -> bool:
         """Tell whether the peer is waited for: to ask, or to go on with its request."""
-        return self.due < _NEVER and self.stage is not Stage.ANSWER
+        return self.due < NEVER and self.stage is not Stage.ANSWER
 
     def listens_since(self) -> int:
         """Return the round in which the waiting for this request, or for this step of its body, began."""
@@ -277,7 +234,7 @@ class Connection:
         Whoever waits for the socket is woken by that as by the peer's own end; nothing is thrown into a greenlet,
         which might be elsewhere when it arrives.
         """
-        self.due = _NEVER
+        self.due = NEVER
         if self.stage is Stage.ANSWER:
             with suppress(OSError):
                 # What the kernel still holds for the peer goes with it.

@@ -17,10 +17,12 @@ from gunicorn.http.errors import NoMoreData
 from app.worker.answer import Answer, date
 from app.worker.connection import BodyFailed, Connection
 from app.worker.head import NO_HEAD, Head, Heads, Parser, Request
-from app.worker.repeats import Repeat
 
 if TYPE_CHECKING:
     from app.worker.worker import Worker
+
+#: A known request of so many bytes is waited for before anybody is asked.
+_MAX_AWAITED = 8192
 
 _KEEPS, _CLOSES = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
@@ -47,37 +49,55 @@ class Conversation:
         """Answer requests in their order until the connection ends."""
         received: bytes | None = b""
         while received is not None and (received := self._connection.next_request(received)):
-            if (repeat := self._find_repeat(received)) is not None:
-                received = self._serve_again(repeat)
-            elif (head := self._find_head(received)) is not None:
-                received = self._serve_known(head, received)
-            else:
-                received = self._serve_parsed(received)
+            received = self._serve(received)
 
-    def _find_repeat(self, received: bytes) -> Repeat | None:
+    def _serve(self, received: bytes) -> bytes | None:
+        """Answer the first request of what has been received, the shortest way that it can go.
+
+        As each way, return what has been received beyond it, or None when the connection ends with it.
+        """
+        if (again := self._find_again(received)) is not None:
+            return self._serve_again(again, b"")
+        head = None if self._heads is None else self._heads.find(received, self._head)
+        if head is None:
+            return self._serve_parsed(received)
+        at_first = len(received)
+        if at_first < head.end <= _MAX_AWAITED:  # many clients send a head and its body apart
+            received = self._connection.more(received)
+        if len(received) < head.end:
+            return self._serve_parsed(received)
+        if at_first != head.end and (again := self._find_again(received[: head.end])) is not None:
+            return self._serve_again(again, received[head.end :])
+        return self._serve_known(head, received)
+
+    def _find_again(self, received: bytes) -> bytes | None:
+        """Return the answer that may be given again, whole."""
         if self._heads is None or (repeat := self._heads.repeats.get(received)) is None or self._worker.is_observed:
             return None
-        if repeat.holds():
-            return repeat
+        before, between, behind, again = repeat
+        try:
+            value = again()
+        except Exception:
+            self._worker.log.exception("Error in what says whether an answer holds")
+            value = None
+        if value is not None:
+            return b"".join((before, date(), between, value, behind))
         self._heads.repeats.drop(received)
         return None
 
-    def _find_head(self, received: bytes) -> Head | None:
-        return None if self._heads is None else self._heads.find(received, self._head)
-
-    # Each way returns what has been received beyond its request, or None when the connection ends with it.
-
-    def _serve_again(self, repeat: Repeat) -> bytes | None:
+    def _serve_again(self, answer: bytes, rest: bytes) -> bytes | None:
         worker = self._worker
         worker.count()
         keeps = worker.goes_on()
-        behind = repeat.behind if keeps else repeat.behind.replace(_KEEPS, _CLOSES, 1)
         try:
-            self._connection.sendall(repeat.before + date() + behind)
+            self._connection.sendall(answer if keeps else answer.replace(_KEEPS, _CLOSES, 1))
         except OSError as error:
             worker.log.debug("Closing connection. %s", error)
             return None
-        return b"" if keeps else None
+        if keeps:
+            return rest
+        self._connection.is_unread |= bool(rest)
+        return None
 
     def _serve_known(self, head: Head, received: bytes) -> bytes | None:
         worker, connection, peer = self._worker, self._connection, self._peer
@@ -92,11 +112,11 @@ class Conversation:
             "REMOTE_ADDR": peer[0],
             "REMOTE_PORT": str(peer[1]),
             "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection, answer),  # noqa: SLF001 - as create
-            "worker.repeat": answer.repeat_while,
+            "worker.repeat": answer.repeat_with,
         }
         keeps = self._answer(request, answer, environ)
-        if answer.holds is not None and answer.whole is not None and self._heads is not None:
-            self._heads.repeats.put(received[: head.end], Repeat(*answer.whole, answer.holds))
+        if answer.repeat is not None and self._heads is not None:
+            self._heads.repeats.put(received[: head.end], answer.repeat)
         rest = received[head.end :]
         if keeps:
             return rest

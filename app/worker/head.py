@@ -125,14 +125,10 @@ class Heads:
         self._errors = _Errors(cfg)
 
     def find(self, data: bytes, last: Head) -> Head | None:
-        """Return the known head of the request that ``data`` begins with, unless it is not there whole.
-
-        ``last`` is the one of the request before.
-        """
-        head: Head | None = last
-        if not data.startswith(last.raw):
-            head = self._heads.get(data[: data.find(_END, 0, _MAX_HEAD) + len(_END)])
-        return head if head is not None and len(data) >= head.end else None
+        """Return the known head of the request that ``data`` begins with; ``last`` is the one of the request before."""
+        if data.startswith(last.raw):
+            return last
+        return self._heads.get(data[: data.find(_END, 0, _MAX_HEAD) + len(_END)])
 
     def learn(self, data: bytes, request: Request, environ: dict[str, Any]) -> None:
         """Remember what gunicorn has made of the request that ``data`` begins with, if it is a plain one.

@@ -1,23 +1,28 @@
 """Answers that may be given again: by the very bytes of their requests, for as long as the application says.
 
 Clients repeat their requests byte for byte. Where the application says of an answer, by ``environ["worker.repeat"]``,
-that it holds for as long as a function returns True, whoever sends the same bytes while it does is sent the same
-answer, with another Date, and neither parser nor application are asked.
+that it holds for as long as a function returns a value for one of its headers, whoever sends the same bytes meanwhile
+is sent the same answer, with that value and another Date, and neither parser nor application are asked.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-#: What an answer takes beside its bytes and those of its request: the tuple, the function and what that holds.
+#: What an answer takes beside its bytes and those of its request: the tuple, the function and what that needs.
 _OVERHEAD = 800
 
 
 class Repeat(NamedTuple):
-    """An answer that may be given again: its bytes before and behind the Date, and what tells whether it holds."""
+    """An answer that may be given again: its bytes before the Date, from there to a header's value, and behind that.
+
+    ``again`` returns the value that this header has the next time, or None when the answer holds no more.
+    """
 
     before: bytes
+    between: bytes
     behind: bytes
-    holds: Callable[[], bool]
+    again: Callable[[], bytes | None]
 
 
 class Repeats:
@@ -25,8 +30,8 @@ class Repeats:
 
     def __init__(self, size: int) -> None:
         self._left = size
-        self._repeats: dict[bytes, Repeat] = {}
-        #: Returns the answer to the request of these bytes, if there is one; whether it holds is to be asked.
+        self._repeats = OrderedDict[bytes, Repeat]()  # whose oldest is found at once, unlike a dict's
+        #: Returns the answer to the request of these bytes, if there is one; whether it holds, ``again`` tells.
         self.get = self._repeats.get
 
     def __len__(self) -> int:
@@ -48,4 +53,4 @@ class Repeats:
 
 
 def _size(request: bytes, repeat: Repeat) -> int:
-    return len(request) + len(repeat.before) + len(repeat.behind) + _OVERHEAD
+    return len(request) + len(repeat.before) + len(repeat.between) + len(repeat.behind) + _OVERHEAD

@@ -8,7 +8,7 @@ from typing import Any
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from app.worker.connection import Watch
+from app.worker.watch import Watch
 
 #: Rounds of the watch between two lines about missing file descriptors.
 _QUIET_ROUNDS = 40

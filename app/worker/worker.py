@@ -12,10 +12,11 @@ from gunicorn.glogging import Logger
 from gunicorn.http.message import HeaderPolicy
 from gunicorn.workers.ggevent import GeventWorker
 
-from app.worker.connection import Connection, Watch
+from app.worker.connection import Connection
 from app.worker.conversation import Conversation
 from app.worker.head import Heads
 from app.worker.server import Server
+from app.worker.watch import Watch
 
 #: An idle connection has so many seconds to ask once more before a worker that leaves closes it: by then, what a client
 #: has sent while it could not know has come, and is answered.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,14 +98,25 @@ def test_the_summary_has_the_numbers_of_the_shop(tmp_path: Path) -> None:
 
 
 def test_what_it_invites_to_works(tmp_path: Path) -> None:
-    """The Python line of the summary can be pasted as it stands."""
+    """The Python line of the summary can be pasted as it stands; the web page and a cover are where it says."""
     with demo(tmp_path) as running:
-        line = re.search(r"^  python3 -c '(.*)'$", read_until(running, LAST_LINE), re.MULTILINE)
+        said = read_until(running, LAST_LINE)
+        line = re.search(r"^  python3 -c '(.*)'$", said, re.MULTILINE)
         assert line is not None
         answer = subprocess.run([sys.executable, "-c", line[1]], capture_output=True, text=True, check=True, timeout=20)
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/multimedia/audio_cd_covers/\d+\.jpg\n", answer.stdout)
+        told = dict(re.findall(r"^  (the web page|one cover|with some covers) .*?(http\S+)$", said, re.MULTILINE))
+        assert open_url(told["the web page"]).startswith(b"<!doctype html>")
+        assert b"<svg" in open_url(told["one cover"])
+        assert re.fullmatch(rf"{told['the web page']}#ids=(\d+,){{11}}\d+", told["with some covers"])
         running.send_signal(signal.SIGTERM)
         assert running.wait(15) == 0
+
+
+def open_url(url: str) -> bytes:
+    """What is at an address, past any proxy."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
+        return bytes(answer.read())
 
 
 def test_a_signal_while_it_looks_up_ends_all_of_it_quietly(tmp_path: Path) -> None:

@@ -214,6 +214,31 @@ def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(shop: Origi
     assert caught.value.faultCode == 403
 
 
+def test_what_is_forgotten_is_not_repeated_by_the_worker_either(tmp_path: Path) -> None:
+    """On one connection, where the same bytes have been answered many times."""
+    with Origin().serving() as origin:
+        origin.item(47, cover(6))
+        with serving(tmp_path, config(origin, "none", top="admin_token = 's'")) as server:
+            client = server.client()
+            assert len({client.get_cover(47) for _ in range(5)}) == 1
+            assert origin.asked_for(47) == 1
+            origin.item(47, cover(7))
+            assert client.forget_cover(47, "ozon", "s")
+            assert client.get_cover(47) == URL.format(origin=origin.url)
+
+
+def test_what_is_fresh_no_more_is_not_repeated_by_the_worker_either(tmp_path: Path) -> None:
+    with Origin().serving() as origin:
+        origin.item(48, cover(6))
+        keys = "ttl = 0.5\ngrace = 0\n"
+        with serving(tmp_path, config(origin, "none", keys)) as server:
+            client, began = server.client(), time.monotonic()
+            assert len({client.get_cover(48) for _ in range(5)}) == 1
+            origin.item(48, cover(7))
+            while client.get_cover(48) != URL.format(origin=origin.url):
+                assert time.monotonic() - began < 5
+
+
 def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
     origin: Origin, require: Callable[[str], str], tmp_path: Path
 ) -> None:

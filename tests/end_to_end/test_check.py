@@ -1,34 +1,26 @@
 """``python -m app check``: canaries, tried as the service would."""
 
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import pytest
 
-from app import cli
 from app.cache.store import NoStore
+from app.cli.check import check as check_sources
+from app.cli.ending import WrongUsage
 from app.clock import steady_clock
 from app.main import build_inquiry, guarded
 from app.settings import load
-from tests.origin import Origin, cover, page
-from tests.server import CONFIG, ROOT, environment
+from tests.command import run, running
+from tests.origin import Hold, Origin, cover, page
+from tests.server import CONFIG
 
 
 def check(folder: Path, config: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """Run it; return its exit status, what it printed, and what it complained of."""
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=ROOT,
-        env=environment(path, variables),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return run("check", *arguments, config=path, extra=variables)
 
 
 def config(origin: Origin, canary: str) -> str:
@@ -39,7 +31,7 @@ def test_canaries_that_have_covers_are_all_well(origin: Origin, tmp_path: Path) 
     """Which rule matched, what came out, and how long it took, a line each."""
     for number in (1, 2):
         origin.item(number, cover(number))
-    status, out, _ = check(tmp_path, config(origin, "[1, '2']"), "check", "ozon")
+    status, out, _ = check(tmp_path, config(origin, "[1, '2']"), "ozon")
     lines = out.splitlines()
     assert status == 0
     assert len(lines) == 2
@@ -62,7 +54,7 @@ def test_a_canary_that_fails_is_told_with_its_reason(
 ) -> None:
     origin.item(1, page(text, status=status))
     origin.item(2, cover(2))
-    code, out, err = check(tmp_path, config(origin, "[1, 2]"), "check")
+    code, out, err = check(tmp_path, config(origin, "[1, 2]"))
     assert code == 1
     failed, found = out.splitlines()
     assert failed.startswith("ozon:1: FAILED: ")
@@ -73,33 +65,39 @@ def test_a_canary_that_fails_is_told_with_its_reason(
 
 def test_a_page_that_takes_too_long_is_told(origin: Origin, tmp_path: Path) -> None:
     origin.item(1, page("", headers={"Content-Length": "10"}))
-    status, out, _ = check(tmp_path, config(origin, "[1]") + "timeout = 0.2\n", "check")
+    status, out, _ = check(tmp_path, config(origin, "[1]") + "timeout = 0.2\n")
     assert (status, "took longer than 0.2 seconds" in out) == (1, True)
 
 
+def test_ctrl_c_ends_it_quietly(origin: Origin, tmp_path: Path) -> None:
+    """While it waits for a page."""
+    origin.item(1, hold := Hold(cover()))
+    path = tmp_path / "covers.toml"
+    path.write_text(config(origin, "[1]"), "utf-8")
+    with running("check", "ozon", config=path) as process:
+        assert hold.asked.wait(10)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
 def test_sources_without_canaries_are_named(origin: Origin, tmp_path: Path) -> None:
-    status, out, err = check(tmp_path, config(origin, "[]"), "check")
+    status, out, err = check(tmp_path, config(origin, "[]"))
     assert (status, out) == (0, "")
     assert "ozon: not checked, it has no canary ids" in err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("name", "complaint"),
     [
-        (["check", "nosuch"], "unknown source 'nosuch'; there are ozon, caa"),
-        (["check", "page"], "source page is off until it is given allowed_hosts"),
-        ([], "the following arguments are required: COMMAND"),
-        (["nosuch"], "invalid choice: 'nosuch'"),
+        ("nosuch", "unknown source 'nosuch'; there are ozon, caa"),
+        ("page", "source page is off until it is given allowed_hosts"),
     ],
 )
-def test_wrong_usage_is_told_in_a_line(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.run(arguments, load({}), lambda: pytest.fail("nothing is to be asked"))
-    assert caught.value.code == 2
-    told = capsys.readouterr()
-    assert (told.out, complaint in told.err) == ("", True)
+def test_a_source_that_cannot_be_checked_is_told_in_a_line(name: str, complaint: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        check_sources([name], load({}), lambda: pytest.fail("nothing is to be asked"))
+    assert (complaint in str(caught.value), "\n" in str(caught.value)) == (True, False)
 
 
 def test_an_id_that_cannot_be_asked_for_fails_alone(
@@ -113,7 +111,7 @@ def test_an_id_that_cannot_be_asked_for_fails_alone(
         'private_network = true\ncanary = ["..", "good"]\n'
     )
     settings = load({"COVERS_CONFIG": str(path)})
-    status = cli.run(["check", "shop"], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
+    status = check_sources(["shop"], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
     failed, found = capsys.readouterr().out.splitlines()
     assert status == 1
     assert failed.startswith("shop:..: FAILED: ")
@@ -121,13 +119,13 @@ def test_an_id_that_cannot_be_asked_for_fails_alone(
 
 
 def test_certificates_that_cannot_be_read_are_told_in_a_line(origin: Origin, tmp_path: Path) -> None:
-    status, out, err = check(tmp_path, config(origin, "[1]"), "check", REQUESTS_CA_BUNDLE="/nonexistent")
+    status, out, err = check(tmp_path, config(origin, "[1]"), REQUESTS_CA_BUNDLE="/nonexistent")
     assert (status, out) == (2, "")
     assert err == "REQUESTS_CA_BUNDLE: expected certificates at /nonexistent: No such file or directory\n"
 
 
 def test_a_wrong_configuration_is_told_in_a_line(tmp_path: Path) -> None:
-    status, out, err = check(tmp_path, "lru_size = 'many'\n", "check")
+    status, out, err = check(tmp_path, "lru_size = 'many'\n")
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert "covers.toml: lru_size: expected" in err

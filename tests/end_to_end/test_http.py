@@ -100,7 +100,7 @@ def test_another_method_is_405_and_told_which(connection: http.client.HTTPConnec
     assert response.headers["Allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/", "/rpc2", "/RPC2/", "/RPC2x", "//RPC2", "/%52PC3"])
+@pytest.mark.parametrize("path", ["/rpc", "/rpc2", "/RPC2/", "/RPC2x", "//RPC2", "/%52PC3"])
 def test_another_path_is_404(connection: http.client.HTTPConnection, path: str) -> None:
     assert ask(connection, path=path)[0].status == 404
 

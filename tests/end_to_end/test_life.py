@@ -29,6 +29,11 @@ WRONG_STARTS = [
     ("[sources.shop]\nextract = []", {}, "covers.toml: sources.shop.extract: expected `array` of length >= 1"),
     ("", {"COVERS_CONFIG": "no/such.toml"}, "no/such.toml: expected a readable TOML file"),
     ("", {"COVERS_WORKERS": "-1"}, "environment: COVERS_WORKERS: expected `int` >= 1, got -1"),
+    (
+        "",
+        {"COVERS_LOG_LEVEL": "loud"},
+        "environment: COVERS_LOG_LEVEL: expected debug, info, warning or error, got 'loud'",
+    ),
     ("", {"COVERS_STORE": "redis://127.0.0.1/many"}, "environment: COVERS_STORE: expected a number as the database"),
 ]
 

@@ -1,5 +1,7 @@
 """What is known of hosts: not before, and the circuit breaker."""
 
+import logging
+
 import pytest
 
 from app.cache.guard import GuardedStore
@@ -248,3 +250,30 @@ def test_a_host_that_asks_to_wait_has_no_open_circuit() -> None:
     listener = Listener()
     worker(clock := Clock(), observer=listener).hear(HOST, Throttled("429", 4), 10, was_trial=False)
     assert listener.heard == [("circuit_changed", HOST, clock.now, 0)]
+
+
+def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Failures and requests to wait that say nothing new are not; nor is what other workers have logged."""
+    clock, store = Clock(), DictionaryStore()
+    one, other = worker(clock, store), worker(clock, store)
+    with caplog.at_level(logging.INFO):
+        fail(one)
+        clock.now += 1
+        fail(one, 1)
+        clock.now += 2
+        assert other.admit(HOST, 5) is True
+        other.answered(HOST)
+        other.answered(HOST)
+        for seconds in (4, 9, 1):
+            other.hear(HOST, Throttled("429", seconds), 10, was_trial=False)
+        with pytest.raises(Throttled):
+            one.admit(HOST, 5)
+        clock.now += 9
+        other.hear(HOST, Throttled("429", 3), 10, was_trial=False)
+    told = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
+    assert told == [
+        ("WARNING", f"{HOST} fails, its circuit is open", None),
+        ("INFO", f"{HOST} answers again, its circuit is closed", None),
+        ("WARNING", f"{HOST} asks to be left alone", 4),
+        ("WARNING", f"{HOST} asks to be left alone", 3),
+    ]

@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -112,13 +112,26 @@ def _option(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
 
 
 def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Say how often this was asked; the answer holds for as many times more as the query says, or for ever."""
+    """Say how often this was asked; the answer holds for as many times more as the query says, or for ever.
+
+    The header X-Time says the how manieth time it is given.
+    """
+    times = count(2)
     if "worker.repeat" in environ:
-        times = environ["QUERY_STRING"]
-        held = iter(range(int(times), -1, -1)) if times else repeat(1)
-        environ["worker.repeat"](lambda: bool(next(held)))
+        last = int(environ["QUERY_STRING"] or sys.maxsize) + 1
+        environ["worker.repeat"]("X-Time", lambda: b"%d" % time if (time := next(times)) <= last else None)
     _asked.append(environ["PATH_INFO"])
-    return _plain(start_response, f"asked {len(_asked)}".encode())
+    body = f"asked {len(_asked)}".encode()
+    start_response("200 OK", [("Content-Length", str(len(body))), ("x-time", "1"), ("Content-Type", "text/plain")])
+    return [body]
+
+
+def _again_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Say so, and have a bug in what tells whether it holds."""
+    answer = _again(environ, start_response)
+    if "worker.repeat" in environ:
+        environ["worker.repeat"]("X-Time", {}.popitem)
+    return answer
 
 
 def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -170,6 +183,7 @@ _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]
     "/big": _big,
     "/again": _again,
     "/again-in-two": _again_written,
+    "/again-raising": _again_raising,
     "/option": _option,
     "/fail": _fail,
     "/fail-late": _fail_late,

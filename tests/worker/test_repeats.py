@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import gevent
 import pytest
 
 from app.worker.repeats import Repeat, Repeats
-from tests.worker.door import OURS, Door, one_answer, opened, request
+from tests.worker.door import OURS, Answer, Door, one_answer, opened, request
 
 NUMBERS = count()
 
@@ -31,6 +32,13 @@ def asked(door: Door, said: bytes, source: str = "127.0.0.1") -> bytes:
     with door.connect(source) as connection:
         connection.sendall(said)
         return one_answer(connection).body
+
+
+def told(answers: list[Answer], name: str) -> list[str]:
+    """Return the values of a header in these answers."""
+    beginning = f"{name}: ".lower()
+    lines = [line for answer in answers for line in answer.headers if line.lower().startswith(beginning)]
+    return [line.partition(": ")[2] for line in lines]
 
 
 def known(door: Door, path: str) -> bytes:
@@ -60,6 +68,19 @@ def test_it_is_given_for_as_long_as_it_holds(door: Door) -> None:
     assert others[2:5] == [others[2]] * 3
 
 
+def test_one_header_has_a_value_of_its_own_each_time(door: Door) -> None:
+    """It stands there once, and nothing else differs."""
+    said, answers = known(door, "/again?9"), list[Answer]()
+    with door.connect() as connection:
+        for _ in range(4):
+            connection.sendall(said)
+            answers.append(one_answer(connection))
+    assert told(answers, "X-Time") == ["1", "2", "3", "4"]
+    others = {tuple(line for line in answer.headers if not line.lower().startswith("x-time")) for answer in answers}
+    assert len(others) == 1
+    assert len({answer.body for answer in answers}) == 1
+
+
 def test_an_answer_of_which_nothing_is_said_is_not_given_again(door: Door) -> None:
     said = known(door, "/count")
     with door.connect() as connection:
@@ -85,10 +106,29 @@ def test_peers_that_are_trusted_less_have_answers_of_their_own(door: Door) -> No
 
 
 def test_pipelined_requests_are_answered_in_their_order(door: Door) -> None:
+    """Those that may be given an answer again are, wherever they stand."""
     said, other = known(door, "/again"), request("/count", b"12345")
-    together = [answer.body for answer in door.say(said + other + said)]
-    assert together == [together[0], b"5", together[0]]
-    assert asked(door, said) == together[0]
+    expected = asked(door, said)
+    answers = door.say(said + said + other + said)
+    assert [answer.body for answer in answers] == [expected, expected, b"5", expected]
+
+
+def test_head_and_body_may_come_apart(door: Door) -> None:
+    """As many clients send them."""
+    said = known(door, "/again")
+    expected = asked(door, said)
+    with door.connect() as connection:
+        for cut in (len(said) - 1, said.index(b"\r\n\r\n") + 4):
+            connection.sendall(said[:cut])
+            gevent.sleep(0.01)
+            connection.sendall(said[cut:])
+            assert one_answer(connection).body == expected
+
+
+def test_one_that_cannot_tell_whether_it_holds_does_not(door: Door) -> None:
+    said = known(door, "/again-raising")
+    assert len({asked(door, said) for _ in range(3)}) == 3
+    assert door.tells("Error in what says whether an answer holds")
 
 
 def test_its_date_is_of_today(door: Door) -> None:
@@ -102,13 +142,28 @@ def test_its_date_is_of_today(door: Door) -> None:
     assert abs(told.timestamp() - time.time()) < 2
 
 
-@pytest.mark.parametrize("option", [("--access-logfile", "-"), ("--log-level", "debug")])
+OBSERVERS = [
+    ("--access-logfile", "-"),
+    ("--log-level", "debug"),
+    ("--statsd-host", "127.0.0.1:9"),
+    ("--logger-class", "app.logs.Logger", "--access-logfile", "-"),
+    ("--logger-class", "app.logs.Logger", "--statsd-host", "127.0.0.1:9"),
+]
+
+
+@pytest.mark.parametrize("option", OBSERVERS)
 def test_where_somebody_is_to_hear_of_each_request_the_application_is_asked(
     tmp_path: Path, option: tuple[str, ...]
 ) -> None:
     with opened(tmp_path, OURS, *option) as door:
         said = known(door, "/again")
         assert len({asked(door, said) for _ in range(3)}) == 3
+
+
+def test_the_services_own_logger_does_not_ask_to_hear_of_each(tmp_path: Path) -> None:
+    with opened(tmp_path, OURS, "--logger-class", "app.logs.Logger") as door:
+        said = known(door, "/again")
+        assert len({asked(door, said) for _ in range(3)}) == 1
 
 
 def test_hooks_hear_of_each_request(tmp_path: Path) -> None:
@@ -138,12 +193,12 @@ def test_answers_are_bounded_by_their_bytes() -> None:
     repeats = Repeats(3000)
     for number in range(5):
         for _ in range(2):
-            repeats.put(b"%d" % number, Repeat(b"before", b"behind", bool))
+            repeats.put(b"%d" % number, Repeat(b"before", b"", b"behind", bytes))
     assert [repeats.get(b"%d" % number) is not None for number in range(5)] == [False, False, True, True, True]
-    repeats.put(b"long" * 1000, Repeat(b"", b"", bool))
+    repeats.put(b"long" * 1000, Repeat(b"", b"", b"", bytes))
     assert len(repeats) == 0
     for number in range(100):
-        repeats.put(b"%d" % number, Repeat(b"", b"", bool))
+        repeats.put(b"%d" % number, Repeat(b"", b"", b"", bytes))
         repeats.drop(b"%d" % number)
-    repeats.put(b"1", Repeat(b"before", b"behind", bool))
+    repeats.put(b"1", Repeat(b"before", b"", b"behind", bytes))
     assert len(repeats) == 1

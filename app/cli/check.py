@@ -1,0 +1,41 @@
+"""``check``: the canaries of sources, tried as the service would."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from app.cli.ending import Status, WrongUsage
+from app.errors import InvalidParams, ServiceError
+from app.inquiry import Inquiry
+from app.settings import Settings
+from app.sources.registry import Registry
+
+
+def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], Inquiry]) -> Status:
+    """Try the canaries of these sources, of all where there are no names; print a line each.
+
+    ``build_inquiry`` makes what asks origins. Raises WrongUsage for a name that is no source's.
+    """
+    sources = Registry(settings.sources, settings.default_source)
+    try:
+        chosen = [sources.check(name) for name in names] or list(sources)
+    except InvalidParams as error:
+        raise WrongUsage(f"{error}; there are {', '.join(sources)}") from error
+    inquiry = build_inquiry()
+    status = Status.ALL_WELL
+    for name in chosen:
+        source = sources[name]
+        if not source.canary:
+            print(f"{name}: not checked, it has no canary ids", file=sys.stderr)
+        for canary in source.canary:
+            item = f"{name}:{canary}"
+            began = time.monotonic()
+            try:
+                finding = inquiry.ask(source, sources.resolve(canary, name).id, settings.deadline)
+            except ServiceError as error:
+                status = Status.SOME_FAILED
+                result = f"FAILED: {error}"
+            else:
+                result = f"{finding.url} by {source.extract[finding.rule]}" if finding else "FAILED: not modified"
+            print(f"{item}: {result} ({time.monotonic() - began:.2f} s)", flush=True)
+    return status

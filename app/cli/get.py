@@ -1,0 +1,59 @@
+"""``get``: the covers of many ids, from a running service."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.cli.answer import HEADINGS, LINES, Answer, complaint
+from app.cli.arguments import Get
+from app.cli.asking import Refused, Service
+from app.cli.crew import in_order
+from app.cli.ending import Status
+from app.cli.ids import MAX_LINE, read_ids
+from app.cli.progress import Progress
+
+_STDIN = 0
+
+#: How many ids are read ahead of the one whose turn it is: others are asked for while that one is slow.
+_AHEAD = 1000
+
+
+def get(wanted: Get) -> Status:
+    """Print what comes back for each id when its turn has come; return whether all were found.
+
+    Raises:
+        Unreachable: there is no service, or no more.
+        WrongUsage: standard input has no ids.
+
+    """
+    service = Service(wanted.url)
+    # Not by sys.stdin, whose lock a thread that waits for input would keep beyond the end.
+    ids = wanted.ids or read_ids(functools.partial(os.read, _STDIN, MAX_LINE))
+    is_typed = not wanted.ids and os.isatty(_STDIN)
+    line_of = LINES[wanted.format]
+    status = Status.ALL_WELL
+    with Progress(len(wanted.ids) or None, is_shown=len(wanted.ids) != 1 and not is_typed) as progress:
+        if wanted.format in HEADINGS:
+            progress.say(HEADINGS[wanted.format])
+        hire = functools.partial(_asking, service, wanted.source)
+        for answer in in_order(ids, hire, jobs=wanted.jobs, ahead=_AHEAD, idle=progress.refresh):
+            progress.say(line_of(answer), complaint(answer) if wanted.format == "text" else "")
+            progress.advance()
+            if not answer.is_found:
+                status = Status.SOME_FAILED
+    return status
+
+
+@contextmanager
+def _asking(service: Service, source: str) -> Iterator[Callable[[str], Answer]]:
+    """Yield a function that asks over a connection of its own."""
+    with service.connect(source) as connection:
+
+        def ask(content_id: str) -> Answer:
+            try:
+                return Answer(content_id, connection.find(content_id))
+            except Refused as refused:
+                return Answer(content_id, code=refused.code, text=refused.text)
+
+        yield ask

@@ -1,0 +1,110 @@
+// The tiles of the live view: a number with its chart, and the origins.
+
+import { draw, make } from "./elements.js";
+import { text } from "./texts.js";
+
+/** So many points a chart has at most: a minute. */
+const POINTS = 30;
+
+/** So many origins are named. */
+const HOSTS = 5;
+
+const WIDTH = 240;
+const HEIGHT = 56;
+
+/** A tile with a number and its chart. */
+export class Tile {
+  #name;
+  #format;
+  #most;
+  #values = [];
+  #number = make("p", { class: "number" }, "–");
+  #peak = make("p", { class: "hint" });
+  #line = draw("path", { class: "line" });
+  #chart;
+  #area = draw("path", { class: "area" });
+
+  /** `most` is the largest value that there can be; null: there is no such. */
+  constructor(name, format, most = null) {
+    this.#name = name;
+    this.#format = format;
+    this.#most = most;
+    this.#chart = draw(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", class: "chart" },
+      this.#area,
+      this.#line,
+    );
+    this.element = make("section", { class: "tile" }, make("h3", {}, text(name)), this.#number, this.#chart, this.#peak);
+    this.#say("–", text("learning"));
+  }
+
+  /** Shows one value more; null: it is not known, and `instead` says why. */
+  add(value, instead) {
+    this.#values = [...this.#values, value].slice(-POINTS);
+    const known = this.#values.filter((one) => one !== null);
+    const largest = Math.max(0, ...known);
+    this.#draw(this.#most ?? (largest || 1));
+    if (value === null) this.#say("–", instead);
+    else this.#say(this.#format(value), text("peak", { number: this.#format(largest) }));
+  }
+
+  #say(number, remark) {
+    this.#number.textContent = number;
+    this.#peak.textContent = remark;
+    this.#chart.ariaLabel = text("chart", { name: text(this.#name), number, remark });
+  }
+
+  #draw(most) {
+    const step = WIDTH / (POINTS - 1);
+    const first = POINTS - this.#values.length;
+    const points = this.#values.map((value, place) =>
+      value === null ? null : [(first + place) * step, HEIGHT - 1 - (value / most) * (HEIGHT - 3)],
+    );
+    const runs = runsOf(points);
+    this.#line.setAttribute("d", runs.map(pathOf).join(""));
+    this.#area.setAttribute(
+      "d",
+      runs.map((run) => `${pathOf(run)}V${HEIGHT}H${run[0][0].toFixed(1)}Z`).join(""),
+    );
+  }
+}
+
+/** The tile of the origins' health. */
+export class Origins {
+  #list = make("ul", { class: "hosts" });
+  #note = make("p", { class: "hint" });
+
+  constructor() {
+    this.element = make("section", { class: "tile origins" }, make("h3", {}, text("origins")), this.#list, this.#note);
+  }
+
+  /** Shows the hosts, those that are left alone first; null: it is not known. */
+  show(hosts) {
+    const sorted = (hosts ?? []).toSorted((one, other) => other.value - one.value);
+    const shown = sorted.slice(0, HOSTS).map(({ labels, value }) => hostOf(labels.host ?? "", value > 0));
+    this.#list.replaceChildren(...shown);
+    if (hosts === null) this.#note.textContent = text("untold");
+    else if (sorted.length === 0) this.#note.textContent = text("no_hosts");
+    else this.#note.textContent = sorted.length > HOSTS ? text("more_hosts", { count: sorted.length - HOSTS }) : "";
+  }
+}
+
+function hostOf(host, isOpen) {
+  const words = make("span", { class: "hint" }, text(isOpen ? "host_open" : "host_well"));
+  return make("li", { "data-open": String(isOpen) }, make("span", { class: "host" }, host), words);
+}
+
+/** Returns the points as runs without a gap. */
+function runsOf(points) {
+  const runs = [[]];
+  for (const point of points) {
+    if (point === null) runs.push([]);
+    else runs.at(-1).push(point);
+  }
+  return runs.filter((run) => run.length > 0);
+}
+
+function pathOf(run) {
+  return `M${run.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L")}`;
+}

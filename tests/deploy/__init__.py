@@ -1,0 +1,1 @@
+"""The examples in deploy/: programs take them, and behind them nothing is lost while servers come and go."""

@@ -1,0 +1,1 @@
+"""Tests of the faces over plain HTTP: the covers and the page."""
