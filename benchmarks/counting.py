@@ -23,6 +23,10 @@ from benchmarks.wire import least
 
 _WORKERS = 16
 
+#: Their types are not told.
+_values_of: Any = MultiProcessValue
+_collector: Any = MultiProcessCollector
+
 
 def main() -> None:
     """Print the table."""
@@ -54,12 +58,12 @@ def _theirs(labels: Labels, folder: str) -> tuple[Callable[[], None], Callable[[
     """Return the same by files in this folder, as if of so many processes."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     for worker in range(_WORKERS):
-        kind: Any = MultiProcessValue(lambda worker=worker: worker)  # type: ignore[misc]  # the default binds
+        kind = _values_of(lambda worker=worker: worker)
         values = [
             kind("counter", key[0].replace(" ", "_"), key[0], ("labels",), ("/".join(key[1:]),), "help")
             for key in labels.columns()
         ]
-    return lambda: values[0].inc(1), lambda: generate_latest(MultiProcessCollector(None, folder))
+    return lambda: values[0].inc(1), lambda: generate_latest(_collector(None, folder))
 
 
 if __name__ == "__main__":
