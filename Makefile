@@ -55,6 +55,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.wire
 	$(BIN)/python -m benchmarks.transport
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.counting
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshot: $(VENV)/.installed-dev
