@@ -51,9 +51,9 @@ class Callers:
     is_over: bool = False
 
     def get(self, answers: int) -> None:
-        """Wait until so many more answers have come."""
-        enough = self.answers + answers
-        wait_until(lambda: self.answers >= enough, f"{answers} more answers have come; errors: {self.errors[:9]}", 20)
+        """Wait until so many more answers, or errors, have come."""
+        enough = self.answers + len(self.errors) + answers
+        wait_until(lambda: self.answers + len(self.errors) >= enough, f"{answers} more answers have come", 20)
 
     def call_on_and_on(self, first: int) -> None:
         """Ask for ids of which one in four is new, beginning with ``first``, till it is over."""

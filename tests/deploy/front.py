@@ -53,7 +53,7 @@ def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     _write_example("nginx.conf", folder / "covers.conf", changes, one, two)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
-    return Front(folder, port, command, [*command, "-t", "-q"], lambda: None)
+    return Front(folder, port, command, [*command, "-t"], lambda: None)
 
 
 def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
@@ -74,7 +74,7 @@ def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
         return [line.split()[5] for line in told().splitlines()[2:] if line] == ["2", "2"]
 
     settle = partial(wait_until, are_up, "both servers are up", 20)
-    return Front(folder, port, [program, "-db", "-f", str(path)], [program, "-c", "-q", "-f", str(path)], settle)
+    return Front(folder, port, [program, "-db", "-f", str(path)], [program, "-c", "-f", str(path)], settle)
 
 
 def _write_example(name: str, path: Path, changes: Mapping[str, str], one: int, two: int) -> None:

@@ -74,8 +74,9 @@ def test_a_proxy_takes_its_configuration(name: str, require: Callable[[str], str
     identify(tmp_path, trustme.CA())
     front = BUILDERS[name](require(name), tmp_path, 8443, 8081, 8082)
     checked = subprocess.run(front.check, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    assert "[warn" not in checked.stderr.lower()
+    said = checked.stdout + checked.stderr
+    assert checked.returncode == 0, said
+    assert "[warn" not in said.lower()
 
 
 @pytest.mark.parametrize(("name", "key"), [("nginx.conf", "proxy_read_timeout"), ("haproxy.cfg", "timeout server")])
