@@ -6,6 +6,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gevent import Timeout
@@ -47,9 +48,8 @@ class Identified:
             # The same bytes have the same id, if any.
             environ[LASTS] = _lasting(repeat, itertools.repeat(given.encode()).__next__ if given else self._next_id)
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            return start_response(status, [*headers, (HEADER, own)], exc_info)
-
+        # No function of its own: its annotations would be made each time, which takes as long as all the rest of this.
+        start = partial(_start, start_response, own)
         try:
             return _Chunks(self._application(environ, start))
         except (Exception, Timeout) as error:  # noqa: BLE001 - whatever it is, the caller is told by which id to ask
@@ -60,6 +60,12 @@ def _lasting(
     repeat: Callable[[str, Callable[[], bytes | None]], None], next_id: Callable[[], bytes]
 ) -> Callable[[Callable[[], bool]], None]:
     return lambda holds: repeat(HEADER, lambda: next_id() if holds() else None)
+
+
+def _start(
+    start_response: "StartResponse", own: str, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+) -> Callable[[bytes], object]:
+    return start_response(status, [*headers, (HEADER, own)], exc_info)
 
 
 def _failed(error: BaseException, start_response: "StartResponse") -> Iterable[bytes]:

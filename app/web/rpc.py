@@ -4,7 +4,7 @@ import functools
 import http
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.incoming import ACCESS_FIELDS
 from app.web.body import read_body
@@ -14,6 +14,9 @@ from app.web.response import Response, plain
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+#: So much of a method's name is logged.
+_MAX_NAME = 64
 
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
@@ -45,14 +48,15 @@ class RpcHandler:
         if not is_xml:
             return plain(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
         body = read_body(environ, max_body=self._max_body)
-        fields = environ[ACCESS_FIELDS]
-
-        def tell(method: str, fault: int | None) -> None:
-            fields.update(rpc_method=method[:64], fault=fault)  # a caller may call it as long as it likes
-
+        tell = functools.partial(_tell, environ[ACCESS_FIELDS])
         answer = self._dispatch(body, charset=charset, lasts=environ.get(LASTS), tell=tell)
         # The charset unquoted: quoted it has broken clients.
         return compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
+
+
+def _tell(fields: dict[str, Any], method: str, fault: int | None) -> None:
+    """Leave for the access log what was called; a caller may call it as long as it likes."""
+    fields.update(rpc_method=method[:_MAX_NAME], fault=fault)
 
 
 @functools.lru_cache(256)

@@ -54,7 +54,7 @@ class Answer(wsgi.Response):
         if exc_info is not None or self.status is not None:
             return super().start_response(status, headers, exc_info)
         told = tuple(map(tuple, headers))
-        last = told[-1:] if _is_free(*told[-1:]) else ()
+        last = told[-1:] if told and _is_free(told[-1]) else ()
         self.__dict__.update(_findings(status, told[: len(told) - len(last)], self.req.method, self.req.version))
         self.headers = [*self.headers, *last]
         return self.write
@@ -112,11 +112,9 @@ class Answer(wsgi.Response):
         )
 
 
-def _is_free(header: tuple[Any, ...] = ()) -> bool:
-    match header:
-        case (str(name), str(value)):
-            return _FREE.fullmatch(f"{name}: {value}") is not None
-    return False
+def _is_free(header: tuple[Any, ...]) -> bool:
+    # A match statement would say it shorter, and take ten times as long.
+    return set(map(type, header)) == {str} and _FREE.fullmatch(": ".join(header)) is not None
 
 
 @functools.lru_cache(maxsize=1024)
