@@ -191,7 +191,7 @@ def _set_garbage_aside() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 5, 10)
+    gc.set_threshold(20_000, 5, 10)
 
 
 def _hear_for_ever(lookup: Lookup) -> None:

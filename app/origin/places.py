@@ -6,6 +6,7 @@ kept here.
 """
 
 import fcntl
+import functools
 import logging
 import os
 import tempfile
@@ -34,6 +35,7 @@ class Places:
 
     def __init__(self, path: Path) -> None:
         self._held: set[int] = set()
+        self._latest = 0
         self._file: int | None = None
         try:
             self._file = _open(path)
@@ -42,8 +44,11 @@ class Places:
 
     def take(self, key: str, count: int) -> int | None:
         """Return one of the ``count`` places of ``key``, at most 1,024, or None where all are taken."""
-        first = int.from_bytes(blake2b(key.encode(), digest_size=6).digest()) * _STRIDE
-        for place in range(first, first + count):
+        first = _first_place(key)
+        # Around from the one behind the latest: what was taken longest ago is most likely free.
+        self._latest += 1
+        for number in range(self._latest, self._latest + count):
+            place = first + number % count
             if place not in self._held and self._lock(place):
                 self._held.add(place)
                 return place
@@ -70,6 +75,11 @@ class Places:
         except OSError:  # somebody else's; or, for now, the kernel has no more of them
             return False
         return True
+
+
+@functools.lru_cache(1024)
+def _first_place(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=6).digest()) * _STRIDE
 
 
 def _open(path: Path) -> int:

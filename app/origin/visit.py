@@ -86,23 +86,25 @@ class Visitor:
         self._check_robots(source, url, until)
         tries = _Tries(self._observer, source, self._clock)
 
-        def fetch(seconds: float, may_follow: MayFollow) -> Page | None:
-            return tries.fetched(
-                lambda: self._fetcher.fetch(source, url, timeout=seconds, validators=validators, may_follow=may_follow)
-            )
-
-        def check_hop(target: str) -> None:
-            if source.robots and site_of(target) == site_of(url):
-                self._robots.check_hop(target)  # whose rules are known
-            else:
-                self._check_robots(source, target, until)
-
-        way = _Way(self._hosts, source, check_hop)
-        return self._with_manners(way, url, until, fetch, lambda page: tries.read(read, page))
+        return self._with_manners(
+            _Way(self._hosts, source, partial(self._check_hop, source, url, until)),
+            url,
+            until,
+            lambda seconds, may_follow: tries.fetched(
+                partial(self._fetcher.fetch, source, url, timeout=seconds, validators=validators, may_follow=may_follow)
+            ),
+            partial(tries.read, read),
+        )
 
     def throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Remember that a page said, in its own words, that its host is not to be asked for a while."""
         self._hosts.hear(host_of(url), error, source.error_ttl, was_trial=False)
+
+    def _check_hop(self, source: Source, url: str, until: float, target: str) -> None:
+        if source.robots and site_of(target) == site_of(url):
+            self._robots.check_hop(target)  # whose rules are known
+        else:
+            self._check_robots(source, target, until)
 
     def _check_robots(self, source: Source, url: str, until: float) -> None:
         if not source.robots:
