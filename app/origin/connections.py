@@ -5,13 +5,14 @@ gevent itself switches only where a socket would block, which a fast peer's neve
 """
 
 import contextlib
+import select
 import ssl
 import time
 import weakref
 from collections.abc import Callable
 
 import gevent
-from gevent import socket
+from gevent import monkey, socket
 
 from app.hub import give_way
 from app.origin import tls
@@ -21,6 +22,7 @@ from app.origin.request import Endpoint
 
 _RECEIVE = 65_536
 _READ = 1  # what gevent's loop calls it
+_Poll = monkey.get_original("select", "poll")  # it is never waited for
 _EACH = 4096  # as many bytes as a receive counts for beside those that it brings: what it costs at least
 _MAX_IDLE = 256  # as many pages as a worker fetches at once by default
 _MAX_IDLE_SECONDS = 30.0
@@ -55,6 +57,7 @@ class Connection:
 
     __slots__ = (
         "_budget",
+        "_poll",
         "_readable",
         "_socket",
         "_timeout",
@@ -73,6 +76,8 @@ class Connection:
         self.has_answered = False
         self._socket = connected
         self._readable = gevent.get_hub().loop.io(connected.fileno(), _READ)
+        self._poll = _Poll()
+        self._poll.register(connected.fileno(), select.POLLIN)
         self._timeout: float | None = None
         self._tls: tls.Session | None = None
         self._budget = 0
@@ -116,14 +121,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Tell whether it is open and has nothing to be read, as one that waits for a request should."""
-        self._socket.settimeout(0)
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return not self._poll.poll(0)  # a peek would fail where all is well, and take five times as long
 
     def close(self) -> None:
         """Close it, whatever state it is in."""

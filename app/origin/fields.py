@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import TypeVar, overload
 
 from requests.structures import CaseInsensitiveDict
+
+T = TypeVar("T")
 
 # RFC 9110, 5.5 and 5.6.2; one pass over all fields costs less than one for each
 _LINES = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
@@ -20,6 +23,22 @@ class Fields(CaseInsensitiveDict[str]):
     def __init__(self, fields: Mapping[str, str]) -> None:
         # Where requests keeps them; its own way takes them in one by one, by which each page would cost a tenth more.
         self._store = {name.lower(): (name, value) for name, value in fields.items()}
+
+    # Its own ways to look for what is not there raise and catch a KeyError through four functions.
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._store
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str) -> str: ...
+    @overload
+    def get(self, key: str, /, default: T) -> str | T: ...
+    def get(self, key: str, /, default: T | None = None) -> str | T | None:
+        """Return the field's value, or ``default`` where there is no such field."""
+        field = self._store.get(key.lower())
+        return default if field is None else field[1]
 
     @cached_property
     def written(self) -> bytes:

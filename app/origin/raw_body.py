@@ -59,7 +59,7 @@ class RawBody:
         except BaseException:  # Timeout and GreenletExit
             self._let_go()
             raise
-        whole = b"".join(ready)
+        whole = b"".join(filter(None, ready))  # one piece is not copied: most pages are one
         self._rest = b"" if size is None else whole[size:]
         return whole if size is None else whole[:size]
 

@@ -91,19 +91,19 @@ def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | No
     for outcome, those in signs:
         if not those:
             continue
-        text = document.utf8[:MAX_CHALLENGE] if outcome is Outcome.BLOCKED else document.utf8
+        end = MAX_CHALLENGE if outcome is Outcome.BLOCKED else len(document.utf8)
         # An ordinary page, which has none of them, is searched once.
-        may_have_text = (pattern := those.any_regex) is not None and compile_pattern(pattern).search(text) is not None
+        may_have_text = (pattern := those.any_regex) is not None and _is_in(document.utf8, pattern, end)
         for sign in those:
-            if (may_have_text or sign.regex is None) and _is_on(sign, document, text):
+            if (may_have_text or sign.regex is None) and _is_on(sign, document, end):
                 return outcome, sign
     return None
 
 
-def _is_on(sign: Sign, document: Document, text: bytes) -> bool:
+def _is_on(sign: Sign, document: Document, end: int) -> bool:
     try:
         if sign.regex is not None:
-            return compile_pattern(str(sign.regex)).search(text) is not None
+            return _is_in(document.utf8, sign.regex, end)
         if sign.css is not None:
             return bool(document.select(str(sign.css)))
         if sign.json is not None:
@@ -113,6 +113,11 @@ def _is_on(sign: Sign, document: Document, text: bytes) -> bool:
     except (Unreadable, Unusable):
         pass
     return False
+
+
+def _is_in(text: bytes, pattern: str, end: int) -> bool:
+    """Tell whether a regular expression matches in the first ``end`` bytes of a text."""
+    return compile_pattern(pattern).search(text, 0, end) is not None
 
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
