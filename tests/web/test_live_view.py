@@ -15,7 +15,7 @@ def test_the_live_view_draws(stage: Stage) -> None:
         lookups, ratio, fetches, callers = visited.texts(".tile .number")
         assert float(lookups) > 0
         assert (ratio, fetches, callers) == ("90%", "0", "3")
-        assert visited.texts(".hosts li") == ["sad.example\nleft alone, it fails", "well.example\nasked as usual"]
+        assert visited.texts(".hosts li") == ["sad.example\nleft alone, it fails", "well.example"]
         assert visited.value("document.querySelector('.chart').ariaLabel").startswith(f"Lookups a second: {lookups}, ")
         assert visited.errors == []
 
@@ -62,6 +62,47 @@ def test_out_of_view_it_asks_nothing(stage: Stage) -> None:
             visited.value("turn('visible')")
             visited.until("timers.size === 1")
             assert asked == before + 1
+
+
+def test_the_charts_tell_when_nobody_looked(stage: Stage) -> None:
+    """Their line has a gap there; and what is older than the minute that they show is gone."""
+    runs = f"document.querySelectorAll('{CALLERS} .line')[0].getAttribute('d').split('M').length - 1"
+    with stage.visit() as visited:
+        visited.until("document.querySelector('.host')")
+        assert visited.value(runs) == 1
+        visited.value(WATCH_TIMERS)
+        for seconds, expected in ((0, 2), (61, 1)):
+            visited.value("turn('hidden')")
+            visited.value(
+                f"(() => {{ const now = performance.now() + {seconds * 1000}; performance.now = () => now; }})()"
+            )
+            visited.value("turn('visible')")
+            visited.until("timers.size === 1")
+            assert visited.value(runs) == expected
+
+
+CALLERS = ".tile:nth-of-type(4)"
+
+
+def test_a_service_that_hangs_does_not_seem_well(stage: Stage) -> None:
+    """What is shown of it does not stay as if it were still so."""
+    with stage.visit() as visited:
+        visited.until("document.querySelector('.host')")
+        visited.value(WATCH_TIMERS)
+        visited.value("turn('hidden')")
+        visited.value(
+            """(() => {
+                const ending = window.ending = new AbortController();
+                AbortSignal.timeout = () => ending.signal;
+                window.fetch = (_, { signal }) => new Promise((_, refuse) => {
+                    signal?.addEventListener("abort", () => refuse(signal.reason));
+                });
+                turn("visible");
+                ending.abort(new DOMException("", "TimeoutError"));
+            })()"""
+        )
+        visited.until("tiles.hidden")
+        assert "the service does not answer" in visited.text("#live-note")
 
 
 #: ``timers`` are those that wait for longer than a moment; ``turn`` has the page come into view, or go out of it.

@@ -164,6 +164,59 @@ def test_who_wants_no_motion_sees_none(stage: Stage, motion: str, animation: str
         assert visited.value("getComputedStyle(document.querySelector('.disc')).animationName") == animation
 
 
+def test_in_the_readers_own_few_colours_all_can_be_told_apart(stage: Stage) -> None:
+    """How far the round is, which cards are shown and where a card ends are told by more than our grounds."""
+    with stage.visit() as visited:
+        visited.ask("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+        look_up(visited, "1 77")
+        for one, other in (("#bar div", "#bar"), ("input:checked + span", "input:not(:checked) + span")):
+            grounds = [visited.value(GROUND.replace("SELECTOR", json.dumps(each))) for each in (one, other)]
+            assert grounds[0] != grounds[1], one
+        assert visited.value("getComputedStyle(document.querySelector('.sleeve')).borderStyle") == "solid"
+
+
+GROUND = "getComputedStyle(document.querySelector(SELECTOR)).backgroundColor"
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_nothing_moves_when_a_button_appears(stage: Stage, language: str) -> None:
+    """The button beside the main one leaves it in one line, with a thousand ids too."""
+    with stage.visit(width=1280, language=language) as visited:
+        visited.value("document.querySelector('#ids').select()")
+        visited.type(" ".join(f"no{number}" for number in range(1000)))
+        height = visited.value("document.querySelector('#find').offsetHeight")
+        for button in ("stop", "clear"):
+            visited.value(f"({button}.hidden = false, 0)")
+            assert visited.value("document.querySelector('#find').offsetHeight") == height
+            visited.value(f"({button}.hidden = true, 0)")
+
+
+def test_on_a_touch_screen_the_keyboard_goes_when_covers_come(stage: Stage) -> None:
+    """It would cover them; with a keyboard of its own the focus stays for the next ids."""
+    with stage.visit() as visited:
+        look_up(visited, "1")
+        assert visited.value("document.activeElement.id") == "ids"
+        visited.ask("Emulation.setTouchEmulationEnabled", enabled=True)
+        visited.until("matchMedia('(pointer: coarse)').matches")
+        look_up(visited, "2")
+        assert visited.value("document.activeElement === document.body")
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_large_type_is_not_cut(stage: Stage, language: str) -> None:
+    """In a narrow window, and for readers who have their browser write twice as large: the page grows with it."""
+    cut = """Array.from(document.querySelectorAll('#shelf > li, .sleeve, select, .note b'))
+        .filter((one) => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth)
+        .map((one) => one.innerText)"""
+    with stage.visit(width=320, height=640, language=language) as visited:
+        look_up(visited, "1 41 77 nope 42")
+        visited.until("document.querySelectorAll('.note').length === 4")
+        for size in ("16px", "32px"):
+            visited.value(f"document.documentElement.style.fontSize = '{size}'")
+            assert visited.value(cut) == []
+            assert not visited.value("document.documentElement.scrollWidth > innerWidth")
+
+
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_a_phone_needs_no_scrolling_sideways(stage: Stage, language: str) -> None:
     """Whatever is shown: long ids, long errors, the dialog, the live view."""

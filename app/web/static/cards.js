@@ -35,7 +35,7 @@ export class Card {
     if (this.#answer !== null) return;
     this.#become("stopped");
     this.#sleeve.replaceChildren();
-    this.#facts.replaceChildren(text("not_asked"));
+    this.#facts.replaceChildren(text("cut_off"));
   }
 
   /** Shows what came of it. */
@@ -59,7 +59,7 @@ export class Card {
 
 /** Returns what stands in the sleeve of a cover that was found: its picture; if that cannot be shown, words. */
 export function pictureOf(answer) {
-  const words = () => note(text("broken_picture"), "");
+  const words = () => note(text("broken_picture"), answer.record.url ?? "");
   if (!isWeb(answer.record.url)) return words();
   const picture = make("img", { alt: text("reasons.found"), decoding: "async", loading: "lazy" });
   picture.addEventListener("load", () => picture.classList.add("there"));

@@ -47,7 +47,8 @@ async function ask() {
 /** Asks once and shows the answer; tells whether there was one. */
 async function isTold() {
   try {
-    const response = await fetch("metrics", { cache: "no-store" });
+    // One that takes longer than this does not answer, and what is shown of it is old.
+    const response = await fetch("metrics", { cache: "no-store", signal: AbortSignal.timeout(AFTER_FAILURE) });
     if (!response.ok) return fail(response.status === 404 ? "live_absent" : "live_failed");
     show({ at: performance.now() / 1000, reading: new Reading(await response.text()) });
     return true;
@@ -69,13 +70,17 @@ function show(newest) {
   const before = readings.at(-1);
   readings = [...readings, newest].slice(-SHARE_OF - 1);
   const instead = text("untold");
-  const { reading } = newest;
-  if (before !== undefined) {
-    lookups.add(rate(before, newest, "covers_lookups_total"), instead);
-    fetches.add(rate(before, newest, "covers_fetches_total"), instead);
-    ratio.add(share(readings[0], newest), text(reading.of("covers_lookups_total") === null ? "untold" : "no_lookups"));
+  const { at, reading } = newest;
+  if (before === undefined) {
+    // What came before, if anything did, was before nobody looked or nobody answered.
+    for (const tile of [lookups, ratio, fetches, callers]) tile.add(at, null, text("learning"));
+  } else {
+    const withoutRatio = text(reading.of("covers_lookups_total") === null ? "untold" : "no_lookups");
+    lookups.add(at, rate(before, newest, "covers_lookups_total"), instead);
+    fetches.add(at, rate(before, newest, "covers_fetches_total"), instead);
+    ratio.add(at, share(readings[0], newest), withoutRatio);
   }
-  callers.add(reading.sum("covers_waiting"), instead);
+  callers.add(at, reading.sum("covers_waiting"), instead);
   origins.show(reading.of("covers_circuit_open"));
 }
 

@@ -78,7 +78,11 @@ function followLink() {
 function linkTo(wanted) {
   const said = new URLSearchParams({ ids: wanted.join(" ") });
   if (source.value !== "") said.set("source", source.value);
-  history.replaceState(null, "", `#${said}`);
+  try {
+    history.replaceState(null, "", `#${said}`);
+  } catch {
+    // A browser refuses an address that is too long, or one more within seconds; the lookup is worth more than its link.
+  }
 }
 
 function nameFind() {
@@ -95,6 +99,7 @@ async function lookUp() {
   if (sources.size === 0) learnSources(); // the service may be there by now
   const wanted = typed.slice(0, MOST);
   linkTo(wanted);
+  if (matchMedia("(pointer: coarse)").matches) ids.blur(); // or the keyboard on the screen would cover the covers
   round?.stop();
   round = new Round(wanted, source.value);
   const own = round;

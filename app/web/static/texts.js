@@ -22,16 +22,16 @@ const TEXTS = {
     show_missing: "No cover {number}",
     show_failed: "Failed {number}",
     none_of_these: "None of these.",
-    empty: "Nothing has been looked up yet. Type an id, or paste a whole list.",
-    asking: { one: "Looking up {count} id", other: "Looking up {count} ids" },
-    so_far: "{done} of {all}",
+    empty: "Type the id of an item, or paste a whole list: the covers appear here, one by one.",
+    asking: { one: "Looking up {count} id.", other: "Looking up {count} ids." },
+    so_far: "{done} of {all}.",
     done: "Found: {found}. No cover: {missing}. Failed: {failed}. Took {time}.",
     stopped: "Stopped at {done} of {all}. Found: {found}. No cover: {missing}. Failed: {failed}.",
     too_many: "Only the first {number} of the ids are looked up.",
     waiting: "waiting",
-    not_asked: "not asked",
+    cut_off: "stopped",
     broken_picture: "The picture could not be loaded",
-    explain: "Why",
+    explain: "Choose a card for the details.",
     close: "Close",
     reasons: {
       found: "Found",
@@ -82,7 +82,6 @@ const TEXTS = {
     untold: "not told",
     peak: "at most {number}",
     no_lookups: "no lookups lately",
-    host_well: "asked as usual",
     host_open: "left alone, it fails",
     no_hosts: "None gives trouble.",
     more_hosts: "and {count} more",
@@ -110,20 +109,20 @@ const TEXTS = {
     show_missing: "Без обложки {number}",
     show_failed: "Сбои {number}",
     none_of_these: "Таких нет.",
-    empty: "Пока ничего не искали. Введите идентификатор или вставьте целый список.",
+    empty: "Введите идентификатор товара или вставьте целый список — обложки появятся здесь, одна за другой.",
     asking: {
-      one: "Ищем {count} обложку",
-      few: "Ищем {count} обложки",
-      other: "Ищем {count} обложек",
+      one: "Ищем {count} обложку.",
+      few: "Ищем {count} обложки.",
+      other: "Ищем {count} обложек.",
     },
-    so_far: "{done} из {all}",
+    so_far: "{done} из {all}.",
     done: "Найдено: {found}. Без обложки: {missing}. Сбоев: {failed}. Время: {time}.",
     stopped: "Остановлено на {done} из {all}. Найдено: {found}. Без обложки: {missing}. Сбоев: {failed}.",
     too_many: "Ищутся только первые {number}.",
     waiting: "в очереди",
-    not_asked: "не искали",
+    cut_off: "остановлено",
     broken_picture: "Картинка не загрузилась",
-    explain: "Почему",
+    explain: "Выберите карточку, чтобы узнать подробности.",
     close: "Закрыть",
     reasons: {
       found: "Найдена",
@@ -133,7 +132,7 @@ const TEXTS = {
       throttled: "Магазин просит подождать",
       origin_failed: "Сбой у магазина",
       too_slow: "Страница отвечает слишком долго",
-      bad_id: "Такого идентификатора здесь не бывает",
+      bad_id: "Не подходит этому источнику",
       overloaded: "Слишком большая очередь",
       no_time: "Нет ответа в срок",
       fault: "Сбой сервиса",
@@ -174,7 +173,6 @@ const TEXTS = {
     untold: "не сообщается",
     peak: "не более {number}",
     no_lookups: "запросов давно не было",
-    host_well: "всё в порядке",
     host_open: "сбоит, не опрашивается",
     no_hosts: "Сбоев нет.",
     more_hosts: "и ещё {count}",
@@ -190,7 +188,11 @@ export const language =
 const words = TEXTS[language];
 const plural = new Intl.PluralRules(language);
 const whole = new Intl.NumberFormat(language);
-const rough = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
+const rough = new Intl.NumberFormat(language, {
+  maximumSignificantDigits: 3,
+  maximumFractionDigits: 1,
+  roundingPriority: "lessPrecision",
+});
 const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 const milliseconds = unit("millisecond", { maximumFractionDigits: 0 });
 const seconds = unit("second", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -214,7 +216,7 @@ export function hasText(table, name) {
   return Object.hasOwn(words[table], name);
 }
 
-/** Returns a quantity that is measured, in three digits. */
+/** Returns a quantity that is measured, in three digits, of which one is behind the point at most. */
 export function quantity(value) {
   return rough.format(value);
 }

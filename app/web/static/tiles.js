@@ -3,8 +3,8 @@
 import { draw, make } from "./elements.js";
 import { text } from "./texts.js";
 
-/** So many points a chart has at most: a minute. */
-const POINTS = 30;
+/** So many seconds a chart shows. */
+const SPAN = 60;
 
 /** So many origins are named. */
 const HOSTS = 5;
@@ -17,7 +17,7 @@ export class Tile {
   #name;
   #format;
   #most;
-  #values = [];
+  #points = []; // the newest last, each {at, value}
   #number = make("p", { class: "number" }, "–");
   #peak = make("p", { class: "hint" });
   #line = draw("path", { class: "line" });
@@ -36,14 +36,12 @@ export class Tile {
       this.#line,
     );
     this.element = make("section", { class: "tile" }, make("h3", {}, text(name)), this.#number, this.#chart, this.#peak);
-    this.#say("–", text("learning"));
   }
 
-  /** Shows one value more; null: it is not known, and `instead` says why. */
-  add(value, instead) {
-    this.#values = [...this.#values, value].slice(-POINTS);
-    const known = this.#values.filter((one) => one !== null);
-    const largest = Math.max(0, ...known);
+  /** Shows one value more, of this second; null: it is not known, and `instead` says why. The line has a gap there. */
+  add(at, value, instead) {
+    this.#points = [...this.#points, { at, value }].filter((point) => at - point.at <= SPAN);
+    const largest = Math.max(0, ...this.#points.map((point) => point.value)); // null counts as 0
     this.#draw(this.#most ?? (largest || 1));
     if (value === null) this.#say("–", instead);
     else this.#say(this.#format(value), text("peak", { number: this.#format(largest) }));
@@ -56,10 +54,9 @@ export class Tile {
   }
 
   #draw(most) {
-    const step = WIDTH / (POINTS - 1);
-    const first = POINTS - this.#values.length;
-    const points = this.#values.map((value, place) =>
-      value === null ? null : [(first + place) * step, HEIGHT - 1 - (value / most) * (HEIGHT - 3)],
+    const now = this.#points.at(-1).at;
+    const points = this.#points.map(({ at, value }) =>
+      value === null ? null : [WIDTH * (1 - (now - at) / SPAN), HEIGHT - 1 - (value / most) * (HEIGHT - 3)],
     );
     const runs = runsOf(points);
     this.#line.setAttribute("d", runs.map(pathOf).join(""));
@@ -91,8 +88,8 @@ export class Origins {
 }
 
 function hostOf(host, isOpen) {
-  const words = make("span", { class: "hint" }, text(isOpen ? "host_open" : "host_well"));
-  return make("li", { "data-open": String(isOpen) }, make("span", { class: "host" }, host), words);
+  const words = isOpen ? [make("span", { class: "hint" }, text("host_open"))] : [];
+  return make("li", { "data-open": String(isOpen) }, make("span", { class: "host" }, host), ...words);
 }
 
 /** Returns the points as runs without a gap. */
