@@ -62,7 +62,7 @@ except Exception as error:
         _log.error("not reloaded, settings and code stay as they were: %s", error)
         sys.modules.update(_before)
         _server, _settings, _columns = _read_settings()
-    elif type(error).__name__ == "SettingsError":
+    elif type(error).__name__ == "SettingsError":  # by its name: the code that has the class may be what fails
         sys.exit(str(error))
     else:
         raise

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Self
 import msgspec
 
 from app.errors import SettingsError
-from app.rule import compile_pattern, parse_hook
+from app.rule import Rule, compile_pattern, parse_hook
+from app.sign import Sign, Signs
 from app.source import Source, Timeout
 from app.version import NAME, VERSION
 
@@ -28,6 +29,8 @@ _PREFIX = "COVERS_"
 #: What may hold passwords and keys: it is not repeated in a message that a log may keep.
 _SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
 _PASSWORD = re.compile(r"(?<=/).*@|(?<=redis).*@|(?<=rediss).*@")
+#: What msgspec says of a key that a rule or a sign does not have.
+_UNKNOWN = re.compile("Object contains unknown field `(.+)`")
 #: A number as TOML would have it.
 _NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
@@ -272,10 +275,14 @@ def _convert(value: object, expected: Any, where: str) -> Any:
     except msgspec.ValidationError as error:
         # msgspec ends with the place inside the value, such as " - at `$[0].regex`".
         text, _, place = _one_line(error).partition(" - at `$")
+        where += place.rstrip("`")
+        if unknown := _UNKNOWN.fullmatch(text):
+            known = _keys(Sign if expected is Signs else Rule)
+            raise SettingsError(f"{where}.{unknown[1]}: {_unknown(unknown[1], known)}") from error
         text = text.partition(", got ")[0] if text.startswith("Expected") else text
-        text = text.replace("Expected", "expected").replace(" | null`", "`").replace("Object", "object")
+        text = text.replace("Expected", "expected").replace(" | null`", "`")
         got = "" if _SECRET.search(where) else f", got {_PASSWORD.sub('***@', _one_line(repr(value)))}"
-        raise SettingsError(f"{where}{place.rstrip('`')}: {text}{got}") from error
+        raise SettingsError(f"{where}: {text}{got}") from error
 
 
 def _convert_text(text: str, expected: Any, where: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
-from app.cli.ending import Unreachable
+from app.cli.ending import Unreachable, WrongUsage
 from app.version import NAME, VERSION
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class Service:
-    """The service whose XML-RPC is answered at ``url``. Raises Unreachable where that is no http or https URL.
+    """The service whose XML-RPC is answered at ``url``. Raises WrongUsage where that is no http or https URL.
 
     Once it has answered it may be away for ``patience`` seconds, as it is while it is started anew.
     """
@@ -48,7 +48,7 @@ class Service:
         self.patience = patience
         self.name = _USER.sub("//", url)
         if not _can_be_asked(url):
-            raise Unreachable(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.name!r:.200}")
+            raise WrongUsage(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.name!r:.200}")
         #: Whether it ever has: one that never did is a wrong URL.
         self.has_answered = False
 

@@ -11,7 +11,7 @@ from app.cli.explanation import explanation
 
 
 def explain(wanted: Explain) -> Status:
-    """Print the record, field by field; return whether there is a cover. Raises Unreachable."""
+    """Print the record, field by field; return whether there is a cover. Raises Unreachable, WrongUsage."""
     try:
         with Service(wanted.url).connect(wanted.source) as connection:
             record = connection.explain(wanted.content_id)

@@ -24,7 +24,7 @@ def get(wanted: Get) -> Status:
 
     Raises:
         Unreachable: there is no service, or no more.
-        WrongUsage: standard input has no ids.
+        WrongUsage: the URL is none, or standard input has no ids.
 
     """
     service = Service(wanted.url)

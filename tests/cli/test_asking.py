@@ -12,7 +12,7 @@ import trustme
 from gevent.server import StreamServer
 
 from app.cli.asking import Refused, Service
-from app.cli.ending import Unreachable
+from app.cli.ending import Unreachable, WrongUsage
 from tests.origin import Behaviour, Origin, Request, one_after_the_other, page, raw, reset
 
 
@@ -167,14 +167,14 @@ def test_a_port_where_nobody_listens_is_told() -> None:
     ],
 )  # fmt: skip
 def test_a_url_that_is_none_is_told(url: str) -> None:
-    with pytest.raises(Unreachable, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8080/RPC2, got '"):
+    with pytest.raises(WrongUsage, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8080/RPC2, got '"):
         Service(url)
 
 
 def test_a_password_in_a_url_that_is_none_is_not_repeated() -> None:
-    with pytest.raises(Unreachable) as unreachable:
+    with pytest.raises(WrongUsage) as wrong:
         Service("http://me:secret@shop:example/")
-    assert "secret" not in str(unreachable.value)
+    assert "secret" not in str(wrong.value)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What nobody can do to a reader of the page, whoever made the ids, the pages and the answers."""
 
 import json
+from collections.abc import Callable
 from urllib.parse import quote
 
 from tests.origin import page, redirect
@@ -38,11 +39,7 @@ def test_an_answer_that_leads_to_a_script_leads_nowhere(stage: Stage) -> None:
         <member><name>page_url</name><value>data:text/html,x</value></member>
         <member><name>error</name><value></value></member>
         </struct></value></param></params></methodResponse>"""
-
-    def lie(url: str, body: str) -> tuple[int, str, str] | None:
-        return (200, "text/xml", record) if url.endswith("/RPC2") and "explain_cover" in body else None
-
-    with stage.visit(intercept=lie) as visited:
+    with stage.visit(intercept=_lie(record)) as visited:
         look_up(visited, "1")
         assert visited.texts(".sleeve .record") == []
         visited.click(".card")
@@ -58,11 +55,7 @@ def test_an_outcome_that_nobody_knows_is_told_by_its_name(stage: Stage) -> None:
         <member><name>cache</name><value>toString</value></member>
         <member><name>error</name><value></value></member>
         </struct></value></param></params></methodResponse>"""
-
-    def lie(url: str, body: str) -> tuple[int, str, str] | None:
-        return (200, "text/xml", record) if url.endswith("/RPC2") and "explain_cover" in body else None
-
-    with stage.visit(intercept=lie) as visited:
+    with stage.visit(intercept=_lie(record)) as visited:
         look_up(visited, "1")
         assert (kinds(visited), visited.texts(".note b"), visited.texts(".cache")) == (
             ["failed"],
@@ -80,3 +73,8 @@ def test_the_policy_lets_no_other_script_run(stage: Stage) -> None:
         )
         assert visited.value("window.hacked") is None
         assert "Content Security Policy" in visited.errors[0]
+
+
+def _lie(record: str) -> Callable[[str, str], tuple[int, str, str] | None]:
+    """Return what has the page's explain_cover answered by this record, and lets all else pass."""
+    return lambda url, body: (200, "text/xml", record) if url.endswith("/RPC2") and "explain_cover" in body else None
