@@ -8,11 +8,11 @@ import email.utils
 import http
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin
 
 import gevent
+import msgspec
 import requests
 
 from app.cover import Outcome, failure
@@ -187,8 +187,7 @@ class Fetcher:
         return min(max(seconds, 0.0), _MAX_RETRY_AFTER)
 
 
-@dataclass(frozen=True, slots=True)
-class _Errand:
+class _Errand(msgspec.Struct, frozen=True):
     """What is asked for, on whose behalf: a whole page, or the first ``size`` bytes of something.
 
     The source's headers, which may be its keys, are for ``home`` alone.
