@@ -70,7 +70,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     gevent.config.track_greenlet_tree = False
     clock, seat = steady_clock(), seat_in_force()
     sources = Registry(settings.sources, settings.default_source)
-    tally = Tally(seat.board, seat.row, labels_of(settings))
+    tally = Tally(seat.board, seat.row, labels_of(settings), monotonic=time.monotonic)
     store = guarded(open_store(settings), tally)
     memory = Memory[CoverRecord](
         settings.lru_size,
@@ -112,7 +112,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     covers = CoverHandler(sources=sources, lookup=lookup, fault_of=dispatcher.fault_of, clock=clock)
     page = PageHandler()
     health = Health(store=store, pulse=pulse, is_leaving=seat.is_leaving)
-    metrics = Exposition(Metrics(seat.board, clock=clock, monotonic=time.monotonic).text)
+    metrics = Exposition(Metrics(seat.board, monotonic=time.monotonic).text)
     routes = Application(
         {
             "/RPC2": {"POST": rpc},

@@ -81,7 +81,8 @@ class Methods:
 
         # All are begun before any is waited for, and all are answered by one deadline.
         until = self._lookup.until()
-        begun = {str(content_id): self._begin(content_id, source) for content_id in ids}
+        once = {str(content_id): content_id for content_id in ids}
+        begun = {name: self._begin(content_id, source) for name, content_id in once.items()}
         return {name: self._end(started, until) for name, started in begun.items()}
 
     def _begin(self, content_id: int | str, source: str) -> Started | Exception:

@@ -37,11 +37,10 @@ _SUMS: Final = (
 
 
 class Metrics(Collector):
-    """Reads the board. ``clock`` tells seconds since the epoch, ``monotonic`` those by which hubs beat."""
+    """Reads the board. ``monotonic`` is the clock by which workers tell times there."""
 
-    def __init__(self, board: Board, *, clock: Clock, monotonic: Clock) -> None:
+    def __init__(self, board: Board, *, monotonic: Clock) -> None:
         self._board = board
-        self._clock = clock
         self._monotonic = monotonic
         self._keys: defaultdict[str, list[Key]] = defaultdict(list)
         for key in board.keys:
@@ -102,7 +101,7 @@ class Metrics(Collector):
         for _, host in self._keys[tally.HEARD_AT]:
             heard = zip(now(tally.HEARD_AT, host), now(tally.OPEN_UNTIL, host), strict=True)
             _, open_until = max(heard, default=(0, 0))
-            circuits.add_metric((host,), open_until > self._clock())
+            circuits.add_metric((host,), open_until > self._monotonic())
         yield circuits
         lag = max((*now(tally.LAG), *(self._monotonic() - due[row] for row in rows)), default=0)
         yield GaugeMetricFamily("covers_hub_lag_seconds", "How late the hub of a worker was at most of late.", lag)

@@ -48,11 +48,8 @@ class Observer:
     def store_answers(self) -> None:
         """The store is asked again from now on."""
 
-    def circuit_changed(self, host: str, now: float, open_until: float) -> None:
-        """What is known now: a host's circuit is open until then at the latest, or closed, where that is 0.
-
-        Both are seconds since the epoch.
-        """
+    def circuit_changed(self, host: str, seconds: float) -> None:
+        """What is known now: a host's circuit is open for so many seconds more at most; by 0 it is closed."""
 
 
 def _nothing() -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from app.board import Board, Key
+from app.clock import Clock
 from app.cover import INTERNAL_ERROR, NOT_MODIFIED, OVERLOADED, CacheState, Outcome
 from app.errors import ServiceError
 from app.observer import Observer
@@ -25,8 +26,8 @@ SHARED, STORE_FAILURES = "shared", "store failures"
 
 #: What is so now, in the worker whose row it is.
 FLIGHTS, WAITING, ENTRIES, PASSED_OVER = "flights", "waiting", "entries", "passed over"
-HEARD_AT, OPEN_UNTIL = "heard at", "open until"  # by host; seconds since the epoch
-LAG, BEAT_DUE = "lag", "beat due"  # seconds; when the hub's next beat is due by the monotonic clock, 0 without a worker
+HEARD_AT, OPEN_UNTIL = "heard at", "open until"  # by host; by the clock that a machine's processes share
+LAG, BEAT_DUE = "lag", "beat due"  # seconds; when the hub's next beat is due by the same clock, 0 without a worker
 
 #: The upper bounds of buckets, in seconds, and what of a histogram has a column.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -63,9 +64,10 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally(Observer):
-    """Counts in its ``row`` of the board, whatever is told of ``labels``."""
+    """Counts in its ``row`` of the board, whatever is told of ``labels``. ``monotonic`` is the machine's clock."""
 
-    def __init__(self, board: Board, row: int, labels: Labels) -> None:
+    def __init__(self, board: Board, row: int, labels: Labels, *, monotonic: Clock) -> None:
+        self._monotonic = monotonic
         board.add(labels.columns())
         self._cells = {key: board.cell(key, row) for key in labels.columns()}
         self._calls = {
@@ -131,11 +133,12 @@ class Tally(Observer):
         """Set that it is not."""
         self._set((PASSED_OVER,), 0)
 
-    def circuit_changed(self, host: str, now: float, open_until: float) -> None:
+    def circuit_changed(self, host: str, seconds: float) -> None:
         """Set it, for a host that a source names."""
         if (HEARD_AT, host) in self._cells:
+            now = self._monotonic()
             self._set((HEARD_AT, host), now)
-            self._set((OPEN_UNTIL, host), open_until)
+            self._set((OPEN_UNTIL, host), now + seconds)
 
     def beat(self, *, lag: float, due: float, entries: int) -> None:
         """Set how late the hub was, when its next beat is due, and how many entries the memory has."""

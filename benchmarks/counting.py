@@ -49,9 +49,9 @@ def _ours(labels: Labels) -> tuple[Callable[[], None], Callable[[], bytes]]:
     board = Board.blank(_WORKERS)
     board.add(labels.columns())
     for row in range(_WORKERS):
-        tally = Tally(board, board.free_row(range(row)), labels)
+        tally = Tally(board, board.free_row(range(row)), labels, monotonic=time.monotonic)
         tally.beat(lag=0, due=time.monotonic(), entries=0)
-    return tally.repeats("ozon", "get_cover"), Metrics(board, clock=time.time, monotonic=time.monotonic).text
+    return tally.repeats("ozon", "get_cover"), Metrics(board, monotonic=time.monotonic).text
 
 
 def _theirs(labels: Labels, folder: str) -> tuple[Callable[[], None], Callable[[], bytes]]:

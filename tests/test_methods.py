@@ -99,9 +99,14 @@ def test_get_covers_looks_up_concurrently() -> None:
 
 
 def test_get_covers_of_one_id_twice_is_one() -> None:
+    """Whether it is known or not, and no less for those who count."""
     story = Story({"42": picture("/42.jpg")})
-    assert methods(story).get_covers([42, "42"]) == {"42": URL}
+    service = methods(story)
+    for _ in range(2):
+        assert service.get_covers([42, "42"]) == {"42": URL}
     assert story.asked == ["42"]
+    assert [cache for *_, cache in story.listener.told_of("looked_up")] == ["fetched", "memory"]
+    assert story.listener.told_of("flight_shared") == []
 
 
 def test_get_covers_of_nothing_is_nothing() -> None:

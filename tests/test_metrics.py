@@ -5,7 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from app.board import Board
+from app.cache.guard import GuardedStore
+from app.cache.store import NoStore
 from app.metrics import Metrics
+from app.origin.hosts import FAILURES, Hosts, HostState
 from app.tally import Labels, Tally, clear_states
 from tests.clock import Clock
 from tests.samples import Samples, samples_in
@@ -27,7 +30,7 @@ class Server:
         """Return the tally of another worker, whose hub beats."""
         row = self.board.free_row(self.rows)
         self.rows.add(row)
-        tally = Tally(self.board, row, LABELS)
+        tally = Tally(self.board, row, LABELS, monotonic=self.clock)
         tally.beat(lag=0, due=self.clock.now + 0.25, entries=10)
         return tally
 
@@ -38,7 +41,7 @@ class Server:
 
     def samples(self) -> Samples:
         """Return what Prometheus reads."""
-        text = Metrics(self.board, clock=self.clock, monotonic=self.clock).text()
+        text = Metrics(self.board, monotonic=self.clock).text()
         return samples_in(text.decode())
 
 
@@ -136,25 +139,50 @@ def test_a_worker_that_was_killed_leaves_nothing_to_its_successor(server: Server
 
 def test_of_a_host_the_worker_that_has_heard_last_is_believed(server: Server) -> None:
     one, two = server.worker(), server.worker()
-    now = server.clock.now
 
     def is_open(host: str = HOST) -> float:
         return server.samples()["covers_circuit_open", {"host": host}]
 
-    one.circuit_changed(HOST, now, now + 61)
-    two.circuit_changed("other.example", now, 0)
+    one.circuit_changed(HOST, 61)
+    two.circuit_changed("other.example", 0)
     assert (is_open(), is_open("other.example")) == (1, 0)
-    two.circuit_changed(HOST, now + 1, 0)
+    server.clock.now += 1
+    two.circuit_changed(HOST, 0)
     assert is_open() == 0
-    one.circuit_changed(HOST, now + 2, now + 63)
+    server.clock.now += 1
+    one.circuit_changed(HOST, 61)
     assert is_open() == 1
-    server.clock.now += 63
+    server.clock.now += 61
     assert is_open() == 0
+
+
+def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(server: Server) -> None:
+    """Each goes on by the time of day at its start, so one of them is an hour ahead of the other."""
+
+    def worker(ahead: float) -> Hosts:
+        def clock() -> float:
+            return server.clock.now + ahead
+
+        guard = GuardedStore[str](NoStore(), encode=str.encode, decode=bytes.decode, clock=clock)
+        return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock, observer=server.worker())
+
+    def is_open() -> float:
+        return server.samples()["covers_circuit_open", {"host": HOST}]
+
+    ahead, behind = worker(3600), worker(0)
+    for _ in range(FAILURES):
+        ahead.failed(HOST, "it is down", was_trial=False)
+    assert is_open() == 1
+    server.clock.now += 100
+    assert is_open() == 0
+    for _ in range(FAILURES):
+        behind.failed(HOST, "it is down", was_trial=False)
+    assert is_open() == 1
 
 
 def test_hosts_that_no_source_names_have_no_metric(server: Server) -> None:
-    server.worker().circuit_changed("made-up.example", 1, 2)
-    assert b"made-up" not in Metrics(server.board, clock=server.clock, monotonic=server.clock).text()
+    server.worker().circuit_changed("made-up.example", 2)
+    assert b"made-up" not in Metrics(server.board, monotonic=server.clock).text()
 
 
 def test_the_lag_is_that_of_the_worst_worker(server: Server) -> None:

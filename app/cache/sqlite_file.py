@@ -135,7 +135,8 @@ class StoreFile:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Be the only process that opens, closes or renames the file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Who can read the files can hold their locks too, for ever.
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
         with Path(f"{self._path}.lock").open("ab") as side:
             fcntl.flock(side, fcntl.LOCK_EX)
             yield

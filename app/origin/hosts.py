@@ -171,5 +171,5 @@ class Hosts:
         self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _UNTRIED_SECONDS)
 
     def _tell(self, host: str, state: HostState, now: float) -> None:
-        open_until = state.closed_until + _UNTRIED_SECONDS if state.trips else 0.0
-        self._observer.circuit_changed(host, now, open_until)
+        left = state.closed_until + _UNTRIED_SECONDS - now if state.trips else 0.0
+        self._observer.circuit_changed(host, max(left, 0.0))

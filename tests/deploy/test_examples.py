@@ -1,5 +1,6 @@
 """The examples in deploy/, by the programs that they are for, and by what they say of the service."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import trustme
 
 from app.settings import load, load_server
 from tests.deploy.front import BUILDERS, DEPLOY, identify
-from tests.server import ROOT
+from tests.server import ROOT, Server
 
 UNITS = ("covers.service", "covers.socket")
 
@@ -101,3 +102,21 @@ def test_the_container_has_what_the_service_is_made_of() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert set(copied) == kept
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_the_containers_check_of_its_health_asks_no_proxy(server: Server) -> None:
+    """Containers are told of the proxy that their host uses, for whatever they ask."""
+    text = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", "")
+    (check,) = re.findall(r"(?m)^HEALTHCHECK .*?CMD (\[.*\])$", text)
+    name, *arguments = json.loads(check)
+    assert name == "python"
+
+    def status(port: int) -> int:
+        command = [sys.executable, *(argument.replace("8080", str(port)) for argument in arguments)]
+        proxy = "http://127.0.0.1:1"
+        return subprocess.run(
+            command, env={"http_proxy": proxy, "HTTP_PROXY": proxy}, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+
+    assert status(server.port) == 0
+    assert status(1) != 0, "nobody is there"

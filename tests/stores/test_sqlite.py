@@ -212,6 +212,11 @@ class TestFile:
         assert store.get("ozon:1") is None
         assert path.is_file()
 
+    def test_the_folder_that_is_made_for_it_is_closed_to_others(self, path: Path, store: SqliteStore) -> None:
+        """They could hold the locks of files that they may read."""
+        put(store, "ozon:1")
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+
     def test_what_was_put_survives_reopening(self, open_sized: SizedOpener) -> None:
         before = open_sized(1000)
         put(before, "ozon:1")
