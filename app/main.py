@@ -66,7 +66,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
     # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
     sys.setswitchinterval(0.0002)
-    # Else each greenlet remembers the stack that it was begun from, for debuggers: making one takes eight times as long.
+    # Else each greenlet remembers from what stack it was begun, for debuggers: making one takes eight times as long.
     gevent.config.track_greenlet_tree = False
     clock, seat = steady_clock(), seat_in_force()
     sources = Registry(settings.sources, settings.default_source)

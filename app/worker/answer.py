@@ -91,14 +91,21 @@ class Answer(wsgi.Response):
             self.sock.sendall(data)
             return
         self.must_close = self.should_close()  # it stays so when the rest of a body has come by the end of the answer
-        before, behind = self._head(self.headers)
+        own, others = self._own_and_others()
+        before, behind = self._head(others)
         self.headers_sent = True
-        self.sock.sendall(before + date() + behind + data)
+        self.sock.sendall(b"".join((before, date(), own, behind, data)))
         if self._again is not None and len(data) == self.response_length and not self.must_close:
             header, again = self._again
-            others = [field for field in self.headers if field[0].lower() != header.lower()]
-            before, behind = self._head(others)
             self.repeat = Repeat(before, f"\r\n{header}: ".encode("latin-1"), behind + data, again)
+
+    def _own_and_others(self) -> tuple[bytes, list[tuple[str, str]]]:
+        """Return the header that differs each time that the answer is given, as it is sent, and the other headers."""
+        if self._again is None:
+            return b"", self.headers
+        name = self._again[0].lower()
+        own = [f"\r\n{field}: {value}" for field, value in self.headers if field.lower() == name]
+        return "".join(own).encode("latin-1"), [field for field in self.headers if field[0].lower() != name]
 
     def _head(self, headers: list[tuple[str, str]]) -> tuple[bytes, bytes]:
         """Return the bytes of a head with these headers before and behind the Date."""

@@ -49,18 +49,16 @@ class Worker(GeventWorker):
         self.is_told_to_leave = False
         # Settings do not change in a worker's life, and to look one up costs a microsecond.
         self._keepalive = cfg.keepalive
-        self.pre_request = cfg.pre_request
-        self.post_request = cfg.post_request
+        hears_before, hears_after = _has_hook(cfg, "pre_request"), _has_hook(cfg, "post_request")
+        is_debugged = self.log.error_log.isEnabledFor(logging.DEBUG)  # then gunicorn's own pre_request tells of each
+        self.pre_request = cfg.pre_request if hears_before or is_debugged else _do_nothing
+        self.post_request = cfg.post_request if hears_after else _do_nothing
         #: Whether anything comes of the log's access(); gunicorn's statsd logger counts by it.
         self.is_logged = self.log.access_log_enabled or type(self.log).access is not Logger.access
         #: Whether somebody is to hear of each request: then none goes the short way.
-        self.is_observed = (
-            self.is_logged
-            or cfg.post_request is not cfg.settings["post_request"].default
-            or self.log.error_log.isEnabledFor(logging.DEBUG)  # gunicorn's own pre_request tells of each
-        )
+        self.is_observed = self.is_logged or hears_after or is_debugged
         # A hook may change a request before its environ is made, and PROXY changes its peer: then nothing is known.
-        self._knows_heads = cfg.proxy_protocol == "off" and cfg.pre_request is cfg.settings["pre_request"].default
+        self._knows_heads = cfg.proxy_protocol == "off" and not hears_before
         self._heads: dict[tuple[Any, bool], Heads] = defaultdict(lambda: Heads(cfg))
 
     def goes_on(self) -> bool:
@@ -140,3 +138,11 @@ class Worker(GeventWorker):
         """Leave after what is under way."""
         self.is_told_to_leave = True
         super().handle_exit(sig, frame)
+
+
+def _has_hook(cfg: Any, name: str) -> bool:
+    return getattr(cfg, name) is not cfg.settings[name].default
+
+
+def _do_nothing(*_: object) -> None:
+    """Stand for a hook of gunicorn's own that comes to nothing."""
