@@ -149,11 +149,18 @@ def post_fork(server, worker):
     seat.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
 
 
-def child_exit(server, worker):
-    """Have nobody take the worker for one that is there, however it ended."""
+def worker_exit(server, worker):
+    """Have nobody take the worker, which calls this itself, for one that is there, or for one that has died."""
     from app.tally import clear_states
 
     clear_states(server.covers_board, worker.covers_row)
+
+
+def child_exit(server, worker):
+    """Count the worker if it has died; it is gone in any case."""
+    from app.tally import count_end
+
+    count_end(server.covers_board, worker.covers_row, was_stuck=worker.aborted)
 
 
 def when_ready(server):

@@ -24,6 +24,7 @@ _COUNTERS: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     (tally.FETCHES, "covers_fetches", "Pages that origins were asked for.", ("source", "outcome")),
     (tally.SHARED, "covers_flights_shared", "Callers who joined a flight that was under way.", ()),
     (tally.STORE_FAILURES, "covers_store_failures", "Failures of the store.", ()),
+    (tally.DIED, "covers_workers_died", "Workers that were killed, or were stuck and replaced.", ()),
 )
 _HISTOGRAMS: Final = (
     (tally.CALL_SECONDS, "covers_call_seconds", "Calls that were no remembered answers.", ("method",)),

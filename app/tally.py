@@ -23,6 +23,7 @@ CALLS, REPEATS = "calls", "repeats"  # by method and fault; by source and method
 LOOKUPS, FETCHES = "lookups", "fetches"  # by source, outcome and cache; by source and outcome
 CALL_SECONDS, FETCH_SECONDS = "call seconds", "fetch seconds"  # by method, by source; and by bucket
 SHARED, STORE_FAILURES = "shared", "store failures"
+DIED = "died"  # workers that ended without leaving
 
 #: What is so now, in the worker whose row it is.
 FLIGHTS, WAITING, ENTRIES, PASSED_OVER = "flights", "waiting", "entries", "passed over"
@@ -49,7 +50,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
     def columns(self) -> Iterator[Key]:
         """Tell the columns that are needed."""
-        yield from ((name,) for name in (SHARED, STORE_FAILURES, *_STATES))
+        yield from ((name,) for name in (SHARED, STORE_FAILURES, DIED, *_STATES))
         for method in ("", *self.methods):
             yield from ((CALLS, method, fault) for fault in _FAULTS.values())
             yield from ((CALL_SECONDS, method, part) for part in _PARTS)
@@ -165,6 +166,15 @@ class Tally(Observer):
             sums[sum_place] += seconds
 
         return observe
+
+
+def count_end(board: Board, row: int, *, was_stuck: bool) -> None:
+    """Count a worker that has died, by its row: one that leaves has cleared its states, unless it was stuck before."""
+    numbers, place = board.cell((BEAT_DUE,), row)
+    if numbers[place] or was_stuck:
+        numbers, place = board.cell((DIED,), row)
+        numbers[place] += 1
+    clear_states(board, row)
 
 
 def clear_states(board: Board, row: int) -> None:

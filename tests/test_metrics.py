@@ -9,7 +9,7 @@ from app.cache.guard import GuardedStore
 from app.cache.store import NoStore
 from app.metrics import Metrics
 from app.origin.hosts import FAILURES, Hosts, HostState
-from app.tally import Labels, Tally, clear_states
+from app.tally import Labels, Tally, clear_states, count_end
 from tests.clock import Clock
 from tests.samples import Samples, samples_in
 
@@ -202,6 +202,17 @@ def test_a_worker_whose_beat_does_not_come_is_late(server: Server) -> None:
 def test_where_no_worker_beats_there_are_metrics_all_the_same(server: Server) -> None:
     samples = server.samples()
     assert samples.total("covers_workers") == samples.total("covers_hub_lag_seconds") == 0
+
+
+def test_a_worker_that_does_not_leave_by_itself_has_died(server: Server) -> None:
+    """One that is stuck has died as well, though it calls what one that leaves calls when it is made to end."""
+    for row, (leaves, was_stuck) in enumerate([(True, False), (False, False), (True, True)]):
+        server.worker()
+        if leaves:
+            clear_states(server.board, row)
+        count_end(server.board, row, was_stuck=was_stuck)
+    samples = server.samples()
+    assert (samples.total("covers_workers_died_total"), samples.total("covers_workers")) == (2, 0)
 
 
 def test_the_rest_is_counted_as_told(server: Server) -> None:

@@ -189,6 +189,7 @@ def test_counts_go_on_over_a_reload_which_adds_what_is_new(origin: Origin, tmp_p
         assert seen == sorted(seen)
         assert calls_of(server) == made[0]
         wait_until(lambda: scrape(server).total("covers_workers") == 2, "those who have left are not counted")
+        assert scrape(server).total("covers_workers_died_total") == 0
         assert scrape(server)["covers_fetches_total", {"source": "shop", "outcome": "found"}] == 0
 
 
@@ -209,6 +210,7 @@ def test_many_generations_of_workers_leave_their_counts_and_nothing_else(origin:
 
         wait_until(call, "there were several generations", seconds=30)
         assert calls_of(server) == calls
+        assert scrape(server).total("covers_workers_died_total") == 0
         assert shared_memory(server.process.pid) == memory > 0
         assert sorted(path.name for path in tmp_path.iterdir()) == ["covers.toml", "gunicorn.log"]
 
@@ -227,6 +229,7 @@ def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, ser
     assert isinstance(caller.exception, OSError)
     wait_until(lambda: bool(server.workers() - {worker}), "there is another worker")
     samples = scrape(server)
+    assert samples.total("covers_workers_died_total") == 1
     assert samples.total("covers_calls_total", method="list_sources") == 10
     assert samples.total("covers_waiting") == samples.total("covers_flights") == 0
     assert samples.total("covers_workers") == 1
