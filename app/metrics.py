@@ -35,6 +35,10 @@ _SUMS: Final = (
     (tally.WAITING, "covers_waiting", "Callers who wait for a flight."),
     (tally.ENTRIES, "covers_memory_entries", "Entries in the memories of all workers."),
 )
+_HOSTS: Final = (
+    (tally.OPEN_UNTIL, "covers_circuit_open", "Whether a host is left alone because it fails."),
+    (tally.WAITS_UNTIL, "covers_host_throttled", "Whether a host is left alone because it asked to wait."),
+)
 
 
 class Metrics(Collector):
@@ -98,12 +102,12 @@ class Metrics(Collector):
             yield GaugeMetricFamily(family, help_text, sum(now(name)))
         passed_over = max(now(tally.PASSED_OVER), default=0)
         yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker passes the store over.", passed_over)
-        circuits = GaugeMetricFamily("covers_circuit_open", "Whether a host is left alone.", labels=("host",))
-        for _, host in self._keys[tally.HEARD_AT]:
-            heard = zip(now(tally.HEARD_AT, host), now(tally.OPEN_UNTIL, host), strict=True)
-            _, open_until = max(heard, default=(0, 0))
-            circuits.add_metric((host,), open_until > self._monotonic())
-        yield circuits
+        for name, family, help_text in _HOSTS:
+            metric = GaugeMetricFamily(family, help_text, labels=("host",))
+            for _, host in self._keys[name]:
+                _, until = max(zip(now(tally.HEARD_AT, host), now(name, host), strict=True), default=(0, 0))
+                metric.add_metric((host,), until > self._monotonic())
+            yield metric
         lag = max((*now(tally.LAG), *(self._monotonic() - due[row] for row in rows)), default=0)
         yield GaugeMetricFamily("covers_hub_lag_seconds", "How late the hub of a worker was at most of late.", lag)
         yield GaugeMetricFamily("covers_workers", "Workers that serve.", len(rows))

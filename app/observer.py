@@ -48,8 +48,8 @@ class Observer:
     def store_answers(self) -> None:
         """The store is asked again from now on."""
 
-    def circuit_changed(self, host: str, seconds: float) -> None:
-        """What is known now: a host's circuit is open for so many seconds more at most; by 0 it is closed."""
+    def host_changed(self, host: str, open_for: float, waits_for: float) -> None:
+        """What is known now: the host's circuit is open, or it has asked to wait, for so many seconds more at most."""
 
 
 def _nothing() -> None:

@@ -27,7 +27,7 @@ DIED = "died"  # workers that ended without leaving
 
 #: What is so now, in the worker whose row it is.
 FLIGHTS, WAITING, ENTRIES, PASSED_OVER = "flights", "waiting", "entries", "passed over"
-HEARD_AT, OPEN_UNTIL = "heard at", "open until"  # by host; by the clock that a machine's processes share
+HEARD_AT, OPEN_UNTIL, WAITS_UNTIL = "heard at", "open until", "waits until"  # by host; by the machine's clock
 LAG, BEAT_DUE = "lag", "beat due"  # seconds; when the hub's next beat is due by the same clock, 0 without a worker
 
 #: The upper bounds of buckets, in seconds, and what of a histogram has a column.
@@ -36,6 +36,7 @@ SUM: Final = "sum"
 _PARTS: Final = (*map(str, BUCKETS), "+Inf", SUM)
 
 _STATES: Final = (FLIGHTS, WAITING, ENTRIES, PASSED_OVER, LAG, BEAT_DUE)
+_HOST_STATES: Final = (HEARD_AT, OPEN_UNTIL, WAITS_UNTIL)
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
             yield from ((FETCHES, source, outcome) for outcome in (*Outcome, NOT_MODIFIED, OVERLOADED, INTERNAL_ERROR))
             yield from ((FETCH_SECONDS, source, part) for part in _PARTS)
         for host in self.hosts:
-            yield from ((HEARD_AT, host), (OPEN_UNTIL, host))
+            yield from ((name, host) for name in _HOST_STATES)
 
 
 class Tally(Observer):
@@ -134,12 +135,13 @@ class Tally(Observer):
         """Set that it is not."""
         self._set((PASSED_OVER,), 0)
 
-    def circuit_changed(self, host: str, seconds: float) -> None:
+    def host_changed(self, host: str, open_for: float, waits_for: float) -> None:
         """Set it, for a host that a source names."""
         if (HEARD_AT, host) in self._cells:
             now = self._monotonic()
             self._set((HEARD_AT, host), now)
-            self._set((OPEN_UNTIL, host), now + seconds)
+            self._set((OPEN_UNTIL, host), now + open_for)
+            self._set((WAITS_UNTIL, host), now + waits_for)
 
     def beat(self, *, lag: float, due: float, entries: int) -> None:
         """Set how late the hub was, when its next beat is due, and how many entries the memory has."""
@@ -180,7 +182,7 @@ def count_end(board: Board, row: int, *, was_stuck: bool) -> None:
 def clear_states(board: Board, row: int) -> None:
     """Set what is so in a worker to what it is where there is none; what it has counted stays."""
     for key in board.keys:
-        if key[0] in {*_STATES, HEARD_AT, OPEN_UNTIL}:
+        if key[0] in {*_STATES, *_HOST_STATES}:
             numbers, place = board.cell(key, row)
             numbers[place] = 0
 

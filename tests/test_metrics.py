@@ -143,17 +143,27 @@ def test_of_a_host_the_worker_that_has_heard_last_is_believed(server: Server) ->
     def is_open(host: str = HOST) -> float:
         return server.samples()["covers_circuit_open", {"host": host}]
 
-    one.circuit_changed(HOST, 61)
-    two.circuit_changed("other.example", 0)
+    one.host_changed(HOST, 61, 0)
+    two.host_changed("other.example", 0, 0)
     assert (is_open(), is_open("other.example")) == (1, 0)
     server.clock.now += 1
-    two.circuit_changed(HOST, 0)
+    two.host_changed(HOST, 0, 0)
     assert is_open() == 0
     server.clock.now += 1
-    one.circuit_changed(HOST, 61)
+    one.host_changed(HOST, 61, 0)
     assert is_open() == 1
     server.clock.now += 61
     assert is_open() == 0
+
+
+def test_a_host_that_asked_to_wait_shows_until_then(server: Server) -> None:
+    worker = server.worker()
+    labels = {"host": HOST}
+    worker.host_changed(HOST, 0, 30)
+    samples = server.samples()
+    assert (samples["covers_host_throttled", labels], samples["covers_circuit_open", labels]) == (1, 0)
+    server.clock.now += 30
+    assert server.samples()["covers_host_throttled", labels] == 0
 
 
 def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(server: Server) -> None:
@@ -181,7 +191,7 @@ def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(s
 
 
 def test_hosts_that_no_source_names_have_no_metric(server: Server) -> None:
-    server.worker().circuit_changed("made-up.example", 2)
+    server.worker().host_changed("made-up.example", 2, 2)
     assert b"made-up" not in Metrics(server.board, monotonic=server.clock).text()
 
 

@@ -171,5 +171,6 @@ class Hosts:
         self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _UNTRIED_SECONDS)
 
     def _tell(self, host: str, state: HostState, now: float) -> None:
-        left = state.closed_until + _UNTRIED_SECONDS - now if state.trips else 0.0
-        self._observer.circuit_changed(host, max(left, 0.0))
+        left = state.closed_until - now
+        open_for = max(left + _UNTRIED_SECONDS, 0.0) if state.trips else 0.0
+        self._observer.host_changed(host, open_for, max(left, 0.0) if state.is_throttled else 0.0)

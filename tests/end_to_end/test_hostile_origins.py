@@ -15,8 +15,8 @@ from tests.origins import flooder
 from tests.origins.flooding import flooding
 from tests.server import CONFIG, Server, serving
 
-#: Seconds that a hit may take while all of it goes on, or so many times the slowest one of a quiet server. A worker that
-#: such an origin could hold up would take half a second and more; a machine that is busy with other tests has taken 0.07.
+#: Seconds that a hit may take while all of it goes on, or so many times the slowest one of a quiet server. In a worker
+#: that such an origin can hold up it takes half a second and more; other tests beside this one have made it 0.07.
 LONGEST_HIT, TIMES_QUIET = 0.1, 5
 TRIES = 5
 

@@ -235,12 +235,12 @@ def test_an_observer_hears_of_a_circuit_here_and_in_the_other_workers() -> None:
     fail(one)
     with pytest.raises(OriginFailed):
         other.admit(HOST, 5)
-    event = ("circuit_changed", HOST, 1 + 60)
+    event = ("host_changed", HOST, 1 + 60, 0)
     assert here.heard == there.heard == [event]
     clock.now += 1
     other.admit(HOST, 5)
     other.answered(HOST)
-    assert there.heard[-1] == ("circuit_changed", HOST, 0)
+    assert there.heard[-1] == ("host_changed", HOST, 0, 0)
     one.admit(HOST, 5)
     assert here.heard[-1] == there.heard[-1]
 
@@ -248,7 +248,7 @@ def test_an_observer_hears_of_a_circuit_here_and_in_the_other_workers() -> None:
 def test_a_host_that_asks_to_wait_has_no_open_circuit() -> None:
     listener = Listener()
     worker(Clock(), observer=listener).hear(HOST, Throttled("429", 4), 10, was_trial=False)
-    assert listener.heard == [("circuit_changed", HOST, 0)]
+    assert listener.heard == [("host_changed", HOST, 0, 4)]
 
 
 def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

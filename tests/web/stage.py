@@ -18,6 +18,8 @@ covers_lookups_total{{source="ozon",outcome="found",cache="fetched"}} {fetched}
 covers_waiting 3
 covers_circuit_open{{host="well.example"}} 0
 covers_circuit_open{{host="sad.example"}} 1
+covers_circuit_open{{host="tired.example"}} 0
+covers_host_throttled{{host="tired.example"}} 1
 """
 
 

@@ -9,13 +9,17 @@ from tests.web.stage import Stage, metrics
 
 
 def test_the_live_view_draws(stage: Stage) -> None:
-    """Numbers and charts of what /metrics says; the origin that is left alone comes first."""
+    """Numbers and charts of what /metrics says; origins that are left alone come first, and say why."""
     with stage.visit() as visited:
         visited.until("document.querySelectorAll('.chart .line[d^=M]').length === 4")
         lookups, ratio, fetches, callers = visited.texts(".tile .number")
         assert float(lookups) > 0
         assert (ratio, fetches, callers) == ("90%", "0", "3")
-        assert visited.texts(".hosts li") == ["sad.example\nleft alone, it fails", "well.example"]
+        assert visited.texts(".hosts li") == [
+            "sad.example\nleft alone, it fails",
+            "tired.example\nasked us to wait",
+            "well.example",
+        ]
         assert visited.value("document.querySelector('.chart').ariaLabel").startswith(f"Lookups a second: {lookups}, ")
         assert visited.errors == []
 

@@ -138,7 +138,7 @@ def test_it_is_readable_in_light_and_dark(stage: Stage, scheme: str) -> None:
 READ = (
     *("h1", ".brand p", "label", "#ids-hint", "#ids", "#source", "#find", "#clear", "#status", "#filter span"),
     *(".id", ".facts", ".note b", "[data-kind=failed] .note b", ".note span", "#live-note", ".tile h3", ".number"),
-    *(".tile .hint", ".host", "[data-open=true] .hint", "dt", "dd", "dd a"),
+    *(".tile .hint", ".host", "[data-state=fails] .hint", "dt", "dd", "dd a"),
 )
 
 #: The colour of a text, and the one that is seen behind it.

@@ -81,7 +81,7 @@ function show(newest) {
     ratio.add(at, share(readings[0], newest), withoutRatio);
   }
   callers.add(at, reading.sum("covers_waiting"), instead);
-  origins.show(reading.of("covers_circuit_open"));
+  origins.show(reading.of("covers_circuit_open"), reading.of("covers_host_throttled"));
 }
 
 /** Returns how much a counter grew in a second; null where it is not known, as after a restart. */

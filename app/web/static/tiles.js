@@ -9,6 +9,9 @@ const SPAN = 60;
 /** So many origins are named. */
 const HOSTS = 5;
 
+/** What an origin can be, the worst first. */
+const STATES = ["fails", "waits", "well"];
+
 const WIDTH = 240;
 const HEIGHT = 56;
 
@@ -76,20 +79,22 @@ export class Origins {
     this.element = make("section", { class: "tile origins" }, make("h3", {}, text("origins")), this.#list, this.#note);
   }
 
-  /** Shows the hosts, those that are left alone first; null: it is not known. */
-  show(hosts) {
-    const sorted = (hosts ?? []).toSorted((one, other) => other.value - one.value);
-    const shown = sorted.slice(0, HOSTS).map(({ labels, value }) => hostOf(labels.host ?? "", value > 0));
-    this.#list.replaceChildren(...shown);
-    if (hosts === null) this.#note.textContent = text("untold");
+  /** Shows the hosts, those that are left alone first, by who fails and who has asked to wait; null: it is not known. */
+  show(failing, waiting) {
+    const waits = new Set((waiting ?? []).filter(({ value }) => value > 0).map(({ labels }) => labels.host));
+    const sorted = (failing ?? [])
+      .map(({ labels: { host = "" }, value }) => [host, value > 0 ? "fails" : waits.has(host) ? "waits" : "well"])
+      .toSorted(([, one], [, other]) => STATES.indexOf(one) - STATES.indexOf(other));
+    this.#list.replaceChildren(...sorted.slice(0, HOSTS).map(([host, state]) => hostOf(host, state)));
+    if (failing === null) this.#note.textContent = text("untold");
     else if (sorted.length === 0) this.#note.textContent = text("no_hosts");
     else this.#note.textContent = sorted.length > HOSTS ? text("more_hosts", { count: sorted.length - HOSTS }) : "";
   }
 }
 
-function hostOf(host, isOpen) {
-  const words = isOpen ? [make("span", { class: "hint" }, text("host_open"))] : [];
-  return make("li", { "data-open": String(isOpen) }, make("span", { class: "host" }, host), ...words);
+function hostOf(host, state) {
+  const words = state === "well" ? [] : [make("span", { class: "hint" }, text(`host_${state}`))];
+  return make("li", { "data-state": state }, make("span", { class: "host" }, host), ...words);
 }
 
 /** Returns the points as runs without a gap. */
