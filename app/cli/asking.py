@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
+from app.cli.answer import one_line
 from app.cli.ending import Unreachable
 from app.version import NAME, VERSION
 
@@ -107,7 +108,7 @@ class Connection:
                 return answer
 
     def _unreachable(self, reason: str) -> Unreachable:
-        return Unreachable(f"no service at {self._service.name}: {reason}")
+        return Unreachable(one_line(f"no service at {self._service.name}: {reason}"))
 
 
 def _can_be_asked(url: str) -> bool:

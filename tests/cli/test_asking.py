@@ -130,6 +130,7 @@ def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
     [
         (page("Nothing is here.", status="404 Not Found"), "HTTP 404 Not Found"),
         (page("", status="301 Moved Permanently", headers={"Location": "/"}), "HTTP 301 Moved Permanently"),
+        (page("", status="599 \x1b[2JNo"), "HTTP 599 \ufffd[2JNo"),
         (page("<!DOCTYPE html><p>Hello<br>"), "what answers there is no XML-RPC"),
         (page(""), "what answers there is no XML-RPC"),
         (page("<methodResponse><fault><value>1</value></fault></methodResponse>"), "what answers there is no XML-RPC"),
