@@ -25,6 +25,10 @@ _PAUSE_SECONDS = 0.2
 #: What a proxy in front of a service answers while that is away.
 _AWAY_STATUSES = frozenset({502, 503, 504})
 
+#: What XML has no place for (XML 1.0, 2.2); a service would take the call for a broken one.
+_UNSENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INVALID_PARAMS = -32602
+
 #: The name and the password in a URL: they are not repeated in messages.
 _USER = re.compile("//[^/]*@")
 
@@ -90,6 +94,8 @@ class Connection:
     def _call(self, method: str, content_id: str) -> object:
         """Call it until it answers: such calls can be repeated."""
         params = (content_id, self._source) if self._source else (content_id,)
+        if any(_UNSENDABLE.search(param) for param in params):
+            raise Refused(_INVALID_PARAMS, "expected no control characters")
         until = None
         while True:
             try:
