@@ -11,12 +11,12 @@ from app.hub import in_thread
 
 
 class Terminal:
-    """A terminal of 80 columns: what programs write to it, and what is typed."""
+    """A terminal of 80 columns, unless it has none: what programs write to it, and what is typed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lines: int = 24, columns: int = 80) -> None:
         # Files, since os.close is gevent's and closes a little later: a terminal is at its end when all have closed it.
         self._screen, self.program = (os.fdopen(end, "r+b", buffering=0) for end in pty.openpty())
-        fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._written = b""
 
     def type(self, text: str) -> None:

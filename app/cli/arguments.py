@@ -11,8 +11,8 @@ _URL = "http://127.0.0.1:8080/RPC2"
 
 #: As many as a source's pages are fetched at once by default: more would wait at the service, within their deadline.
 _JOBS = 8
-#: As many calls as one worker has page fetches under way.
-_MOST_JOBS = 256
+#: Each is a connection, and processes may commonly have 1,024 files open.
+_MOST_JOBS = 1000
 
 FORMATS = ("text", "csv", "jsonl")
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
+from app.cli.answer import one_line
 from app.cli.ending import Unreachable, WrongUsage
 from app.version import NAME, VERSION
 
@@ -23,6 +24,10 @@ _ANSWER_SECONDS = 620.0
 _PAUSE_SECONDS = 0.2
 #: What a proxy in front of a service answers while that is away.
 _AWAY_STATUSES = frozenset({502, 503, 504})
+
+#: What XML has no place for (XML 1.0, 2.2); a service would take the call for a broken one.
+_UNSENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INVALID_PARAMS = -32602
 
 #: The name and the password in a URL: they are not repeated in messages.
 _USER = re.compile("//[^/]*@")
@@ -89,6 +94,8 @@ class Connection:
     def _call(self, method: str, content_id: str) -> object:
         """Call it until it answers: such calls can be repeated."""
         params = (content_id, self._source) if self._source else (content_id,)
+        if any(_UNSENDABLE.search(param) for param in params):
+            raise Refused(_INVALID_PARAMS, "expected no control characters")
         until = None
         while True:
             try:
@@ -107,7 +114,7 @@ class Connection:
                 return answer
 
     def _unreachable(self, reason: str) -> Unreachable:
-        return Unreachable(f"no service at {self._service.name}: {reason}")
+        return Unreachable(one_line(f"no service at {self._service.name}: {reason}"))
 
 
 def _can_be_asked(url: str) -> bool:

@@ -1,11 +1,15 @@
 """The progress of a run: its lines, and below them a bar on standard error where that is a terminal."""
 
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, NoReturn, Self
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+#: Of a terminal that does not say.
+_COLUMNS, _LINES = 80, 24
 
 
 class Progress:
@@ -53,4 +57,15 @@ def _bar(total: int | None) -> "tqdm[NoReturn]":
 
     tqdm.set_lock(threading.RLock())  # its own is one for processes too
     tqdm.monitor_interval = 0  # it needs no thread of its own either
-    return tqdm(total=total, unit="id", leave=False, dynamic_ncols=True, file=sys.stderr)
+    # A terminal that no window stands behind, a serial line's or a container's, has no columns and no lines: tqdm would
+    # draw nothing there.
+    has_size = all(os.get_terminal_size(sys.stderr.fileno()))
+    return tqdm(
+        total=total,
+        unit="id",
+        leave=False,
+        ncols=_COLUMNS,
+        nrows=_LINES,
+        dynamic_ncols=has_size,
+        file=sys.stderr,
+    )

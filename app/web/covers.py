@@ -32,6 +32,9 @@ _SHORT = 10
 #: Any site may show covers and read records: there is nothing here that only some may see.
 _HEADERS: Final = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff"))
 
+#: Scripts of other sites see no such header unless it is named to them (Fetch, 3.3.3).
+_EXPOSED: Final = ("Access-Control-Expose-Headers", "Retry-After")
+
 
 class CoverHandler:
     """Answers GET and HEAD below /cover/. ``fault_of`` tells what a caller is told of an exception."""
@@ -70,7 +73,7 @@ class CoverHandler:
         fault = self._fault_of(error)
         status = http.HTTPStatus(_STATUSES.get(fault.code, fault.code))
         caching = f"max-age={_SHORT}" if isinstance(error, NoCover) else "no-store"
-        wait = (("Retry-After", str(math.ceil(error.retry_after))),) if isinstance(error, Throttled) else ()
+        wait = (("Retry-After", str(math.ceil(error.retry_after))), _EXPOSED) if isinstance(error, Throttled) else ()
         headers = (*_HEADERS, ("Cache-Control", caching), *wait)
         if known is None:
             return plain(status, fault.text, headers)

@@ -23,9 +23,11 @@ STEP = 16_384
 _CHUNK = 8192
 
 #: A connection that ends with bytes unread hears its peer out for so many seconds and bytes, for the kernel answers
-#: those that come after the end with a reset, by which the peer may lose the answer (RFC 9112, 9.6).
+#: those that come after the end with a reset, by which the peer may lose the answer (RFC 9112, 9.6). Most clients send
+#: all of a body before they look for an answer: so many bytes as such a mistake may have, more than kernels keep.
 _LINGER_SECONDS = 1.0
-_LINGER_BYTES = 65_536
+_LINGER_BYTES = 16_000_000
+_LINGER_CHUNK = 65_536
 
 #: What gevent's loop calls it.
 _READ = 1
@@ -272,5 +274,5 @@ class Connection:
         self._patience = self._watch.rounds(_LINGER_SECONDS)
         left = _LINGER_BYTES
         with suppress(OSError):
-            while left > 0 and (data := self._receive(left)):
+            while left > 0 and (data := self._receive(_LINGER_CHUNK)):
                 left -= len(data)

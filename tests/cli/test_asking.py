@@ -70,6 +70,23 @@ def test_a_record_is_asked_for_likewise(scripted: Origin) -> None:
     assert calls(scripted) == [(("42", "shop"), "explain_cover")]
 
 
+@pytest.mark.parametrize(("content_id", "source"), [("4\x002", ""), ("42\x1b", ""), ("4\uffff2", ""), ("42", "\x07")])
+def test_what_xml_has_no_place_for_is_refused(scripted: Origin, content_id: str, source: str) -> None:
+    """The service is not asked: to it the whole call would be broken."""
+    with Service(f"{scripted.url}/RPC2").connect(source) as connection, pytest.raises(Refused) as refused:
+        connection.find(content_id)
+    assert (refused.value.code, refused.value.text) == (-32602, "expected no control characters")
+    assert scripted.requests == []
+
+
+def test_any_other_id_reaches_the_service_as_it_is(scripted: Origin) -> None:
+    ids = ["<&>\"'", "a\tb", "ü", "\x7f", "\ufffd", "\U0001f3b5", "]]>"]
+    with Service(f"{scripted.url}/RPC2").connect() as connection:
+        for content_id in ids:
+            connection.find(content_id)
+    assert [params for params, _ in calls(scripted)] == [(content_id,) for content_id in ids]
+
+
 def test_a_name_and_a_password_go_with_each_call(scripted: Origin) -> None:
     """To whatever stands before the service and asks for them."""
     with Service(f"http://me:secret@127.0.0.1:{scripted.port}/RPC2").connect() as connection:
@@ -130,6 +147,7 @@ def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
     [
         (page("Nothing is here.", status="404 Not Found"), "HTTP 404 Not Found"),
         (page("", status="301 Moved Permanently", headers={"Location": "/"}), "HTTP 301 Moved Permanently"),
+        (page("", status="599 \x1b[2JNo"), "HTTP 599 \ufffd[2JNo"),
         (page("<!DOCTYPE html><p>Hello<br>"), "what answers there is no XML-RPC"),
         (page(""), "what answers there is no XML-RPC"),
         (page("<methodResponse><fault><value>1</value></fault></methodResponse>"), "what answers there is no XML-RPC"),

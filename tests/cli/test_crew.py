@@ -106,6 +106,18 @@ def test_each_works_with_a_function_of_its_own() -> None:
     until(lambda: sorted(events) == ["gone"] * 3 + ["hired"] * 3)
 
 
+def test_no_more_are_hired_than_there_is_work_for() -> None:
+    hired: list[int] = []
+
+    def hire() -> nullcontext[Callable[[int], int]]:
+        hired.append(1)
+        return nullcontext(double)
+
+    assert list(in_order(range(2), hire, jobs=1000, ahead=10, idle=idle)) == [0, 2]
+    gevent.idle()
+    assert sum(hired) <= 2
+
+
 def test_what_is_raised_is_raised_in_its_turn() -> None:
     """By the function that works, after the results of what stood before it."""
 

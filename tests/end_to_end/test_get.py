@@ -279,6 +279,18 @@ def test_the_bar_counts_on_while_the_answers_go_elsewhere(origin: Origin, server
     assert terminal.lines() == [""]
 
 
+def test_a_terminal_without_a_size_has_a_bar_too(origin: Origin, server: Server, held: tuple[str, Hold]) -> None:
+    """As that of a container, or a serial line."""
+    slow, hold = held
+    terminal = Terminal(lines=0, columns=0)
+    with running("get", "--url", server.url, "1", slow, stderr=terminal.program) as process:
+        terminal.until("| 1/2 [")
+        hold.go.set()
+        assert process.wait(10) == 0
+        assert pipe(process.stdout).read().decode() == f"{url(origin, 1)}\n{url(origin, slow)}\n"
+    assert terminal.lines() == [""]
+
+
 def test_ids_can_be_typed(origin: Origin, server: Server) -> None:
     """No bar stands in the way of that."""
     terminal = Terminal()

@@ -112,6 +112,11 @@ def test_throttled_says_when_to_come_again() -> None:
     assert header(face.get(), "Retry-After") == "18"
 
 
+def test_a_script_of_any_site_may_see_when_to_come_again() -> None:
+    response = Face(failing(Throttled("the origin asked to wait", 30))).get()
+    assert header(response, "Access-Control-Expose-Headers") == "Retry-After"
+
+
 def test_a_bug_is_500_and_tells_a_reference_alone() -> None:
     response = Face(failing(ZeroDivisionError("secret"))).get()
     assert (response.status, response.body) == (500, b"internal error, reference 1a\n")

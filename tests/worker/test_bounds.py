@@ -132,6 +132,14 @@ def test_a_body_that_nobody_reads_is_not_received(door: Door, path: str) -> None
         assert flooding.get() < 50_000_000
 
 
+@pytest.mark.parametrize(("path", "code"), [("/unread", 404), ("/first", 413)])
+def test_who_sends_all_of_a_large_body_first_hears_the_answer(door: Door, path: str, code: int) -> None:
+    """As most clients do; the buffers of both kernels take less of it."""
+    with door.connect() as connection:
+        connection.sendall(request(path, bytes(12_000_000)))
+        assert one_answer(connection).code == code
+
+
 @pytest.mark.parametrize(
     "endless",
     [
