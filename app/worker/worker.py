@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
 from gunicorn.glogging import Logger
 from gunicorn.http.message import HeaderPolicy
 from gunicorn.workers.ggevent import GeventWorker
@@ -100,7 +101,8 @@ class Worker(GeventWorker):
         if self._is_foreign:
             super().run()
             return
-        servers = [self._listen(listener) for listener in self.sockets]
+        places = Pool(self.worker_connections)
+        servers = [self._listen(listener, places) for listener in self.sockets]
         gevent.spawn(self._watch.go_round)
         while self.alive:
             self.notify()
@@ -112,15 +114,14 @@ class Worker(GeventWorker):
             server.close()
         gevent.sleep(_LAST_WORD_SECONDS)
         self._watch.leave()
-        if not self._wait_while(lambda: any(server.pool for server in servers)):
+        if not self._wait_while(lambda: bool(places)):
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
-            for server in servers:
-                server.stop(timeout=1)
+            places.kill(timeout=1)
 
-    def _listen(self, listener: Any) -> Server:
+    def _listen(self, listener: Any, places: Pool) -> Server:
         listener.setblocking(1)
         handle = partial(self.handle, listener)
-        server = Server(listener, handle, places=self.worker_connections, watch=self._watch, warn=self.log.warning)
+        server = Server(listener, handle, places=places, watch=self._watch, warn=self.log.warning)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
