@@ -30,8 +30,8 @@ class Worker(GeventWorker):
     #: Seconds for a request to begin and its head to be there, where ``keepalive``, which is that otherwise, is 0.
     head_seconds = 5.0
 
-    #: Seconds for a step of a body. An application that bounds its bodies to 10 seconds has its word first.
-    body_seconds = 11.0
+    #: Seconds for a step of a body.
+    body_seconds = 10.0
 
     #: Seconds for a step of an answer to be taken.
     answer_seconds = 10.0

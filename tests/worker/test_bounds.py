@@ -104,6 +104,19 @@ def test_a_body_in_drips_is_408(door: Door, beginning: bytes) -> None:
         dripping.kill()
 
 
+@pytest.mark.parametrize("drips", [b"", b"123"])
+def test_a_known_body_that_does_not_come_is_408_too(door: Door, drips: bytes) -> None:
+    """It is waited for before the application is asked, which is not left to find out why there is none."""
+    whole = request("/guarded", b"12345")
+    assert codes(door.say(whole)) == [200]
+    with door.connect() as connection:
+        began = time.monotonic()
+        connection.sendall(whole[:-5])
+        drip(connection, drips)
+        assert codes(answers_in(everything(connection))) == [408]
+        assert BODY <= time.monotonic() - began < BODY + LEEWAY
+
+
 def test_a_long_body_that_keeps_coming_has_its_time(door: Door) -> None:
     """A step of it within the limit is enough."""
     steps = 6
