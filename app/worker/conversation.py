@@ -115,7 +115,7 @@ class Conversation:
             "worker.repeat": answer.repeat_with,
         }
         keeps = self._answer(request, answer, environ)
-        if answer.repeat is not None and self._heads is not None:
+        if keeps and answer.repeat is not None and self._heads is not None:
             self._heads.repeats.put(received[: head.end], answer.repeat)
         rest = received[head.end :]
         if keeps:

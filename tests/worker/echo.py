@@ -160,6 +160,12 @@ def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") 
     return [first[:2], first[2:]]
 
 
+def _again_failing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+    """Say so, and fail when all has been sent."""
+    yield from _again(environ, start_response)
+    raise _ERRORS["KeyError"]
+
+
 _asked: list[str] = []
 
 _ERRORS = {
@@ -206,6 +212,7 @@ _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]
     "/again": _again,
     "/again-in-two": _again_written,
     "/again-raising": _again_raising,
+    "/again-failing": _again_failing,
     "/option": _option,
     "/fail": _fail,
     "/fail-late": _fail_late,
