@@ -107,7 +107,7 @@ def opened(
         yield Door(port, process, log)
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            process.wait(20)  # a worker that is being forked just then misses it, and is killed after graceful_timeout
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
