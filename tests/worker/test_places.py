@@ -8,10 +8,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.worker.door import QUICK, everything, one_answer, opened, request, wait_until
+from tests.worker.door import OURS, QUICK, everything, one_answer, opened, request, wait_until
 
-#: In seconds, as tests/worker/quick.py has them.
-BODY_SECONDS = 0.5
 PLACES = 5
 FEW = ("--keep-alive", "60", "--worker-connections", str(PLACES))
 
@@ -21,18 +19,18 @@ FEW = ("--keep-alive", "60", "--worker-connections", str(PLACES))
 )
 def test_who_waits_longest_gives_way_when_all_places_are_taken(tmp_path: Path, beginning: bytes) -> None:
     """Peers that do not ask, or not to the end, cannot keep those out who do."""
-    with opened(tmp_path, QUICK, *FEW) as door, ExitStack() as stack:
+    with opened(tmp_path, OURS, *FEW) as door, ExitStack() as stack:
         door.hit()
         for _ in range(2 * PLACES):
             stack.enter_context(door.connect()).sendall(beginning)
-        assert max(door.hit() for _ in range(5)) < BODY_SECONDS / 2
+        assert max(door.hit() for _ in range(5)) < 1
 
 
 def test_who_came_when_all_were_answered_is_let_in_as_soon_as_one_waits(tmp_path: Path) -> None:
     """A connection that has had its answer does not keep its place from those who wait for one."""
     file = tmp_path / "held"
     file.touch()
-    with opened(tmp_path, QUICK, *FEW) as door, ExitStack() as stack:
+    with opened(tmp_path, OURS, *FEW) as door, ExitStack() as stack:
         held = list[socket.socket]()
         for _ in range(PLACES):
             held.append(stack.enter_context(door.connect()))
@@ -50,7 +48,7 @@ def test_who_came_when_all_were_answered_is_let_in_as_soon_as_one_waits(tmp_path
 def test_places_are_those_of_all_listeners(tmp_path: Path) -> None:
     """Peers that wait at one of them keep nobody out at another."""
     with socket.create_server(("127.0.0.1", 0)) as other, ExitStack() as stack:
-        door = stack.enter_context(opened(tmp_path, QUICK, *FEW, others=[other]))
+        door = stack.enter_context(opened(tmp_path, OURS, *FEW, others=[other]))
         door.hit()
         for _ in range(PLACES - 1):
             stack.enter_context(socket.create_connection(other.getsockname()))
