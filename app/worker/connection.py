@@ -19,6 +19,9 @@ from app.worker.watch import NEVER, Watch
 #: A peer that sends a body or takes an answer has its full time again after so many bytes.
 STEP = 16_384
 
+#: An application that bounds its bodies to as many seconds has its word so many rounds before the watch.
+_WORD_ROUNDS = 4
+
 #: What is received at once while a request is waited for: as much as gunicorn's parser would.
 _CHUNK = 8192
 
@@ -56,6 +59,13 @@ class BodyFailed(Exception):
         self.status = status
 
 
+class BodyLate(BodyFailed):
+    """A body that did not come in time."""
+
+    def __init__(self) -> None:
+        super().__init__(http.HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time.")
+
+
 class Connection:
     """A gevent socket with terms: what gunicorn's parser reads from, and its responses write to.
 
@@ -68,7 +78,6 @@ class Connection:
         "_body_rounds",
         "_head_rounds",
         "_hub",
-        "_is_late",
         "_is_to_continue",
         "_patience",
         "_readable",
@@ -76,6 +85,7 @@ class Connection:
         "_watch",
         "due",
         "is_broken",
+        "is_late",
         "is_unread",
         "socket",
         "stage",
@@ -88,17 +98,18 @@ class Connection:
         self.due = NEVER
         #: The socket has failed: nothing can be said to the peer any more.
         self.is_broken = False
+        #: What was waited for did not come in time.
+        self.is_late = False
         #: The peer may be sending what nobody will read.
         self.is_unread = False
         self._watch = watch
         self._hub: Any = gevent.get_hub()
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
         self._head_rounds = watch.rounds(head)
-        self._body_rounds = watch.rounds(body)
+        self._body_rounds = watch.rounds(body) + _WORD_ROUNDS
         self._answer_rounds = watch.rounds(answer)
         self._patience = 0  # the rounds that the peer has left for what is read
         self._step = 0  # the bytes since it had all of them
-        self._is_late = False
         self._is_to_continue = False
         watch.connections.add(self)
 
@@ -122,11 +133,16 @@ class Connection:
         self.stage = Stage.HEAD
         return data
 
-    def more(self, received: bytes) -> bytes:
-        """Return ``received`` with what comes next of the body, or as it is where nothing does."""
+    def rest_of(self, received: bytes, end: int) -> bytes:
+        """Return ``received`` with what comes of a body that ends at ``end``, and perhaps of what is behind that.
+
+        Where it ends earlier, the peer has closed, failed, or let its time run out: ``is_late`` tells that.
+        """
         self.begin_body(is_to_continue=False)
+        self._patience -= _WORD_ROUNDS
         with suppress(OSError):  # whoever reads on meets it again
-            received += self._receive(_CHUNK)
+            while len(received) < end and (data := self._receive(_CHUNK)):
+                received += data
         return received
 
     def begin_body(self, *, is_to_continue: bool) -> None:
@@ -153,8 +169,8 @@ class Connection:
         data = self._receive(size)
         if not data:
             self.is_unread = True
-            if self._is_late:
-                raise BodyFailed(http.HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time.")
+            if self.is_late:
+                raise BodyLate
             raise BodyFailed(http.HTTPStatus.BAD_REQUEST, "The body ended too early.")
         self._step += len(data)
         if self._step >= STEP:
@@ -243,7 +259,7 @@ class Connection:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._shutdown(socket.SHUT_RDWR)
         else:
-            self._is_late = True
+            self.is_late = True
             self._shutdown(socket.SHUT_RD)
 
     def hear_no_more(self) -> None:

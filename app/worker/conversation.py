@@ -15,7 +15,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
 from app.worker.answer import Answer, date
-from app.worker.connection import BodyFailed, Connection
+from app.worker.connection import BodyFailed, BodyLate, Connection
 from app.worker.head import NO_HEAD, Head, Heads, Parser, Request
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Conversation:
             return self._serve_parsed(received)
         at_first = len(received)
         if at_first < head.end <= _MAX_AWAITED:  # many clients send a head and its body apart
-            received = self._connection.more(received)
+            received = self._connection.rest_of(received, head.end)
         if len(received) < head.end:
             return self._serve_parsed(received)
         if at_first != head.end and (again := self._find_again(received[: head.end])) is not None:
@@ -115,7 +115,7 @@ class Conversation:
             "worker.repeat": answer.repeat_with,
         }
         keeps = self._answer(request, answer, environ)
-        if answer.repeat is not None and self._heads is not None:
+        if keeps and answer.repeat is not None and self._heads is not None:
             self._heads.repeats.put(received[: head.end], answer.repeat)
         rest = received[head.end :]
         if keeps:
@@ -164,6 +164,8 @@ class Conversation:
             self._began = datetime.now()  # noqa: DTZ005 - only a difference is taken
         worker.count()
         try:
+            if self._connection.is_late and request.is_body_left():
+                raise BodyLate
             chunks = worker.wsgi(environ, answer.start_response)
             if worker.is_already_handled(chunks):
                 return True

@@ -5,38 +5,48 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from app.worker.watch import Watch
+
+#: Who waits for a place is looked for again after so many seconds.
+_RETRY_SECONDS = 0.05
 
 #: Rounds of the watch between two lines about missing file descriptors.
 _QUIET_ROUNDS = 40
 
 
 class Server(StreamServer):
-    """gevent's server for a listener, with ``places`` for connections and the watch over them.
+    """gevent's server for a listener; ``places`` for connections and the watch over them are those of the worker.
 
     When all places are taken, or no file descriptor is left, the connection that has waited longest for its peer has to
-    go: a request that is there within milliseconds is not concerned. When none waits, for all are answered, gevent
-    accepts no more until a place is free, or tries again after a while.
+    go: a request that is there within milliseconds is not concerned. When none waits, for all are answered, no more are
+    accepted until a place is free, or there is one that waits.
     """
 
     def __init__(
-        self, listener: Any, handle: Callable[..., None], *, places: int, watch: Watch, warn: Callable[[str], None]
+        self, listener: Any, handle: Callable[..., None], *, places: Pool, watch: Watch, warn: Callable[[str], None]
     ) -> None:
         self._watch = watch
         self._warn = warn
         self._warned = -_QUIET_ROUNDS
-        self._places = Pool(places)
-        super().__init__(listener, handle=handle, spawn=self._places)
+        self._places = places
+        super().__init__(listener, handle=handle, spawn=places)
         self.__dict__["full"] = self._is_full  # where gevent has put the pool's
 
     def _is_full(self) -> bool:
         if not self._places.full():
             return False
         self._watch.make_room()
+        # gevent looks again when a place is free, which may not be for as long as those who have them ask on and on.
+        gevent.spawn_later(_RETRY_SECONDS, self._look_again)
         return True
+
+    def _look_again(self) -> None:
+        if self.started:
+            self.start_accepting()
 
     def do_read(self) -> Any:
         """Accept a connection, if one waits."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
 from gunicorn.glogging import Logger
 from gunicorn.http.message import HeaderPolicy
 from gunicorn.workers.ggevent import GeventWorker
@@ -29,8 +30,8 @@ class Worker(GeventWorker):
     #: Seconds for a request to begin and its head to be there, where ``keepalive``, which is that otherwise, is 0.
     head_seconds = 5.0
 
-    #: Seconds for a step of a body. An application that bounds its bodies to 10 seconds has its word first.
-    body_seconds = 11.0
+    #: Seconds for a step of a body.
+    body_seconds = 10.0
 
     #: Seconds for a step of an answer to be taken.
     answer_seconds = 10.0
@@ -98,7 +99,8 @@ class Worker(GeventWorker):
         if self._is_foreign:
             super().run()
             return
-        servers = [self._listen(listener) for listener in self.sockets]
+        places = Pool(self.worker_connections)
+        servers = [self._listen(listener, places) for listener in self.sockets]
         gevent.spawn(self._watch.go_round)
         while self.alive:
             self.notify()
@@ -110,15 +112,14 @@ class Worker(GeventWorker):
             server.close()
         gevent.sleep(_LAST_WORD_SECONDS)
         self._watch.leave()
-        if not self._wait_while(lambda: any(server.pool for server in servers)):
+        if not self._wait_while(lambda: bool(places)):
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
-            for server in servers:
-                server.stop(timeout=1)
+            places.kill(timeout=1)
 
-    def _listen(self, listener: Any) -> Server:
+    def _listen(self, listener: Any, places: Pool) -> Server:
         listener.setblocking(1)
         handle = partial(self.handle, listener)
-        server = Server(listener, handle, places=self.worker_connections, watch=self._watch, warn=self.log.warning)
+        server = Server(listener, handle, places=places, watch=self._watch, warn=self.log.warning)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()

@@ -78,29 +78,36 @@ class Door:
 
 
 @contextmanager
-def opened(folder: Path, worker: str, *options: str, family: int = socket.AF_INET) -> Iterator[Door]:
-    """Run a gunicorn with this worker until the block ends; its socket may be one in the folder, "door.sock"."""
+def opened(
+    folder: Path, worker: str, *options: str, family: int = socket.AF_INET, others: Sequence[socket.socket] = ()
+) -> Iterator[Door]:
+    """Run a gunicorn with this worker until the block ends; its socket may be one in the folder, "door.sock".
+
+    It listens at the ``others`` too.
+    """
     log = folder / f"{worker}.log"
     with socket.socket(family) as listener, log.open("wb") as output:
         listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(folder / "door.sock"))
         listener.listen(1024)
         port = listener.getsockname()[1] if family == socket.AF_INET else 0
+        descriptors = [listening.fileno() for listening in (listener, *others)]
+        binds = [word for descriptor in descriptors for word in ("-b", f"fd://{descriptor}")]
         command = [sys.executable, "-m", "gunicorn", "-c", str(Path(__file__).with_name("conf.py")), "-k", worker]
         process = subprocess.Popen(
-            [*command, "-b", f"fd://{listener.fileno()}", *options, "tests.worker.echo:application"],
+            [*command, *binds, *options, "tests.worker.echo:application"],
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("GUNICORN_")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno()],
+            pass_fds=descriptors,
             start_new_session=True,
         )
     try:
         yield Door(port, process, log)
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            process.wait(20)  # a worker that is being forked just then misses it, and is killed after graceful_timeout
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

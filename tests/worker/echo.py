@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -42,6 +43,25 @@ def _first(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
     """Read some of the body, and find it too large."""
     environ["wsgi.input"].read(100_000)
     return _plain(start_response, b"too large", "413 Content Too Large")
+
+
+def _guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Take whatever is wrong with the body for a broken one."""
+    try:
+        body = environ["wsgi.input"].read()
+    except Exception:  # noqa: BLE001 - an application does not know the door's
+        return _plain(start_response, b"broken", "400 Bad Request")
+    return _plain(start_response, body)
+
+
+def _held(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Answer when the file that the query names is gone; until then, write to it again and again who waits."""
+    file = Path(environ["QUERY_STRING"])
+    while file.exists():
+        with file.open("a", encoding="utf-8") as output:
+            output.write(f"{environ['REMOTE_PORT']}\n")
+        gevent.sleep(0.01)
+    return _plain(start_response, b"held no more")
 
 
 def _count(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -140,6 +160,12 @@ def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") 
     return [first[:2], first[2:]]
 
 
+def _again_failing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+    """Say so, and fail when all has been sent."""
+    yield from _again(environ, start_response)
+    raise _ERRORS["KeyError"]
+
+
 _asked: list[str] = []
 
 _ERRORS = {
@@ -173,6 +199,8 @@ def _set(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
 _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]] = {
     "/unread": _unread,
     "/first": _first,
+    "/guarded": _guarded,
+    "/held": _held,
     "/count": _count,
     "/lines": _lines,
     "/written": _written,
@@ -184,6 +212,7 @@ _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]
     "/again": _again,
     "/again-in-two": _again_written,
     "/again-raising": _again_raising,
+    "/again-failing": _again_failing,
     "/option": _option,
     "/fail": _fail,
     "/fail-late": _fail_late,

@@ -1,12 +1,10 @@
 """No peer can hold a place for ever, nor keep the worker from the others."""
 
-import resource
 import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import gevent
 import pytest
@@ -18,7 +16,6 @@ HEAD = 1.0
 BODY = 0.5
 #: What a test grants beyond a limit: a look of the watch, and a machine that is busy.
 LEEWAY = 3.0
-PLACES = 30
 STEP = 16_384
 
 LONG = b"POST /echo HTTP/1.1\r\nHost: door\r\nContent-Length: 1000000\r\n\r\n"
@@ -27,9 +24,8 @@ CHUNKED = b"POST /count HTTP/1.1\r\nHost: door\r\nTransfer-Encoding: chunked\r\n
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A door with small limits and few places."""
-    options = ("--keep-alive", "1", "--worker-connections", str(PLACES))
-    with opened(tmp_path_factory.mktemp("door"), QUICK, *options) as running:
+    """A door with small limits."""
+    with opened(tmp_path_factory.mktemp("door"), QUICK, "--keep-alive", "1") as running:
         yield running
 
 
@@ -106,6 +102,19 @@ def test_a_body_in_drips_is_408(door: Door, beginning: bytes) -> None:
         assert codes(answers_in(everything(connection))) == [408]
         assert BODY <= time.monotonic() - began < BODY + LEEWAY
         dripping.kill()
+
+
+@pytest.mark.parametrize("drips", [b"", b"123"])
+def test_a_known_body_that_does_not_come_is_408_too(door: Door, drips: bytes) -> None:
+    """It is waited for before the application is asked, which is not left to find out why there is none."""
+    whole = request("/guarded", b"12345")
+    assert codes(door.say(whole)) == [200]
+    with door.connect() as connection:
+        began = time.monotonic()
+        connection.sendall(whole[:-5])
+        drip(connection, drips)
+        assert codes(answers_in(everything(connection))) == [408]
+        assert BODY <= time.monotonic() - began < BODY + LEEWAY
 
 
 def test_a_long_body_that_keeps_coming_has_its_time(door: Door) -> None:
@@ -223,38 +232,6 @@ def test_an_answer_leaves_in_one_piece_and_at_once(door: Door) -> None:
             connection.sendall(request("/option", b""))
             (answer,) = answers_in(connection.recv(65_536))
             assert answer.body == b"at once"
-
-
-@pytest.mark.parametrize("beginning", [b"", b"POST /ec", LONG])
-def test_who_waits_longest_gives_way_when_all_places_are_taken(door: Door, beginning: bytes) -> None:
-    """Peers that do not ask, or not to the end, cannot keep those out who do."""
-    with ExitStack() as stack:
-        for _ in range(2 * PLACES):
-            stack.enter_context(door.connect()).sendall(beginning)
-        assert max(door.hit() for _ in range(5)) < BODY / 2
-
-
-def test_without_file_descriptors_peers_that_do_not_ask_are_turned_away(tmp_path: Path) -> None:
-    """Those who ask are answered, and the worker does not spin."""
-    with opened(tmp_path, QUICK, "--keep-alive", "5") as door:
-        door.hit()
-        (worker,) = door.workers()
-        limit = max(int(path.name) for path in Path(f"/proc/{worker}/fd").iterdir()) + 10
-        resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
-        with ExitStack() as stack:
-            held = [stack.enter_context(door.connect()) for _ in range(3 * limit)]
-            assert max(door.hit() for _ in range(5)) < 1
-            assert everything(held[0]) == b""
-            began = cpu_seconds(worker)
-            gevent.sleep(0.5)
-            assert cpu_seconds(worker) - began < 0.25
-        assert door.tells("No file descriptors are left")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return how long a process has computed."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def test_a_reset_in_the_middle_of_anything_is_nobodys_error(door: Door) -> None:

@@ -94,6 +94,12 @@ def test_an_answer_in_pieces_is_not_given_again(door: Door) -> None:
     assert len({asked(door, said) for _ in range(3)}) == 3
 
 
+def test_an_answer_at_whose_end_the_application_failed_is_not_given_again(door: Door) -> None:
+    """Each time it is asked, so each time the log has why."""
+    said = known(door, "/again-failing")
+    assert len({asked(door, said) for _ in range(3)}) == 3
+
+
 def test_peers_that_are_trusted_less_have_answers_of_their_own(door: Door) -> None:
     """What a head may say of its way depends on who sends it."""
     said = known(door, "/again")
