@@ -1,8 +1,13 @@
 """Processes by /proc: which live in a process group, in a session, or as the children of one; what is known of them."""
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import gevent
 
 
 class Process(NamedTuple):
@@ -24,6 +29,18 @@ def living() -> Iterator[Process]:
             continue  # it ended meanwhile
         if state not in {"Z", "X"}:
             yield Process(int(stat.parent.name), *map(int, ids))
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Have a process stand still until the block ends: what it is sent meanwhile, it has not taken yet."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            gevent.sleep(0.001)  # a signal that comes before it stands would be taken first
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def is_told(pid: int, number: int) -> bool:

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from tests.origin import Hold, Origin, cover, page
-from tests.processes import shared_memory
+from tests.processes import shared_memory, stopped
 from tests.samples import Samples, scrape
 from tests.server import CONFIG, Server, serving
 from tests.worker.door import wait_until
@@ -238,11 +238,8 @@ def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, ser
 def test_a_worker_that_is_stuck_shows_in_what_the_others_say(service: Server) -> None:
     """As does, for a while, that it was."""
     stuck = min(service.workers())
-    os.kill(stuck, signal.SIGSTOP)
-    try:
+    with stopped(stuck):
         wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "it is late")
-    finally:
-        os.kill(stuck, signal.SIGCONT)
     wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "it was late")
 
 

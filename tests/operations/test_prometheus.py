@@ -31,6 +31,14 @@ rule_files: ["{alerts}"]
 scrape_configs: [{{ job_name: covers, static_configs: [{{ targets: ["127.0.0.1:{port}"] }}] }}]
 """
 
+#: A source whose host is another one by its name.
+TIRED = """
+[sources.tired]
+page_url = "http://localhost:{port}/tired/{{id}}"
+extract = [{{ meta = "og:image" }}]
+private_network = true
+"""
+
 Ask = Callable[..., Any]
 
 
@@ -38,7 +46,7 @@ Ask = Callable[..., Any]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Origin]]:
     """A service and its origin, for the module."""
     with Origin().serving() as origin:
-        config = CONFIG.format(origin=origin.url) + "retries = 0\n"
+        config = CONFIG.format(origin=origin.url) + "retries = 0\n" + TIRED.format(port=origin.port)
         with serving(tmp_path_factory.mktemp("service"), config) as running:
             yield running, origin
 
@@ -100,6 +108,9 @@ def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each_alert
         server.client().get_covers(list(range(10, 30)))
         with pytest.raises(Exception, match="502"):
             server.client().get_cover(10)
+        origin.pages["/tired/1"] = page("wait", status="429 Slow Down", headers={"Retry-After": "600"})
+        with pytest.raises(Exception, match="429"):
+            server.client().get_cover("tired:1")
 
         def unanswered() -> set[str]:
             answers = {name: ask("query", query=query(expression))["result"] for name, expression in QUERIES.items()}
@@ -113,6 +124,7 @@ def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each_alert
             return {rule["name"] for rule in rules if rule["state"] == "pending"} == {
                 "CoversHostDown",
                 "CoversSourceFails",
+                "CoversSourceRefuses",
             }
 
         wait_until(is_noticed, "what is wrong is noticed, and nothing else")

@@ -1,7 +1,6 @@
 """Whether the service says that it lives, and that it should get traffic."""
 
 import http.client
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +10,7 @@ import gevent
 import pytest
 
 from tests.origin import Hold, Origin, cover
-from tests.processes import is_told
+from tests.processes import is_told, stopped
 from tests.server import CONFIG, Server, serving
 from tests.worker.door import wait_until
 
@@ -62,12 +61,11 @@ def test_a_worker_of_a_server_that_ends_is_not_ready_but_alive(origin: Origin, t
         assert hold.asked.wait(10)
         assert said(one, "/readyz") == said(other, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
-        os.kill(worker, signal.SIGSTOP)
-        server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
-        one.request("GET", "/readyz")
-        other.request("GET", "/healthz")
-        os.kill(worker, signal.SIGCONT)
+        with stopped(worker):
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
+            one.request("GET", "/readyz")
+            other.request("GET", "/healthz")
         response = one.getresponse()
         assert (response.status, response.read()) == (503, b"not ready: shutting down\n")
         assert other.getresponse().status == 200
@@ -86,11 +84,10 @@ def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_p
         assert hold.asked.wait(10)
         assert said(connection, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
-        os.kill(worker, signal.SIGSTOP)
-        server.reload()
-        wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
-        connection.request("GET", "/readyz")
-        os.kill(worker, signal.SIGCONT)
+        with stopped(worker):
+            server.reload()
+            wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
+            connection.request("GET", "/readyz")
         response = connection.getresponse()
         assert (response.status, response.read(), response.headers["Connection"]) == (200, b"ready\n", "close")
         hold.go.set()

@@ -1,6 +1,5 @@
 """A worker that leaves answers what has been asked, and does not wait for those who ask nothing."""
 
-import os
 import signal
 import time
 from contextlib import ExitStack
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import gevent
 
+from tests.processes import stopped
 from tests.worker.door import OURS, everything, one_answer, opened, request, wait_until
 
 PLAIN = request("/echo", b"12345")
@@ -37,11 +37,10 @@ def test_requests_under_way_are_answered(tmp_path: Path) -> None:
         half.sendall(PLAIN[:-2])
         door.hit()
         (worker,) = door.workers()
-        os.kill(worker, signal.SIGSTOP)
-        unread.sendall(PLAIN)
-        door.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: door.tells("Handling signal: term"), "the signal is handled")
-        os.kill(worker, signal.SIGCONT)
+        with stopped(worker):
+            unread.sendall(PLAIN)
+            door.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: door.tells("Handling signal: term"), "the signal is handled")
         late.sendall(PLAIN)
         gevent.sleep(0.7)  # by now nothing else is waited for
         half.sendall(PLAIN[-2:])
