@@ -3,8 +3,9 @@
 import gevent
 import pytest
 from gevent.event import Event
+from greenlet import getcurrent
 
-from app.cache.flight import Flight, FlightLost, Flights
+from app.cache.flight import FlightLost, Flights
 from app.errors import Overloaded, Throttled
 from tests.listener import Listener
 
@@ -32,7 +33,6 @@ def test_other_keys_fly_by_themselves() -> None:
 def test_after_it_has_landed_the_next_one_starts_anew() -> None:
     flights, runs = Flights[str, int](10), iter([1, 2])
     assert flights.join("a", lambda: next(runs)).wait(9) == 1
-    gevent.sleep(0)
     assert len(flights) == 0
     assert flights.join("a", lambda: next(runs)).wait(9) == 2
 
@@ -59,7 +59,7 @@ def test_a_waiter_out_of_time_leaves_the_flight_to_the_others() -> None:
         go.wait()
         return 7
 
-    flight = Flight(run)
+    flight = Flights[str, int](10).join("a", run)
     with pytest.raises(TimeoutError):
         flight.wait(0)
     with pytest.raises(TimeoutError):
@@ -74,7 +74,7 @@ def test_each_waiter_gets_an_exception_of_its_own() -> None:
     def run() -> int:
         raise Throttled("slow down", 4)
 
-    flight = Flight(run)
+    flight = Flights[str, int](10).join("a", run)
     caught = []
     for _ in range(2):
         with pytest.raises(Throttled, match="slow down") as info:
@@ -94,26 +94,22 @@ def test_an_exception_that_cannot_be_copied_is_told_all_the_same() -> None:
         raise Odd(1, 2)
 
     with pytest.raises(RuntimeError, match="Odd: 1 and 2"):
-        Flight(run).wait(9)
+        Flights[str, int](10).join("a", run).wait(9)
 
 
-def never() -> int:
-    Event().wait()
+def killed() -> int:
+    """Kill the greenlet that runs this."""
+    getcurrent().throw()
     return 7
 
 
-@pytest.mark.parametrize("steps", [0, 1])
-def test_a_flight_that_is_killed_is_lost_to_its_waiters_and_not_under_way(steps: int) -> None:
-    """Whether or not it had made its first step."""
+def test_a_flight_that_is_killed_is_lost_to_its_waiters_and_not_under_way() -> None:
     flights = Flights[str, int](10)
-    flight = flights.join("a", never)
-    for _ in range(steps):
-        gevent.sleep(0)
-    flight.greenlet.kill()
+    flight = flights.join("a", killed)
     with pytest.raises(FlightLost):
         flight.wait(9)
-    gevent.sleep(0)
     assert len(flights) == 0
+    assert flights.join("a", lambda: 7).wait(9) == 7
 
 
 def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
@@ -157,6 +153,6 @@ def test_an_observer_hears_of_each_flight_its_end_and_those_who_joined(*, leaves
 def test_an_observer_hears_of_the_end_of_a_flight_that_is_killed() -> None:
     listener = Listener()
     flights = Flights[str, int](10, listener)
-    flights.join("a", never).greenlet.kill()
-    gevent.sleep(0)
+    with pytest.raises(FlightLost):
+        flights.join("a", killed).wait(9)
     assert listener.heard == [("flights", +1), ("flights", -1)]

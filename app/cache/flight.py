@@ -7,14 +7,20 @@ tracebacks of all of them.
 
 import copy
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Self, TypeVar
+
+from gevent.event import Event
 
 from app.errors import Overloaded
-from app.hub import spawn
+from app.hub import Runners
 from app.observer import NOBODY, Observer
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+#: So many greenlets wait for their next flight: as many pages as a worker fetches at once by default.
+_MOST_IDLE = 256
 
 
 class FlightLost(Overloaded):
@@ -22,20 +28,25 @@ class FlightLost(Overloaded):
 
 
 class Flight(Generic[V]):
-    """One run of a function that any number of greenlets may wait for."""
+    """One run of a function that any number of greenlets may wait for; at its end, whichever, ``land`` is called."""
 
-    def __init__(self, run: Callable[[], V]) -> None:
+    def __init__(self, run: Callable[[], V], land: Callable[[Self], None]) -> None:
         self._run = run
+        self._land = land
+        self._landed = Event()
         self._value: V | None = None
         self._error: BaseException | None = FlightLost("the lookup was ended before it came to a result")
-        self.greenlet = spawn(self._fly)
 
-    def _fly(self) -> None:
+    def fly(self) -> None:
+        """Run the function; what it raises is the waiters'."""
         try:
             self._value = self._run()
             self._error = None
         except Exception as error:  # noqa: BLE001 - it is the waiters' to tell what it means
             self._error = error
+        finally:
+            self._land(self)
+            self._landed.set()
 
     def wait(self, timeout: float) -> V:
         """Return what the flight came to.
@@ -46,8 +57,7 @@ class Flight(Generic[V]):
             Exception: what its function raised, as a copy.
 
         """
-        self.greenlet.join(max(timeout, 0))
-        if not self.greenlet.dead:
+        if not self._landed.wait(max(timeout, 0)):
             raise TimeoutError(f"not there after {timeout:.1f} seconds")
         if self._error is not None:
             raise _copy_of(self._error) from self._error
@@ -61,6 +71,7 @@ class Flights(Generic[K, V]):
         self._under_way: dict[K, Flight[V]] = {}
         self._limit = limit
         self._observer = observer
+        self._runners = Runners(_MOST_IDLE)
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -79,10 +90,9 @@ class Flights(Generic[K, V]):
         if flight is None:
             if len(self._under_way) >= self._limit:
                 raise Overloaded(f"{self._limit} lookups are waiting already")
-            flight = self._under_way[key] = Flight(run)
+            flight = self._under_way[key] = Flight(run, partial(self._land, key))
             self._observer.flights(+1)
-            # A link is called even when the greenlet is killed before its first step; a finally inside it is not.
-            flight.greenlet.rawlink(lambda _greenlet: self._landed(key, flight))
+            self._runners.run(flight.fly)
         else:
             self._observer.flight_shared()
         return flight
@@ -91,7 +101,7 @@ class Flights(Generic[K, V]):
         """Let nobody join the flight that is under way for ``key``, if there is one; it goes on for its waiters."""
         self._under_way.pop(key, None)
 
-    def _landed(self, key: K, flight: Flight[V]) -> None:
+    def _land(self, key: K, flight: Flight[V]) -> None:
         self._observer.flights(-1)
         if self._under_way.get(key) is flight:
             del self._under_way[key]
