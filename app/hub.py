@@ -44,7 +44,7 @@ class Runners:
         self._most_idle = most_idle
 
     def run(self, work: Callable[[], object]) -> None:
-        """Have ``work``, which raises no Exception, run soon in a greenlet, in a copy of this context as ``spawn`` does."""
+        """Have ``work``, which raises no Exception, run soon in a greenlet, in a copy of this context."""
         runner = self._idle.pop() if self._idle else _Runner(self._is_kept)
         runner.work = work
         runner.gr_context = copy_context()
@@ -73,7 +73,7 @@ class _Runner(greenlet):
         """Work on and on."""
         self._work_once()
         while self._is_kept(self):
-            self.parent.switch()
+            gevent.get_hub().switch()
             self._work_once()
 
     def _work_once(self) -> None:

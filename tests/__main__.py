@@ -1,33 +1,41 @@
-"""The whole suite, by ``python -m tests``: in two processes, since most of it waits for other processes to start.
+"""The whole suite, by ``python -m tests``: in some processes, since most of it waits for other processes to start.
 
-One has the tests of the service as a whole, the other all the rest. pytest-xdist does not do: its workers import what
-has to be patched before gevent could.
+pytest-xdist does not do: its workers import what has to be patched before gevent could.
 """
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 
 HERE = Path(__file__).parent
-WHOLE = (HERE / "end_to_end", HERE / "demo")
+
+#: More would take as long on two cores, and hold up each other where a test looks how long something takes.
+PROCESSES = 3
 
 
 def main() -> int:
-    """Run both, print what they say one after the other, and return the worse exit status."""
-    rest = sorted(path for path in (*HERE.glob("test_*.py"), *HERE.glob("*/")) if _has_tests(path))
+    """Run all, print what they say one after the other, and return the worst exit status."""
     command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
-    with subprocess.Popen([*command, *rest], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as other:
-        try:
-            status = subprocess.run([*command, *WHOLE], check=False).returncode
-            said, _ = other.communicate()
-        finally:
-            other.kill()
-    print(said)
-    return max(status, other.returncode)
+    with ExitStack() as stack:
+        runs = []
+        for share in _shares():
+            said = stack.enter_context(TemporaryFile("w+"))  # a pipe that nobody reads yet would hold it up when full
+            run = stack.enter_context(subprocess.Popen([*command, *share], stdout=said, stderr=subprocess.STDOUT))
+            stack.callback(run.kill)
+            runs.append((run, said))
+        for run, said in runs:
+            run.wait()
+            said.seek(0)
+            print(said.read(), flush=True)
+    return max(run.returncode for run, _ in runs)
 
 
-def _has_tests(path: Path) -> bool:
-    return path not in WHOLE and (path.is_file() or any(path.glob("test_*.py")))
+def _shares() -> list[list[Path]]:
+    """Deal out the files of tests, so that all processes take about as long."""
+    files = sorted(HERE.rglob("test_*.py"))
+    return [files[number::PROCESSES] for number in range(PROCESSES)]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ tracebacks of all of them.
 import copy
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from gevent.event import Event
 
@@ -30,7 +30,7 @@ class FlightLost(Overloaded):
 class Flight(Generic[V]):
     """One run of a function that any number of greenlets may wait for; at its end, whichever, ``land`` is called."""
 
-    def __init__(self, run: Callable[[], V], land: Callable[[Self], None]) -> None:
+    def __init__(self, run: Callable[[], V], land: "Callable[[Flight[V]], None]") -> None:
         self._run = run
         self._land = land
         self._landed = Event()

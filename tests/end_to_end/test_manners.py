@@ -88,7 +88,9 @@ def test_pages_are_begun_a_delay_apart_over_all_workers(origin: Origin, tmp_path
     with serving(tmp_path, config(origin, "delay = 0.1\n"), workers=WORKERS) as server:
         assert all(answer.endswith("/7.jpg") for answer in calls(server, ids))
     gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
-    assert min(gaps) > 0.08  # a connection that is made first takes longer than one that is there
+    # What is seen here is when pages arrive, and a busy machine may hold up one of two: over all, that evens out.
+    assert min(gaps) > 0.05
+    assert sum(gaps) > 0.1 * len(gaps) - 0.05
 
 
 def test_an_origin_that_asks_to_wait_is_not_asked_by_any_worker(origin: Origin, service: Server) -> None:
