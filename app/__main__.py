@@ -72,11 +72,12 @@ def _check(wanted: Check) -> int:
     from app.cli.check import check
     from app.clock import steady_clock
     from app.errors import SettingsError
-    from app.main import build_inquiry, guarded
+    from app.main import build_inquiry, guarded, open_store
     from app.settings import load
 
     try:
         settings = load(os.environ)
+        open_store(settings)  # which opens nothing, but looks at what it is told, as the service does when it starts
         return check(wanted.sources, settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
     except SettingsError as error:
         raise WrongUsage(str(error)) from error

@@ -20,12 +20,10 @@ from msgspec.structs import asdict
 
 from app import lifetime
 from app.cache.flight import Flight, Flights
-from app.cache.guard import GuardedStore
-from app.cache.lease import Lease
-from app.cache.memory import Memory
 from app.clock import Clock
 from app.cover import Answer, CacheState, ContentId, CoverRecord, Finding, word_for
 from app.errors import LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
+from app.known import Known
 from app.lifetime import Freshness
 from app.observer import NOBODY, Observer
 from app.origin.page import Validators
@@ -69,8 +67,7 @@ class Lookup:
         self,
         *,
         sources: Mapping[str, Source],
-        memory: Memory[CoverRecord],
-        store: GuardedStore[CoverRecord],
+        known: Known,
         flights: Flights[str, Answer],
         inquire: Inquire,
         deadline: float,
@@ -79,15 +76,15 @@ class Lookup:
         observer: Observer = NOBODY,
     ) -> None:
         self._sources = sources
-        self._memory = memory
-        self._store = store
+        self._known = known
         self._flights = flights
         self._inquire = inquire
         self._deadline = deadline
         self._clock = clock
         self._luck = luck
         self._observer = observer
-        self._news_point = ""
+        #: What tells whether an answer from memory may be given once more: see there.
+        self.holds = known.holds
 
     def find(self, item: ContentId) -> Answer:
         """Return what is known of the item's cover, or what the origin says now.
@@ -110,13 +107,13 @@ class Lookup:
             Overloaded: too many lookups are waiting.
 
         """
-        record = self._memory.get(str(item))
+        record = self._known.remembered(item)
         answer = None if record is None else self._remembered(item, record)
         if answer is None:
             try:
                 return Waiting(item, self._flights.join(str(item), lambda: self._fly(item)))
             except Overloaded as error:
-                answer = self._old_answer(item)
+                answer = self._known.old_answer(item)
                 if answer is None:
                     self._observer.looked_up(item.source, word_for(error), "")
                     raise
@@ -149,68 +146,37 @@ class Lookup:
         try:
             return waiting.flight.wait(until - self._clock())
         except (TimeoutError, Overloaded) as error:
-            old = self._old_answer(waiting.item)
+            old = self._known.old_answer(waiting.item)
             if old is not None:
                 return old
             if isinstance(error, Overloaded):
                 raise
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
-    def holds(self, item: ContentId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
-        """Return a function that tells whether a fresh cover from memory is still what is known, and still fresh.
-
-        It is to be called when the cover is answered with once more, and only then, for that is counted here: as a
-        lookup, and as a call of ``method`` where one is named.
-        """
-        key, until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
-        kept, count = memory.encoded(key), self._observer.repeats(item.source, method)
-
-        def is_held() -> bool:
-            if clock() < until and memory.encoded(key) is kept:
-                count()
-                return True
-            return False
-
-        return is_held
-
     def forget(self, item: ContentId) -> bool:
-        """Drop what is known of the item, here and in the store; other workers hear of it. Tell if it was known.
-
-        Raises:
-            Overloaded: the store cannot be asked at present, so it would bring the item back.
-
-        """
-        was_here = self._drop(str(item))
-        return self._store.forget(str(item)) or was_here
+        """Drop what is known of the item, here and elsewhere. Tell if it was known. Raises as ``Known.forget`` does."""
+        self._leave_behind(str(item))
+        return self._known.forget(item)
 
     def hear(self) -> None:
         """Drop from memory what was forgotten elsewhere since this was called last."""
-        self._news_point, keys = self._store.forgotten(self._news_point)
-        for key in keys:
-            self._drop(key)
+        for key in self._known.forgotten():
+            self._leave_behind(key)
 
-    def _drop(self, key: str) -> bool:
-        # Who asks from now on is not to join a flight that began with what is forgotten.
+    def _leave_behind(self, key: str) -> None:
+        """Have nobody who asks from now on join a flight that began with what is forgotten."""
         self._flights.leave_behind(key)
         self._flights.leave_behind(_REFRESH + key)
-        return self._memory.forget(key)
 
     def _remembered(self, item: ContentId, record: CoverRecord) -> Answer | None:
         """Return the answer that a record from memory is, or None where the origin is to be asked first."""
         now = self._clock()
-        fresh = self._freshness(item, record, now)
+        fresh = self._known.freshness(item, record)
         if fresh is Freshness.FRESH:
             return Answer(record, CacheState.MEMORY)
         if fresh is Freshness.STALE and lifetime.is_due(record, now):
             self._refresh(item)
         elif fresh is Freshness.GONE or lifetime.is_due(record, now):
-            return None
-        return Answer(record, CacheState.STALE)
-
-    def _old_answer(self, item: ContentId) -> Answer | None:
-        """Return the cover that is known from before, if it may still be served."""
-        record = self._memory.get(str(item))
-        if record is None or self._freshness(item, record, self._clock()) is Freshness.GONE:
             return None
         return Answer(record, CacheState.STALE)
 
@@ -223,104 +189,67 @@ class Lookup:
 
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""
-        known = self._recall(item)
-        if (answer := self._settled(item, known)) is not None:
+        record = self._known.recalled(item)
+        if (answer := self._known.settled(item, record)) is not None:
             return answer
-        if known is not None and self._freshness(item, known, self._clock()) is Freshness.STALE:
+        if record is not None and self._known.freshness(item, record) is Freshness.STALE:
             self._refresh(item)
-            return Answer(known, CacheState.STALE)
+            return Answer(record, CacheState.STALE)
         return self._find_out(item)
 
     def _find_out(self, item: ContentId) -> Answer:
         """Ask the origin, or wait for what a worker brings that asks it already."""
-        if not self._store.is_shared:
-            return self._ask(item, self._recall(item), self._deadline)
+        known = self._known
+        if not known.is_shared:
+            return self._ask(item, known.recalled(item), self._deadline)
         # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
         # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
         until = self.until()
         look, last_look = _FIRST_LOOK, until + self._sources[item.source].timeout
-        while (lease := Lease.taken(self._store, str(item))) is None and self._clock() < last_look:
+        while (lease := known.lease(item)) is None and self._clock() < last_look:
             gevent.sleep(look * (0.5 + self._luck()))
             look = min(look * 1.5, _LAST_LOOK)
-            if (answer := self._settled(item, self._recall(item))) is not None:
+            if (answer := known.settled(item, known.recalled(item))) is not None:
                 return answer
         with lease or nullcontext():
-            known = self._recall(item)  # somebody may have been quicker
-            if (answer := self._settled(item, known)) is not None:
+            record = known.recalled(item)  # somebody may have been quicker
+            if (answer := known.settled(item, record)) is not None:
                 return answer
-            return self._ask(item, known, max(until - self._clock(), 0))
+            return self._ask(item, record, max(until - self._clock(), 0))
 
-    def _recall(self, item: ContentId) -> CoverRecord | None:
-        """Return the newest that memory and store know, and remember it; None where it is no use any more."""
-        key = str(item)
-        known = self._memory.get(key)
-        stored = self._store.get(key)
-        if stored is not None:
-            stored = lifetime.clamped(stored, self._clock())
-            if known is None or (stored.fetched_at, stored.next_check) > (known.fetched_at, known.next_check):
-                known = stored
-                self._memory.put(key, stored)
-        if known is None or self._freshness(item, known, self._clock()) is Freshness.GONE:
-            return None
-        return known
-
-    def _settled(self, item: ContentId, known: CoverRecord | None) -> Answer | None:
-        """Return the answer that what was recalled is, or None where the origin is to be asked."""
-        now = self._clock()
-        if known is None or lifetime.is_due(known, now):
-            return None
-        fresh = self._freshness(item, known, now) is Freshness.FRESH
-        return Answer(known, CacheState.STORE if fresh else CacheState.STALE)
-
-    def _freshness(self, item: ContentId, record: CoverRecord, now: float) -> Freshness:
-        return lifetime.freshness(record, self._sources[item.source], now)
-
-    def _ask(self, item: ContentId, known: CoverRecord | None, patience: float) -> Answer:
+    def _ask(self, item: ContentId, before: CoverRecord | None, patience: float) -> Answer:
         """Ask the origin, and remember what came of it."""
         source, began = self._sources[item.source], self._clock()
         try:
-            record = self._inquired(item, source, known, patience)
+            record = self._inquired(source, item.id, before, patience)
         except LookupFailed as error:
-            record = lifetime.failed(known, source, error, now=self._clock(), luck=self._luck())
-            if known is not None and known.is_found and isinstance(error, NoCover):
+            record = lifetime.failed(before, source, error, now=self._clock(), luck=self._luck())
+            if before is not None and before.is_found and isinstance(error, NoCover):
                 fate = "the old one is kept" if record.is_found else "it is not known any more"
                 _log.warning("%s: its cover has vanished, %s: %s", item, fate, error, extra=asdict(item))
         except ServiceError:
             raise
         except Exception:
-            if known is None:
+            if before is None:
                 raise
             # A bug must not take a known cover away; and behind an answer nobody waits who would be told of it.
             _log.exception("%s: internal error", item, extra=asdict(item))
             bug = OriginFailed("internal error, see the log")
-            record = lifetime.failed(known, source, bug, now=self._clock(), luck=self._luck())
+            record = lifetime.failed(before, source, bug, now=self._clock(), luck=self._luck())
         told = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - began, 6)}
         _log.debug("%s: its origin was asked", item, extra=asdict(item) | told)
-        self._remember(item, source, known, record)
+        self._known.keep(item, before, record)
         return Answer(record, CacheState.STALE if record.is_found and record.error else CacheState.FETCHED)
 
-    def _remember(self, item: ContentId, source: Source, known: CoverRecord | None, record: CoverRecord) -> None:
-        """Keep the record in memory and store, unless what it stems from was forgotten meanwhile."""
-        key = str(item)
-        if known is not None and known.is_found and record.url == known.url and self._memory.get(key) is None:
-            return
-        self._memory.put(key, record)
-        self._store.put(
-            key,
-            record,
-            lifetime=lifetime.seconds_worth_keeping(record, source, self._clock()),
-            is_precious=record.is_found,
-        )
-
-    def _inquired(self, item: ContentId, source: Source, known: CoverRecord | None, patience: float) -> CoverRecord:
+    def _inquired(self, source: Source, item_id: str, before: CoverRecord | None, patience: float) -> CoverRecord:
         """Return the record of the cover that the item's page shows. Raises LookupFailed where it shows none."""
         validators = None
-        if known is not None and (known.etag or known.last_modified) and known.made_by == source.fingerprint:
+        if before is not None and (before.etag or before.last_modified) and before.made_by == source.fingerprint:
             # Of a page from which other rules took the cover, it does not matter that it has not changed.
-            validators = Validators(etag=known.etag, last_modified=known.last_modified)
-        finding = self._inquire(source, item.id, patience, validators)
+            validators = Validators(etag=before.etag, last_modified=before.last_modified)
+        finding = self._inquire(source, item_id, patience, validators)
         if finding is not None:
             return lifetime.found(source, finding, now=self._clock(), luck=self._luck())
-        if known is None:
+        if before is None:
             raise OriginFailed("not modified, though nobody asked")
-        return lifetime.renewed(known, source, now=self._clock(), luck=self._luck())
+        return lifetime.renewed(before, source, now=self._clock(), luck=self._luck())

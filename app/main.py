@@ -20,6 +20,7 @@ from app.clock import Clock, steady_clock
 from app.cover import Answer, CoverRecord, decode_record, encode_record
 from app.errors import SettingsError
 from app.inquiry import Inquiry
+from app.known import Known
 from app.lookup import Lookup
 from app.methods import PUBLISHED, Methods, service_fault
 from app.metrics import Metrics
@@ -66,8 +67,6 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
     # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
     sys.setswitchinterval(0.0002)
-    # Else each greenlet remembers from what stack it was begun, for debuggers: making one takes eight times as long.
-    gevent.config.track_greenlet_tree = False
     clock, seat = steady_clock(), seat_in_force()
     sources = Registry(settings.sources, settings.default_source)
     tally = Tally(seat.board, seat.row, labels_of(settings), monotonic=time.monotonic)
@@ -80,8 +79,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     lookup = Lookup(
         sources=sources,
-        memory=memory,
-        store=store,
+        known=Known(sources=sources, memory=memory, store=store, clock=clock, observer=tally),
         flights=Flights[str, Answer](_MAX_FLIGHTS, tally),
         inquire=build_inquiry(settings, store, clock, tally).ask,
         deadline=settings.deadline,

@@ -16,6 +16,7 @@ from app.cache.guard import GuardedStore
 from app.cache.memory import Memory
 from app.cache.store import NoStore
 from app.cover import Answer, ContentId, CoverRecord, Finding, decode_record, encode_record
+from app.known import Known
 from app.lifetime import found
 from app.lookup import Lookup
 from app.methods import Methods, service_fault
@@ -79,10 +80,10 @@ def _known(count: int) -> Memory[CoverRecord]:
 def _dispatcher(memory: Memory[CoverRecord]) -> Dispatcher:
     """Return the service, as ``app.main`` makes it, on this memory and without an origin."""
     sources = Registry(_SETTINGS.sources, "ozon")
+    store = GuardedStore(NoStore(), encode=encode_record, decode=decode_record, clock=time.monotonic)
     lookup = Lookup(
         sources=sources,
-        memory=memory,
-        store=GuardedStore(NoStore(), encode=encode_record, decode=decode_record, clock=time.monotonic),
+        known=Known(sources=sources, memory=memory, store=store, clock=time.time),
         flights=Flights[str, Answer](1),
         inquire=_refuse,
         deadline=1,

@@ -15,6 +15,7 @@ from app.cache.store import NoStore, Store
 from app.cover import Answer, CoverRecord, Finding, decode_record, encode_record
 from app.errors import OriginError
 from app.inquiry import Inquiry
+from app.known import Known
 from app.lookup import Lookup
 from app.origin.page import Page, Validators
 from app.rule import Pattern, Rule
@@ -82,10 +83,12 @@ class Story:
 
     def lookup(self) -> Lookup:
         """Return one worker's lookup."""
+        store = GuardedStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock)
         return Lookup(
             sources=self.sources,
-            memory=new_memory(),
-            store=GuardedStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock),
+            known=Known(
+                sources=self.sources, memory=new_memory(), store=store, clock=self.clock, observer=self.listener
+            ),
             flights=Flights[str, Answer](1000),
             inquire=Inquiry(self).ask,
             deadline=self.deadline,

@@ -13,6 +13,7 @@ from app.cache.flight import Flights
 from app.cache.memory import Memory
 from app.clock import steady_clock
 from app.cover import Answer, ContentId, Outcome, decode_record, encode_record
+from app.known import Known
 from app.lookup import Lookup
 from app.main import build_inquiry, guarded, open_store
 from app.settings import load
@@ -68,10 +69,11 @@ def lookup(origin: Origin, folder: Path) -> Lookup:
     file.write_text(CONFIG.format(origin=origin.url) + "max_page = 300_000\n")
     settings = load({"COVERS_CONFIG": str(file)})
     store, clock = guarded(open_store(settings)), steady_clock()
+    sources = Registry(settings.sources, "ozon")
+    memory = Memory(100, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found)
     return Lookup(
-        sources=Registry(settings.sources, "ozon"),
-        memory=Memory(100, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found),
-        store=store,
+        sources=sources,
+        known=Known(sources=sources, memory=memory, store=store, clock=clock),
         flights=Flights[str, Answer](100),
         inquire=build_inquiry(settings, store, clock).ask,
         deadline=10,

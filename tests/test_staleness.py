@@ -227,7 +227,7 @@ def test_a_rule_that_was_mended_is_not_held_up_by_an_unchanged_page() -> None:
     mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Pattern("(/new.jpg)"))])
     story.sources = Registry({"shop": mended, "other": SHOP}, default="shop")
     story.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
-    lookup._sources = story.sources
+    lookup._sources = lookup._known._sources = story.sources
     story.pass_time(TTL + GRACE)
     assert lookup.find(ITEM).record.url == NEW
     assert story.conditions == [None, None]

@@ -12,15 +12,17 @@ from app.sources.registry import Registry
 
 
 def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], Inquiry]) -> Status:
-    """Try the canaries of these sources, of all where there are no names; print a line each.
+    """Try the canaries of these sources, of all that have some where there are no names; print a line each.
 
     ``build_inquiry`` makes what asks origins. Raises WrongUsage for a name that is no source's.
     """
     sources = Registry(settings.sources, settings.default_source)
     try:
-        chosen = [sources.check(name) for name in names] or list(sources)
+        chosen = [sources.check(name) for name in names] or [name for name in sources if sources[name].canary]
     except InvalidParams as error:
         raise WrongUsage(f"{error}; there are {', '.join(sources)}") from error
+    if not chosen:
+        print("nothing to check: no source has canary ids", file=sys.stderr)
     inquiry = build_inquiry()
     status = Status.ALL_WELL
     for name in chosen:

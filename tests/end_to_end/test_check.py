@@ -81,10 +81,23 @@ def test_ctrl_c_ends_it_quietly(origin: Origin, tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
-def test_sources_without_canaries_are_named(origin: Origin, tmp_path: Path) -> None:
+def test_a_source_that_is_named_without_canaries_is_told(origin: Origin, tmp_path: Path) -> None:
+    status, out, err = check(tmp_path, config(origin, "[]"), "ozon")
+    assert (status, out, err) == (0, "", "ozon: not checked, it has no canary ids\n")
+
+
+def test_without_names_those_without_canaries_are_passed_over(origin: Origin, tmp_path: Path) -> None:
+    """Among them are all that are built in: what cron runs is to say nothing each time."""
+    origin.item(1, cover(1))
+    status, out, err = check(tmp_path, config(origin, "[1]"))
+    assert (status, out.startswith("ozon:1: "), err) == (0, True, "")
     status, out, err = check(tmp_path, config(origin, "[]"))
-    assert (status, out) == (0, "")
-    assert "ozon: not checked, it has no canary ids" in err
+    assert (status, out, err) == (0, "", "nothing to check: no source has canary ids\n")
+
+
+def test_a_store_that_cannot_be_stops_it_as_it_stops_the_service(origin: Origin, tmp_path: Path) -> None:
+    status, out, err = check(tmp_path, config(origin, "[1]"), COVERS_STORE="redis://127.0.0.1:99999999/0")
+    assert (status, out, err.count("\n"), "COVERS_STORE" in err) == (2, "", 1, True)
 
 
 @pytest.mark.parametrize(
