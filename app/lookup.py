@@ -185,7 +185,7 @@ class Lookup:
         key = f"{_REFRESH}{item}"
         if key not in self._flights:
             with suppress(Overloaded):  # then the next one who asks for it will
-                self._flights.join(key, lambda: self._find_out(item))
+                self._flights.join(key, lambda: self._find_out(item, self._known.recalled(item)))
 
     def _fly(self, item: ContentId) -> Answer:
         """Find the item's cover in the store, else at the origin."""
@@ -195,13 +195,13 @@ class Lookup:
         if record is not None and self._known.freshness(item, record) is Freshness.STALE:
             self._refresh(item)
             return Answer(record, CacheState.STALE)
-        return self._find_out(item)
+        return self._find_out(item, record)
 
-    def _find_out(self, item: ContentId) -> Answer:
-        """Ask the origin, or wait for what a worker brings that asks it already."""
+    def _find_out(self, item: ContentId, before: CoverRecord | None) -> Answer:
+        """Ask the origin, or wait for what a worker brings that asks it already; ``before`` was recalled just now."""
         known = self._known
         if not known.is_shared:
-            return self._ask(item, known.recalled(item), self._deadline)
+            return self._ask(item, before, self._deadline)
         # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
         # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
         until = self.until()
@@ -236,8 +236,9 @@ class Lookup:
             _log.exception("%s: internal error", item, extra=asdict(item))
             bug = OriginFailed("internal error, see the log")
             record = lifetime.failed(before, source, bug, now=self._clock(), luck=self._luck())
-        told = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - began, 6)}
-        _log.debug("%s: its origin was asked", item, extra=asdict(item) | told)
+        if _log.isEnabledFor(logging.DEBUG):
+            told = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - began, 6)}
+            _log.debug("%s: its origin was asked", item, extra=asdict(item) | told)
         self._known.keep(item, before, record)
         return Answer(record, CacheState.STALE if record.is_found and record.error else CacheState.FETCHED)
 
