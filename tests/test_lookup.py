@@ -99,7 +99,7 @@ def test_others_run_while_a_big_page_is_read() -> None:
         gevent.sleep(0.001)  # who never waits would take half of the thread's time
         turns += 1
     assert finding.get().record.url == "https://shop.example/42.jpg"
-    assert turns > 10
+    assert turns > 3  # it would be one, or two
 
 
 def test_a_found_cover_is_fresh_for_its_ttl() -> None:
