@@ -1,11 +1,9 @@
-"""What is known, over four workers and real stores, while workers, origins and stores come and go."""
+"""What is known, over four workers and real stores, while workers and origins come and go."""
 
-import contextlib
 import http.client
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import time
 import xmlrpc.client
@@ -16,20 +14,16 @@ from typing import Any
 import gevent
 import pytest
 
+from tests.end_to_end.stored import URL, config, in_each_worker
 from tests.origin import Behaviour, Hold, Origin, cover, page, raw
-from tests.server import CONFIG, Server, serving
+from tests.server import Server, serving
 from tests.stores.redis_server import RedisServer, serving_redis
 
 WORKERS = 4
 IDS = itertools.count(1_000_000)
-URL = "{origin}/multimedia/audio_cd_covers/7.jpg"
 
 #: A cover that is never fresh, so that each call asks the origin, and gets the old cover when that fails.
 NEVER_FRESH = "ttl = 0\ngrace = 0\nkeep = '1d'\nerror_ttl = 0\nretries = 0\n"
-
-
-def config(origin: Origin, store: str, keys: str = "", top: str = "") -> str:
-    return f"{top}\n{CONFIG.format(origin=origin.url).replace('none', store)}{keys}"
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +60,6 @@ def service(shop: Origin, store: str, tmp_path_factory: pytest.TempPathFactory) 
 def item() -> int:
     """An id that no other test has."""
     return next(IDS)
-
-
-def in_each_worker(server: Server, method: str, *arguments: Any, calls: int = 40) -> list[Any]:
-    """Call over many fresh connections, so that every worker is very likely to answer some; return the answers."""
-
-    def call() -> Any:
-        with xmlrpc.client.ServerProxy(server.url) as client:
-            return getattr(client, method)(*arguments)
-
-    calling = [gevent.spawn(call) for _ in range(calls)]
-    return [greenlet.get() for greenlet in calling]
 
 
 def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(shop: Origin, service: Server, item: int) -> None:
@@ -237,74 +220,3 @@ def test_what_is_fresh_no_more_is_not_repeated_by_the_worker_either(tmp_path: Pa
             origin.item(48, cover(7))
             while client.get_cover(48) != URL.format(origin=origin.url):
                 assert time.monotonic() - began < 5
-
-
-def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
-    origin: Origin, require: Callable[[str], str], tmp_path: Path
-) -> None:
-    """The first lookups take a second more at most; afterwards sharing goes on."""
-    origin.default = cover(7)
-    url = URL.format(origin=origin.url)
-
-    def timed(number: int) -> float:
-        begun = time.monotonic()
-        assert set(in_each_worker(server, "get_cover", number, calls=8)) == {url}
-        return time.monotonic() - begun
-
-    with contextlib.ExitStack() as stack:
-        redis = stack.enter_context(serving_redis(require("redis-server"), tmp_path))
-        server = stack.enter_context(serving(tmp_path, config(origin, redis.url), workers=2))
-        timed(200)
-        redis.freeze()
-        assert max(timed(number) for number in (201, 202, 203)) < 2
-        redis.kill()
-        timed(204)
-        redis.start()
-        number, until = 205, time.monotonic() + 15
-        while True:
-            before = len(origin.requests)
-            timed(number)
-            if len(origin.requests) - before == 1 and in_each_worker(server, "explain_cover", number, calls=1):
-                break
-            assert time.monotonic() < until, "sharing was not resumed"
-            number += 1
-
-
-def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, tmp_path: Path) -> None:
-    origin.item(48, cover(7))
-    database = tmp_path / "covers.db"
-    database.write_bytes(b"this is no database" * 1000)
-    with serving(tmp_path, config(origin, f"sqlite:{database}"), workers=WORKERS) as server:
-        assert set(in_each_worker(server, "get_cover", 48)) == {URL.format(origin=origin.url)}
-        assert "store" in {told["cache"] for told in in_each_worker(server, "explain_cover", 48)} | {"store"}
-    assert origin.asked_for(48) == 1
-    assert len(list(tmp_path.glob("covers.db.broken-*"))) == 1
-
-
-def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path) -> None:
-    origin.item(49, cover(7))
-    (tmp_path / "file").write_text("no folder")
-    with serving(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
-        assert server.client().get_cover(49) == URL.format(origin=origin.url)
-        assert "the store is passed over" in server.log.read_text()
-
-
-def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_path: Path) -> None:
-    """var/covers.db, below the working directory."""
-    origin.item(50, cover(7))
-    text = CONFIG.format(origin=origin.url).replace('store = "none"\n', "")
-    with serving(tmp_path, text, directory=tmp_path) as server:
-        server.client().get_cover(50)
-    assert (tmp_path / "var" / "covers.db").is_file()
-
-
-def test_a_port_that_answers_nothing_is_no_store_to_wait_for(origin: Origin, tmp_path: Path) -> None:
-    origin.item(51, cover(7))
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        with serving(tmp_path, config(origin, url)) as server:
-            client = server.client()
-            client.list_sources()
-            begun = time.monotonic()
-            assert client.get_cover(51) == URL.format(origin=origin.url)
-            assert time.monotonic() - begun < 1.5
