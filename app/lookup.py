@@ -83,7 +83,7 @@ class Lookup:
         self._clock = clock
         self._luck = luck
         self._observer = observer
-        #: What tells whether an answer from memory may be given once more: see there.
+        #: What tells whether an answer from memory may be given once more: ``Known.holds``.
         self.holds = known.holds
 
     def find(self, item: ContentId) -> Answer:

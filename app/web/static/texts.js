@@ -184,7 +184,7 @@ const TEXTS = {
 };
 
 /** The language of the page: the first of the reader's that there are words in. */
-export const language =
+const language =
   navigator.languages.map((tag) => tag.split("-")[0].toLowerCase()).find((tag) => tag in TEXTS) ?? "en";
 
 const words = TEXTS[language];
