@@ -14,6 +14,7 @@ from tests.origins.flooding import flooding
 from tests.origins.sources import source_at
 
 LONGEST_PAUSE = 0.05
+TRIES = 10
 MAX_PAGE = 30_000_000
 
 
@@ -72,7 +73,7 @@ class Pauses:
 def test_a_flood_ends_at_a_limit_and_holds_up_no_other(fetcher: Fetcher, url: str, flood: str, text: str) -> None:
     """The best of some tries: what else this machine does makes pauses too."""
     longest = []
-    for _ in range(4):
+    for _ in range(TRIES):
         with Pauses() as pauses, pytest.raises(OriginFailed, match=text) as caught:
             fetcher.fetch(source_at(url, max_page=MAX_PAGE), f"{url}/{flood.replace(' ', '%20')}", timeout=20)
         assert str(caught.value).startswith("127.0.0.1:")
