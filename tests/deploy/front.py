@@ -63,14 +63,18 @@ def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
     changes = {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder), user: ""}
     _write_example("haproxy.cfg", path, changes, one, two)
 
+    admin_path = folder / "admin.sock"
+
     def told() -> str:
         with socket.socket(socket.AF_UNIX) as admin:
-            admin.connect(str(folder / "admin.sock"))
+            admin.connect(str(admin_path))
             admin.sendall(b"show servers state\n")
             return b"".join(iter(lambda: admin.recv(65_536), b"")).decode()
 
     def are_up() -> bool:
         # After two lines of headings: the names and addresses of backend and server, and 2 where that is running.
+        if not admin_path.exists():  # it comes a moment after the port
+            return False
         return [line.split()[5] for line in told().splitlines()[2:] if line] == ["2", "2"]
 
     settle = partial(wait_until, are_up, "both servers are up", 20)
