@@ -59,7 +59,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshot: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.screenshot docs/page.png
+	$(BIN)/python -m tests.support.screenshot docs/page.png
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -30,14 +30,14 @@ _before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.par
 
 
 def _read_settings():
-    from app.settings import load_server, settings_in_force
+    from app.config.settings import load_server, settings_in_force
 
     server, settings = load_server(os.environ), settings_in_force()
 
     # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
     # is opened by that; preload_app would build the application here too, and keep its code over a reload.
+    from app.fetch.tls import default_context
     from app.main import labels_of, open_store
-    from app.origin.tls import default_context
 
     open_store(settings)  # which opens nothing yet, but looks at what it is told
     default_context()  # which reads the certificates of authorities that are trusted
@@ -48,8 +48,8 @@ _log = logging.getLogger("app")
 
 
 def _told():
-    from app.settings import told_settings
-    from app.version import VERSION
+    from app.config.settings import told_settings
+    from app.domain.version import VERSION
 
     return {"version": VERSION, **told_settings(_settings)}
 
@@ -70,15 +70,15 @@ else:
     if _before:
         _log.info("settings and code are read again", extra=_told())
 
-# One form for all lines; app/logs.py makes it.
-logger_class = "app.logs.Logger"
+# One form for all lines; app/telemetry/logs.py makes it.
+logger_class = "app.telemetry.logs.Logger"
 loglevel = _server.log_level
 
 bind = _server.bind
 workers = _server.workers
 
-# gunicorn's gevent worker with bounds for its peers; app/worker says which.
-worker_class = "app.worker.Worker"
+# gunicorn's gevent worker with bounds for its peers; app/server says which.
+worker_class = "app.server.Worker"
 
 # The Python parser refuses obsolete folding and bare LF; gunicorn_h1c takes both, and "auto" would use it if installed.
 http_parser = "python"
@@ -114,7 +114,7 @@ forwarder_headers = ""
 
 def on_starting(server):
     """Lay out the board: over a reload there are twice as many workers, and TTIN adds some."""
-    from app.board import Board
+    from app.telemetry.shared_counters import Board
 
     server.covers_board = Board.blank(4 * server.cfg.workers + 64)
     server.covers_board.add(_columns)
@@ -122,7 +122,7 @@ def on_starting(server):
 
 def on_reload(server):
     """Have the board take what the new settings have to count, and the workers who leave know that others come."""
-    from app.board import Board
+    from app.telemetry.shared_counters import Board
 
     server.covers_board = Board(server.covers_board.parts)  # its code is new as well
     server.covers_board.add(_columns)
@@ -143,22 +143,22 @@ def post_fork(server, worker):
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
-    from app import seat
+    from app.telemetry import worker_slot
 
     # A worker of gunicorn's own, where a flag has asked for one, does not say it.
-    seat.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
+    worker_slot.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
 
 
 def worker_exit(server, worker):
     """Have nobody take the worker, which calls this itself, for one that is there, or for one that has died."""
-    from app.tally import clear_states
+    from app.telemetry.counters import clear_states
 
     clear_states(server.covers_board, worker.covers_row)
 
 
 def child_exit(server, worker):
     """Count the worker if it has died; it is gone in any case."""
-    from app.tally import count_end
+    from app.telemetry.counters import count_end
 
     count_end(server.covers_board, worker.covers_row, was_stuck=worker.aborted)
 
@@ -170,7 +170,7 @@ def when_ready(server):
 
 def post_worker_init(worker):
     """Tell that a worker has begun to serve."""
-    from app.logs import hear_greenlets
+    from app.telemetry.logs import hear_greenlets
 
     hear_greenlets()
     _log.info("the worker is ready")

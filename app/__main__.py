@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from app.cli.ending import Status
+from app.cli.exit_status import Status
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _interrupt)
 
 from app.cli.arguments import Check, Explain, Get, parse
-from app.cli.ending import CommandError, WrongUsage
+from app.cli.exit_status import CommandError, WrongUsage
 
 
 def main() -> int:
@@ -68,12 +68,12 @@ def _check(wanted: Check) -> int:
 
     monkey.patch_all()
 
-    from app.cache.store import NoStore
     from app.cli.check import check
-    from app.clock import steady_clock
-    from app.errors import SettingsError
+    from app.concurrency.clock import steady_clock
+    from app.config.settings import load
+    from app.domain.errors import SettingsError
     from app.main import build_inquiry, guarded, open_store
-    from app.settings import load
+    from app.store.base import NoStore
 
     try:
         settings = load(os.environ)

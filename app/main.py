@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from app.cache.flight import Flights
-from app.cache.guard import GuardedStore
-from app.cache.memory import Memory
-from app.cache.redis import RedisStore
-from app.cache.sqlite import SqliteStore
-from app.cache.store import NoStore, Store
-from app.clock import Clock, steady_clock
-from app.cover import Answer, CoverRecord, decode_record, encode_record
-from app.errors import SettingsError
-from app.inquiry import Inquiry
-from app.known import Known
-from app.lookup import Lookup
+from app.concurrency.clock import Clock, steady_clock
+from app.config.settings import Settings, place_of
+from app.config.sources import Registry
+from app.domain.errors import SettingsError
+from app.domain.events import NOBODY, Observer
+from app.domain.records import Answer, CoverRecord, decode_record, encode_record
+from app.fetch.host_health import Hosts, HostState
+from app.fetch.host_limiter import Gate
+from app.fetch.http_request import host_of
+from app.fetch.page_fetcher import Fetcher
+from app.fetch.polite_client import Visitor
+from app.fetch.process_semaphore import Places, default_path
+from app.fetch.robots import Robots, RobotsFile
+from app.lookup.cover_page import Inquiry
+from app.lookup.repository import Known
+from app.lookup.service import Lookup
+from app.lookup.single_flight import Flights
 from app.methods import PUBLISHED, Methods, service_fault
-from app.metrics import Metrics
-from app.observer import NOBODY, Observer
-from app.origin.fetch import Fetcher
-from app.origin.gate import Gate
-from app.origin.hosts import Hosts, HostState
-from app.origin.places import Places, default_path
-from app.origin.request import host_of
-from app.origin.robots import Robots, RobotsFile
-from app.origin.visit import Visitor
-from app.pulse import Pulse
 from app.rpc.dispatcher import Dispatcher
-from app.seat import seat_in_force
-from app.settings import Settings, place_of
-from app.sources.registry import Registry
-from app.tally import Labels, Tally
-from app.web.covers import CoverHandler
+from app.store.base import NoStore, Store
+from app.store.circuit_breaker import GuardedStore
+from app.store.lru import Memory
+from app.store.redis import RedisStore
+from app.store.sqlite import SqliteStore
+from app.telemetry.counters import Labels, Tally
+from app.telemetry.hub_lag import Pulse
+from app.telemetry.prometheus import Metrics
+from app.telemetry.worker_slot import seat_in_force
+from app.web.cover_endpoint import CoverHandler
 from app.web.health import Health
-from app.web.identified import Identified
-from app.web.metrics import Exposition
-from app.web.page import PageHandler
-from app.web.routes import Application
-from app.web.rpc import RpcHandler
+from app.web.metrics_endpoint import Exposition
+from app.web.request_id import Identified
+from app.web.router import Application
+from app.web.rpc_endpoint import RpcHandler
+from app.web.static_files import PageHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

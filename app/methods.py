@@ -7,14 +7,14 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from app.clock import Clock
-from app.cover import Answer, CacheState, ContentId, timestamp
-from app.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
-from app.lookup import Lookup, Started
+from app.concurrency.clock import Clock
+from app.config.source import Source
+from app.config.sources import Registry
+from app.domain.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
+from app.domain.records import Answer, CacheState, ContentId, timestamp
+from app.lookup.service import Lookup, Started
 from app.rpc.faults import Fault
 from app.rpc.lasting import Lasting
-from app.source import Source
-from app.sources.registry import Registry
 
 _log = logging.getLogger(__name__)
 

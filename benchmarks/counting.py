@@ -14,11 +14,11 @@ from prometheus_client import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
-from app.board import Board
+from app.config.settings import load
 from app.main import labels_of
-from app.metrics import Metrics
-from app.settings import load
-from app.tally import Labels, Tally
+from app.telemetry.counters import Labels, Tally
+from app.telemetry.prometheus import Metrics
+from app.telemetry.shared_counters import Board
 from benchmarks.wire import least
 
 _WORKERS = 16

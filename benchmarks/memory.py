@@ -11,20 +11,20 @@ import tracemalloc
 import xmlrpc.client
 from typing import NoReturn
 
-from app.cache.flight import Flights
-from app.cache.guard import GuardedStore
-from app.cache.memory import Memory
-from app.cache.store import NoStore
-from app.cover import Answer, ContentId, CoverRecord, Finding, decode_record, encode_record
-from app.known import Known
-from app.lifetime import found
-from app.lookup import Lookup
+from app.config.settings import load
+from app.config.source import Source
+from app.config.sources import Registry
+from app.domain.records import Answer, ContentId, CoverRecord, Finding, decode_record, encode_record
+from app.fetch.page_fetcher import Validators
+from app.lookup.freshness import found
+from app.lookup.repository import Known
+from app.lookup.service import Lookup
+from app.lookup.single_flight import Flights
 from app.methods import Methods, service_fault
-from app.origin.page import Validators
 from app.rpc.dispatcher import Dispatcher
-from app.settings import load
-from app.source import Source
-from app.sources.registry import Registry
+from app.store.base import NoStore
+from app.store.circuit_breaker import GuardedStore
+from app.store.lru import Memory
 
 _SETTINGS = load({})
 _FIRST_ID = 1_000_000_000

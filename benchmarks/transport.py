@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from app.origin.connections import Connections
-from app.origin.fetch import Fetcher
-from app.origin.transport import Transport
-from app.rule import Pattern, Rule
-from app.source import Source
-from app.url import PageUrl
+from app.config.rules import Pattern, Rule
+from app.config.source import Source
+from app.config.url_templates import PageUrl
+from app.fetch.connection_pool import Connections
+from app.fetch.page_fetcher import Fetcher
+from app.fetch.transport import Transport
 from benchmarks import page_server
 
 _ROUNDS = 60

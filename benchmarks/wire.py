@@ -8,7 +8,9 @@ import timeit
 import xmlrpc.client
 from collections.abc import Callable
 
-from app.rpc.wire import PLAIN, read_call, write_value
+from app.rpc.dialect import PLAIN
+from app.rpc.parser import read_call
+from app.rpc.serializer import write_value
 
 _ROUNDS = 2000
 _CALLS = 20  # in a round: short enough that many rounds pass undisturbed on a busy machine

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Origin
-from tests.programs import path_of
-from tests.server import CONFIG, Server, serving
+from tests.support.programs import path_of
+from tests.support.scripted_origin import Origin
+from tests.support.service import CONFIG, Server, serving
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from gevent.event import Event
 
-from app.errors import Blocked, InvalidParams, NoCover, NoSuchItem, NotAllowed, TooSlow
+from app.domain.errors import Blocked, InvalidParams, NoCover, NoSuchItem, NotAllowed, TooSlow
 from app.methods import Methods, service_fault
 from app.rpc.faults import INTERNAL_ERROR, Fault
 from app.rpc.lasting import Lasting
-from tests.stories import Story, failing, picture
+from tests.support.lookup_harness import Story, failing, picture
 
 URL = "https://shop.example/42.jpg"
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.version import NAME, VERSION
+from app.domain.version import NAME, VERSION
 
 _URL = "http://127.0.0.1:8080/RPC2"
 

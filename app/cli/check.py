@@ -4,11 +4,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from app.cli.ending import Status, WrongUsage
-from app.errors import InvalidParams, ServiceError
-from app.inquiry import Inquiry
-from app.settings import Settings
-from app.sources.registry import Registry
+from app.cli.exit_status import Status, WrongUsage
+from app.config.settings import Settings
+from app.config.sources import Registry
+from app.domain.errors import InvalidParams, ServiceError
+from app.lookup.cover_page import Inquiry
 
 
 def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], Inquiry]) -> Status:

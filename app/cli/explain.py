@@ -3,11 +3,11 @@
 import sys
 from datetime import UTC, datetime
 
-from app.cli.answer import Answer, complaint
 from app.cli.arguments import Explain
-from app.cli.asking import Refused, Service
-from app.cli.ending import Status
+from app.cli.exit_status import Status
 from app.cli.explanation import explanation
+from app.cli.output_format import Answer, complaint
+from app.cli.service_client import Refused, Service
 
 
 def explain(wanted: Explain) -> Status:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.cli.answer import one_line
+from app.cli.output_format import one_line
 
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60))
 

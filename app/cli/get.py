@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.cli.answer import HEADINGS, LINES, Answer, complaint
 from app.cli.arguments import Get
-from app.cli.asking import Refused, Service
-from app.cli.crew import in_order
-from app.cli.ending import Status
+from app.cli.exit_status import Status
 from app.cli.ids import MAX_LINE, read_ids
-from app.cli.progress import Progress
+from app.cli.ordered_thread_pool import in_order
+from app.cli.output_format import HEADINGS, LINES, Answer, complaint
+from app.cli.progress_bar import Progress
+from app.cli.service_client import Refused, Service
 
 _STDIN = 0
 

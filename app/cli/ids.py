@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable, Iterator
 
-from app.cli.ending import WrongUsage
+from app.cli.exit_status import WrongUsage
 
 #: Bytes of a line: no id comes near it, and what has no lines at all is not read into memory.
 MAX_LINE = 65_536

@@ -14,13 +14,14 @@ from typing import Any, Final
 import gevent
 from gevent import Timeout
 
-from app.hub import spawn
-from app.observer import NOBODY, Observer
+from app.concurrency.greenlets import spawn
+from app.domain.events import NOBODY, Observer
+from app.rpc.deferred_result import HANDLES, value_of
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
-from app.rpc.handles import HANDLES, value_of
 from app.rpc.introspection import CAPABILITIES, Method, describe
 from app.rpc.lasting import Holds, Lasting
-from app.rpc.wire import read_call, write_fault, write_value
+from app.rpc.parser import read_call
+from app.rpc.serializer import write_fault, write_value
 
 log: Final = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ class Dispatcher:
         ``max_calls`` of a multicall; without it that is one.
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
-        fault -32602 before it is called. It returns the answer, a handle (``app.rpc.handles``) that will hold it, or an
-        answer that lasts (``app.rpc.lasting``). It may raise a ``Fault`` or what ``explain`` knows. Raises
+        fault -32602 before it is called. It returns the answer, a handle (``app.rpc.deferred_result``) that will hold
+        it, or an answer that lasts (``app.rpc.lasting``). It may raise a ``Fault`` or what ``explain`` knows. Raises
         ``ValueError`` for a name that is taken or not of XML-RPC's letters, and for a function that cannot be called by
         position.
         """

@@ -4,8 +4,8 @@ import http
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from app.cache.guard import GuardedStore
-from app.pulse import Pulse
+from app.store.circuit_breaker import GuardedStore
+from app.telemetry.hub_lag import Pulse
 from app.web.response import Response, plain
 
 if TYPE_CHECKING:

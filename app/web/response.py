@@ -19,7 +19,7 @@ class Response(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-#: Answers requests of one path and method. It may raise ``app.web.body.BodyRefused``.
+#: Answers requests of one path and method. It may raise ``app.web.request_body.BodyRefused``.
 Handler = Callable[["WSGIEnvironment"], Response]
 
 

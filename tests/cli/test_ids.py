@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cli.ending import WrongUsage
+from app.cli.exit_status import WrongUsage
 from app.cli.ids import MAX_LINE, read_ids
 
 

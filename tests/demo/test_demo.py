@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo import ROOT
-from tests.processes import living
+from tests.support.processes import living
 
 COMMAND = [sys.executable, "-m", "demo"]
 LAST_LINE = "Both serve on until you press Ctrl-C.\n"

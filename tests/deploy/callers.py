@@ -11,8 +11,8 @@ from typing import Any
 
 import gevent
 
-from tests.origin import COVER_PATH, Origin, Request, cover
-from tests.worker.door import wait_until
+from tests.server.gunicorn_server import wait_until
+from tests.support.scripted_origin import COVER_PATH, Origin, Request, cover
 
 KNOWN = 20
 CALLS_OF_A_CONNECTION = 25

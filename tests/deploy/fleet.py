@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.processes import living
-from tests.server import STOP_SECONDS, environment, gunicorn
-from tests.stores.redis_server import hold_a_port
-from tests.worker.door import wait_until
+from tests.server.gunicorn_server import wait_until
+from tests.store.redis_server import hold_a_port
+from tests.support.processes import living
+from tests.support.service import STOP_SECONDS, environment, gunicorn
 
 START_SECONDS = 20.0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.server import ROOT
-from tests.worker.door import wait_until
+from tests.server.gunicorn_server import wait_until
+from tests.support.service import ROOT
 
 DEPLOY = ROOT / "deploy"
 STOP_SECONDS = 10.0

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.settings import load, load_server
+from app.config.settings import load, load_server
 from tests.deploy.front import BUILDERS, DEPLOY, identify
-from tests.server import ROOT, Server
+from tests.support.service import ROOT, Server
 
 UNITS = ("covers.service", "covers.socket")
 

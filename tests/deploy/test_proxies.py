@@ -12,10 +12,10 @@ import trustme
 from tests.deploy.callers import Callers, any_item, calling
 from tests.deploy.fleet import Member, running
 from tests.deploy.front import BUILDERS, Front, identify, standing
-from tests.origin import Origin
-from tests.programs import path_of
-from tests.server import CONFIG
-from tests.stores.redis_server import hold_a_port, serving_redis
+from tests.store.redis_server import hold_a_port, serving_redis
+from tests.support.programs import path_of
+from tests.support.scripted_origin import Origin
+from tests.support.service import CONFIG
 
 #: Calls that are answered before something is done, and after.
 SOME = 50

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.deploy.callers import any_item, calling
 from tests.deploy.fleet import running
-from tests.origin import Origin
-from tests.server import CONFIG
+from tests.support.scripted_origin import Origin
+from tests.support.service import CONFIG
 
 SOME = 50
 

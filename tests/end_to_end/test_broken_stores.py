@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.stored import URL, config, in_each_worker
-from tests.origin import Origin, cover
-from tests.server import CONFIG, serving
-from tests.stores.redis_server import serving_redis
+from tests.end_to_end.store_services import URL, config, in_each_worker
+from tests.store.redis_server import serving_redis
+from tests.support.scripted_origin import Origin, cover
+from tests.support.service import CONFIG, serving
 
 
 def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.origin import Behaviour, Origin, page, redirect
-from tests.server import Server, serving
+from tests.support.scripted_origin import Behaviour, Origin, page, redirect
+from tests.support.service import Server, serving
 
 MBID = "76df3287-6cda-33eb-8e9a-044b5e15ffdd"
 ISBN = "/api/books?bibkeys=ISBN:{}&format=json&jscmd=data"

@@ -14,10 +14,10 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.end_to_end.stored import URL, config, in_each_worker
-from tests.origin import Behaviour, Hold, Origin, cover, page, raw
-from tests.server import Server, serving
-from tests.stores.redis_server import RedisServer, serving_redis
+from tests.end_to_end.store_services import URL, config, in_each_worker
+from tests.store.redis_server import RedisServer, serving_redis
+from tests.support.scripted_origin import Behaviour, Hold, Origin, cover, page, raw
+from tests.support.service import Server, serving
 
 WORKERS = 4
 IDS = itertools.count(1_000_000)

@@ -12,8 +12,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.origin import Behaviour, Hold, Origin, cover, page, raw
-from tests.server import CONFIG, Server, serving
+from tests.support.scripted_origin import Behaviour, Hold, Origin, cover, page, raw
+from tests.support.service import CONFIG, Server, serving
 
 IDS = itertools.count(1_000_000)
 

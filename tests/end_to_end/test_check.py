@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from app.cache.store import NoStore
 from app.cli.check import check as check_sources
-from app.cli.ending import WrongUsage
-from app.clock import steady_clock
+from app.cli.exit_status import WrongUsage
+from app.concurrency.clock import steady_clock
+from app.config.settings import load
 from app.main import build_inquiry, guarded
-from app.settings import load
-from tests.command import run, running
-from tests.origin import Hold, Origin, cover, page
-from tests.server import CONFIG
+from app.store.base import NoStore
+from tests.support.command import run, running
+from tests.support.scripted_origin import Hold, Origin, cover, page
+from tests.support.service import CONFIG
 
 
 def check(folder: Path, config: str, *arguments: str, **variables: str) -> tuple[int, str, str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.origin import COVER_PATH, Origin, cover
-from tests.server import CONFIG, Server, serving
+from tests.support.scripted_origin import COVER_PATH, Origin, cover
+from tests.support.service import CONFIG, Server, serving
 
 SCRIPTS = Path(__file__).parent.parent / "clients"
 SECONDS = 50.0  # a Go that comes without its compiled library takes its time

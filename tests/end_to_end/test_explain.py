@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.command import run
-from tests.origin import Origin, cover, page
-from tests.server import CONFIG, Server, serving
+from tests.support.command import run
+from tests.support.scripted_origin import Origin, cover, page
+from tests.support.service import CONFIG, Server, serving
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from typing import IO, Any
 import gevent
 import pytest
 
-from tests.command import run, running
-from tests.origin import Hold, Origin, cover
-from tests.server import CONFIG, Server, serving
-from tests.terminal import Terminal
+from tests.support.command import run, running
+from tests.support.scripted_origin import Hold, Origin, cover
+from tests.support.service import CONFIG, Server, serving
+from tests.support.terminal import Terminal
 
 IDS = itertools.count(1_000_000)
 

@@ -10,10 +10,10 @@ import gevent
 import pytest
 import trustme
 
-from tests.origin import Origin, cover, page
-from tests.origins import flooder
-from tests.origins.flooding import flooding
-from tests.server import CONFIG, Server, serving
+from tests.fetch import flooder
+from tests.fetch.flooding import flooding
+from tests.support.scripted_origin import Origin, cover, page
+from tests.support.service import CONFIG, Server, serving
 
 #: Seconds that a hit may take while all of it goes on, or so many times the slowest one of a quiet server. In a worker
 #: that such an origin can hold up it takes half a second and more; other tests beside this one have made it 0.07.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.server import CONFIG, Server, serving
+from tests.support.service import CONFIG, Server, serving
 
 CALL = xmlrpc.client.dumps((), "list_sources").encode()
 XML = {"Content-Type": "text/xml"}

@@ -15,9 +15,9 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.origin import Origin, cover, page
-from tests.server import CONFIG, ROOT, Server, environment, gunicorn, serving
-from tests.worker.door import one_answer, request, wait_until
+from tests.server.gunicorn_server import one_answer, request, wait_until
+from tests.support.scripted_origin import Origin, cover, page
+from tests.support.service import CONFIG, ROOT, Server, environment, gunicorn, serving
 
 NOWHERE = CONFIG.format(origin="http://127.0.0.1:9")
 XML = ("Content-Type: text/xml",)
@@ -63,12 +63,14 @@ def test_each_line_of_a_life_is_json(origin: Origin, tmp_path: Path) -> None:
         logged(server, event="settings and code are read again")
         wait_until(lambda: len(server.workers()) == 1 and before not in server.workers(), "the worker is new")
         assert say(server, call("get_cover", 42, headers=("X-Request-Id: mine",))) == [200]
-        assert logged(server, logger="app.lookup", request_id="mine")
+        assert logged(server, logger="app.lookup.service", request_id="mine")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
         events = server.events()
         assert all({"time", "level", "logger", "event", "pid"} <= event.keys() for event in events)
-        assert {"gunicorn.error", "gunicorn.access", "app", "app.lookup"} <= {event["logger"] for event in events}
+        assert {"gunicorn.error", "gunicorn.access", "app", "app.lookup.service"} <= {
+            event["logger"] for event in events
+        }
         assert server.log.read_text("utf-8").isascii()
 
 
@@ -92,7 +94,7 @@ def test_a_fetch_is_told_at_debug_with_the_id_of_the_request_that_set_it_off(ori
     ]
     with serving(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_LOG_LEVEL": "debug"}) as server:
         say(server, *said)
-        found, missing = logged(server, count=2, logger="app.lookup")
+        found, missing = logged(server, count=2, logger="app.lookup.service")
     assert (found["source"], found["id"], found["outcome"], found["request_id"]) == ("ozon", "42", "found", "alone")
     assert (missing["id"], missing["outcome"], missing["request_id"]) == ("43", "no_such_item", "together")
     assert 0 < found["seconds"] < 5

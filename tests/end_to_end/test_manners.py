@@ -11,8 +11,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.origin import Hold, Origin, cover, page, raw
-from tests.server import CONFIG, Server, serving
+from tests.support.scripted_origin import Hold, Origin, cover, page, raw
+from tests.support.service import CONFIG, Server, serving
 
 WORKERS = 2
 CONCURRENCY = 4

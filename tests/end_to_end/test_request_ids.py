@@ -10,9 +10,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.origin import Origin, cover
-from tests.server import CONFIG, Server, serving
-from tests.worker.door import Answer, one_answer, request
+from tests.server.gunicorn_server import Answer, one_answer, request
+from tests.support.scripted_origin import Origin, cover
+from tests.support.service import CONFIG, Server, serving
 
 CALL = xmlrpc.client.dumps((42,), "get_cover").encode()
 XML = {"Content-Type": "text/xml"}

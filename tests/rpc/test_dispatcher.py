@@ -14,8 +14,8 @@ from gevent.event import AsyncResult, Event
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Fault
 from app.rpc.lasting import Holds, Lasting
-from tests.listener import Listener
 from tests.rpc.messages import EX, answered, dumped, fault, request
+from tests.support.recording_observer import Listener
 
 
 def explain(error: Exception) -> Fault | None:

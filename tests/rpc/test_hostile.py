@@ -16,7 +16,7 @@ from app.rpc.faults import (
     PARSE_ERROR,
     UNSUPPORTED_ENCODING,
 )
-from app.rpc.wire import MAX_TEXT
+from app.rpc.parser import MAX_TEXT
 from tests.rpc.messages import EX, answered, dumped, fault, request, typed
 
 MEGABYTE = 1_000_000

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.rpc.dialect import APACHE, PLAIN
 from app.rpc.dispatcher import Dispatcher
-from app.rpc.wire import APACHE, PLAIN, write_value
+from app.rpc.serializer import write_value
 from tests.rpc.messages import EX, answered, dumped, is_lawful, request
 
 quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.browser import Page, browsing
-from tests.origin import COVER_PATH, Origin, cover, page
-from tests.server import CONFIG, serving
-from tests.web.stage import Stage
+from tests.support.browser import Page, browsing
+from tests.support.scripted_origin import COVER_PATH, Origin, cover, page
+from tests.support.service import CONFIG, serving
+from tests.web.page_harness import Stage
 
 #: A second source at an origin that fails, and is left alone for that in the end.
 SAD = """

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from urllib.parse import quote
 
-from tests.origin import page, redirect
-from tests.web.stage import Stage, kinds, look_up, wait_for_end
+from tests.support.scripted_origin import page, redirect
+from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
 
 XSS = '"><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>'
 

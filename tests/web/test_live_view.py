@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.browser import Page
-from tests.web.stage import Stage, metrics
+from tests.support.browser import Page
+from tests.web.page_harness import Stage, metrics
 
 
 def test_the_live_view_draws(stage: Stage) -> None:

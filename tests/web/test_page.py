@@ -2,8 +2,8 @@
 
 import re
 
-from tests.origin import COVER_PATH, Hold, cover
-from tests.web.stage import Stage, kinds, look_up, wait_for_end
+from tests.support.scripted_origin import COVER_PATH, Hold, cover
+from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
 
 
 def test_covers_appear_and_failures_are_told(stage: Stage) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Page
-from tests.origin import COVER_PATH, PAGE_PATH
-from tests.web.stage import Stage, kinds, look_up, wait_for_end
+from tests.support.browser import Page
+from tests.support.scripted_origin import COVER_PATH, PAGE_PATH
+from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
 
 LONG_ID = "an-id-that-is-much-longer-than-any-card-is-wide-" * 6
 

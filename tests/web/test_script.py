@@ -2,7 +2,7 @@
 
 import json
 
-from tests.browser import Page
+from tests.support.browser import Page
 
 
 def test_ids_are_found_in_whatever_is_pasted(modules: Page) -> None:

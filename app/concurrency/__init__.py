@@ -1,0 +1,1 @@
+"""gevent helpers: greenlets, threads, keyed locks, the clock."""

@@ -1,0 +1,1 @@
+"""What can be configured, validated when the service starts."""

@@ -1,0 +1,61 @@
+"""The watch over connections: who has held one for too long is cut off, and idle ones go when room is needed."""
+
+import math
+import sys
+from typing import TYPE_CHECKING, Final
+
+import gevent
+
+if TYPE_CHECKING:
+    from app.server.connection import Connection
+
+#: The round in which a connection is due that nobody has to hurry at.
+NEVER: Final = sys.maxsize
+
+
+class Watch:
+    """Looks at all connections every ``interval`` seconds and cuts those whose peers have let their time run out.
+
+    Time is counted in rounds, not read from a clock: to set a term costs a connection an addition, where a timer of
+    the loop costs as much as a tenth of a request; and no peer is charged for a time in which the hub was busy.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.connections: set[Connection] = set()
+        self.round = 0
+        self.is_leaving = False
+        self._interval = interval
+
+    def rounds(self, seconds: float) -> int:
+        """Return how many rounds take at least ``seconds``, and at most an interval more."""
+        return math.ceil(seconds / self._interval) + 1
+
+    def go_round(self) -> None:
+        """Look at the connections, again and again."""
+        while True:
+            gevent.sleep(self._interval)
+            self.round += 1
+            for connection in tuple(self.connections):
+                if connection.due <= self.round:
+                    connection.cut()
+
+    def is_quiet(self) -> bool:
+        """Tell whether no request is under way."""
+        return all(connection.is_idle() for connection in self.connections)
+
+    def make_room(self) -> bool:
+        """Drop the connection that has waited longest for its peer to say something; tell whether there was one."""
+        waiting = [connection for connection in self.connections if connection.is_listening()]
+        if waiting:
+            min(waiting, key=lambda connection: connection.listens_since()).drop()
+        return bool(waiting)
+
+    def leave(self) -> None:
+        """Have idle connections end now, and the others after the request that is under way.
+
+        A request that has been received, though nobody has read it yet, is under way.
+        """
+        self.is_leaving = True
+        for connection in self.connections:
+            if connection.is_idle():
+                connection.hear_no_more()

@@ -1,0 +1,357 @@
+"""Settings: what is read, and the one line for each thing that is wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.config.challenge_pages import CHALLENGES
+from app.config.settings import load, load_server, told_settings
+from app.domain.errors import SettingsError
+
+SHOP = """
+[sources.shop]
+page_url = "https://shop.example/item/{id}"
+extract = [{ regex = 'src="(.+?)"' }]
+"""
+
+
+def write(folder: Path, text: str) -> dict[str, str]:
+    path = folder / "covers.toml"
+    path.write_text(text, "utf-8")
+    return {"COVERS_CONFIG": str(path)}
+
+
+def test_without_anything_the_defaults_serve() -> None:
+    settings = load({})
+    assert settings.default_source == "ozon"
+    assert settings.store == "sqlite:var/covers.db"
+    assert settings.lru_size == 100_000
+    assert settings.deadline == 10.0
+    assert settings.max_body == 1_048_576
+    assert settings.max_calls == 1000
+    assert settings.fetch_concurrency == 256
+    assert settings.admin_token is None
+    assert re.fullmatch(r"\w+/\d+\.\d+\.\d+", settings.user_agent)
+
+
+def test_the_seed_rule_is_built_in() -> None:
+    ozon = load({}).sources["ozon"]
+    assert ozon.page_url_of("42") == "http://www.ozon.ru/context/detail/id/42"
+    assert ozon.extract[0].regex == r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"
+    assert ozon.id_pattern == r"\d{1,19}"
+
+
+def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
+    shop = load(write(tmp_path, SHOP)).sources["shop"]
+    assert shop.id_pattern == "[A-Za-z0-9._-]{1,64}"
+    day = 86_400.0
+    assert (shop.ttl, shop.grace, shop.keep) == (30 * day, 7 * day, 365 * day)
+    assert (shop.negative_ttl, shop.error_ttl) == (3600.0, 10.0)
+    assert (shop.timeout, shop.retries, shop.concurrency, shop.delay) == (5.0, 1, 8, 0.0)
+    assert shop.max_page == 2_097_152
+    assert (shop.headers, shop.allowed_hosts, shop.canary) == ({}, [], [])
+    assert not shop.private_network
+    assert not shop.robots
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
+)
+def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
+    assert load(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+
+
+def test_a_table_with_page_and_rules_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
+    ozon = load(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
+    assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
+
+
+def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
+    ozon = load(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
+    assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
+
+
+def test_a_builtin_source_can_be_pointed_elsewhere(tmp_path: Path) -> None:
+    """With a page_url alone it keeps its rules and signs."""
+    table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
+    there, here = load({}).sources["deezer"], load(write(tmp_path, table)).sources["deezer"]
+    assert here.page_url_of("7") == "http://127.0.0.1:9/album/7"
+    assert here.private_network
+    assert (here.extract, here.signs, here.delay) == (there.extract, there.signs, there.delay)
+
+
+def test_a_source_that_takes_whole_urls_is_off_until_hosts_are_allowed(tmp_path: Path) -> None:
+    assert load({}).sources["page"].is_off
+    assert load(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_off
+    assert not load(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_off
+
+
+def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
+    text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
+    shop = load(write(tmp_path, text)).sources["shop"]
+    assert [[str(sign) for sign in signs] for _, signs in shop.signs] == [
+        ["status 403"],
+        ["regex robot"],
+        ["regex gone", "css .none"],
+        [],
+    ]
+
+
+def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path: Path) -> None:
+    assert load(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGES
+    assert load(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
+
+
+def test_a_source_has_its_name_from_its_table_and_not_from_a_key(tmp_path: Path) -> None:
+    assert {name: source.name for name, source in load({}).sources.items()}["caa"] == "caa"
+    assert load(write(tmp_path, SHOP)).sources["shop"].name == "shop"
+    with pytest.raises(SettingsError, match=r"sources\.shop\.name: unknown key"):
+        load(write(tmp_path, f"{SHOP}name = 'other'"))
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
+    settings = load(environ)
+    assert (settings.lru_size, settings.max_calls, settings.deadline) == (7, 6, 2.5)
+
+
+def test_a_token_of_digits_stays_a_text() -> None:
+    assert load({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
+
+
+def test_the_server_listens_where_the_environment_says() -> None:
+    server = load_server({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
+    assert (server.bind, server.workers) == ("[::1]:9000", 3)
+    assert load_server({}).bind == "127.0.0.1:8080"
+
+
+def test_the_server_logs_as_the_environment_says() -> None:
+    server = load_server({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
+    assert (server.log_level, server.log_format) == ("debug", "plain")
+    assert (load_server({}).log_level, load_server({}).log_format) == ("info", None)
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ("none", "none"),
+        ("sqlite:/var/me@home/covers.db?", "sqlite:/var/me@home/covers.db?"),
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://:sesame@127.0.0.1/0", "redis://***@127.0.0.1/0"),
+        ("rediss://me:ses/a@me@127.0.0.1/0", "rediss://***@127.0.0.1/0"),
+        ("redis://127.0.0.1/0?password=ses@me", "redis://127.0.0.1/0"),
+    ],
+)
+def test_what_is_told_of_the_settings_has_no_secrets(store: str, told: str) -> None:
+    environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
+    known = told_settings(load(environ))
+    assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
+    assert known["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
+    assert told_settings(load({}))["admin_token"] is None
+
+
+def css_rule(selector: str) -> str:
+    return SHOP.replace("regex", "css").replace("'src=\"(.+?)\"'", f"'{selector}'")
+
+
+WRONG = [
+    ("lru_sise = 5", "lru_sise: unknown key, expected perhaps lru_size"),
+    ("colour = 'red'", "colour: unknown key, expected one of admin_token, "),
+    ("lru_size = 'many'", "lru_size: expected `int`, got 'many'"),
+    ("lru_size = true", "lru_size: expected `int`, got True"),
+    ("lru_size = 0", "lru_size: expected `int` >= 1, got 0"),
+    ("max_body = 1.5", "max_body: expected `int`, got 1.5"),
+    ("deadline = 0", "deadline: expected more than 0 and at most 600 seconds, got 0"),
+    ("deadline = inf", "deadline: expected seconds, from 0 to a century, or a text"),
+    ("deadline = nan", "deadline: expected seconds, from 0 to a century, or a text"),
+    ("store = 'mysql://x'", 'store: expected "none", "sqlite:PATH", "redis://…" or "rediss://…", got \'mysql://x\''),
+    (
+        "default_source = 'shop'",
+        "default_source: expected one of ozon, caa, openlibrary, deezer, itunes, got 'shop'",
+    ),
+    (
+        "default_source = 'page'",
+        "default_source: expected one of ozon, caa, openlibrary, deezer, itunes, got 'page'",
+    ),
+    ("admin_token = ''", "admin_token: expected `str` of length >= 1"),
+    ('user_agent = "a\\r\\nb"', "user_agent: expected a text of printable ASCII characters, got 'a\\r\\nb'"),
+    ("sources = 3", "sources: expected tables [sources.NAME], got 3"),
+    ("sources.shop = 3", "sources.shop: expected a table, got 3"),
+    ("[sources.'My Shop']", "sources.My Shop: expected a name of lower-case letters, digits, - and _"),
+    ("[sources.shop]", "sources.shop.page_url: expected, since it is required, but it is missing"),
+    (SHOP.replace("extract", "exract"), "sources.shop.exract: unknown key, expected perhaps extract"),
+    (
+        SHOP.replace("https:", "ftp:"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got 'ftp:",
+    ),
+    (
+        SHOP.replace("{id}", "{ID}"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got 'https:",
+    ),
+    (SHOP.replace("shop.example", "a:b@shop.example"), "sources.shop.page_url: expected a URL without a user name"),
+    (
+        SHOP.replace("shop.example", "{id}.example"),
+        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+    ),
+    (
+        SHOP.replace("https://shop.example/item/{id}", "{id}"),
+        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+    ),
+    (
+        SHOP.replace("https://shop.example/item/{id}", "{id}/x"),
+        "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got '{id}/x'",
+    ),
+    ("[sources.shop]\nextract = []", "sources.shop.extract: expected `array` of length >= 1"),
+    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected, since it is required"),
+    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected, since it is required"),
+    (SHOP.replace("regex", "regexp"), "sources.shop.extract[0].regexp: unknown key, expected perhaps regex"),
+    (SHOP.replace("'src=", "'(?=src)"), "sources.shop.extract[0].regex: expected a regular expression of RE2"),
+    (SHOP.replace("}]", ", css = 'img' }]"), "sources.shop.extract[0]: expected exactly one of regex, css, meta"),
+    (SHOP.replace("regex", "json"), "sources.shop.extract[0].json: expected a JMESPath expression"),
+    (
+        SHOP.replace("[{ regex = 'src=\"(.+?)\"' }]", "[]"),
+        "sources.shop.extract: expected `array` of length >= 1, got []",
+    ),
+    (f"{SHOP}id_pattern = '['", "sources.shop.id_pattern: expected a regular expression of RE2"),
+    (f"{SHOP}ttl = '1w'", 'sources.shop.ttl: expected seconds, from 0 to a century, or a text such as "10s"'),
+    (f"{SHOP}ttl = -1", 'sources.shop.ttl: expected seconds, from 0 to a century, or a text such as "10s"'),
+    (f"{SHOP}timeout = 0", "sources.shop.timeout: expected more than 0"),
+    (f"{SHOP}concurrency = 0", "sources.shop.concurrency: expected `int` >= 1, got 0"),
+    (f"{SHOP}concurrency = 1001", "sources.shop.concurrency: expected `int` <= 1000, got 1001"),
+    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern takes, got 'a b'"),
+    (
+        f"{SHOP}id_pattern = 'x{{1,1000}}.{{1,900}}'",
+        "sources.shop.id_pattern: expected a regular expression with small",
+    ),
+    (css_rule("a ~ b"), "sources.shop.extract[0].css: expected a CSS selector without ~, which takes too long"),
+    (css_rule("a:not(b c)"), "sources.shop.extract[0].css: expected no combinators in :not(), which take too long"),
+    (css_rule("a:has(:has(b))"), "sources.shop.extract[0].css: expected a CSS selector without :has() here"),
+    (css_rule("a:nth-child(2 of b)"), 'sources.shop.extract[0].css: expected no "of" in :nth-child(), which takes'),
+    (css_rule("a["), "sources.shop.extract[0].css: expected a CSS selector, got [{'css': 'a['}]"),
+    (f"{SHOP}blocked = 5", "sources.shop.blocked: expected a regular expression, or a table with one of status, regex"),
+    (f"{SHOP}blocked = ['a', 5]", "sources.shop.blocked: expected a regular expression, or a table with one of"),
+    (f"{SHOP}blocked = '('", "sources.shop.blocked.regex: expected a regular expression of RE2"),
+    (f"{SHOP}blocked = ''", "sources.shop.blocked.regex: expected a regular expression, got ''"),
+    (f"{SHOP}failed = {{}}", "sources.shop.failed: expected exactly one of status, regex, css, json, got {}"),
+    (
+        f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
+        "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
+    ),
+    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
+    (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
+    (f"{SHOP}not_found = [{{ status = 1000 }}]", "sources.shop.not_found[0].status: expected `int` <= 999, got"),
+    (f"{SHOP}css = 5", "sources.shop.css: unknown key"),
+    (SHOP.replace("/item/{id}", "/#{id}"), "sources.shop.page_url: expected a URL without a fragment"),
+    (SHOP.replace("/item/{id}", "/{id}/{size}"), "sources.shop.page_url: expected an http or https URL with {id}"),
+    (SHOP.replace("shop.example", "shop..example"), "sources.shop.page_url: expected an http or https URL with {id}"),
+    (SHOP.replace("shop.example", "a" * 64), "sources.shop.page_url: expected an http or https URL with {id}"),
+    (f"{SHOP}image_url = '{{match}}{{size}}'", "sources.shop.image_url: expected {match} first"),
+    (f"{SHOP}delay = 601", "sources.shop.delay: expected at most 600 seconds"),
+    (f"{SHOP}max_page = 99999999999999", "sources.shop.max_page: expected `int` <= 1073741824"),
+    (f"{SHOP}headers = {{ Range = 'bytes=0-1' }}", "sources.shop.headers: Range is set by the service itself"),
+    (f"{SHOP}headers = {{ a = 'b', A = 'c' }}", "sources.shop.headers: expected each header once"),
+    (f"{SHOP}headers = {{ a = '{'b' * 5000}' }}", "sources.shop.headers: expected header values of at most 4096"),
+    (
+        f"{SHOP}blocked = {{ css = '{':not(' * 1000}a{')' * 1000}' }}",
+        "sources.shop.blocked.css: expected a CSS selector",
+    ),
+    (f"{SHOP}allowed_hosts = ['a..b']", "sources.shop.allowed_hosts[0]: expected a host such as example.org"),
+    (f"{SHOP}not_found = {{ state = 5 }}", "sources.shop.not_found.state: unknown key, expected perhaps status"),
+    (f"{SHOP}throttled = ['a', {{ json = '[' }}]", "sources.shop.throttled[1].json: expected a JMESPath expression"),
+    (f"{SHOP}throttled = {{ css = 'a ~ b' }}", "sources.shop.throttled.css: expected a CSS selector without ~"),
+    (f"{SHOP}retries = 11", "sources.shop.retries: expected `int` <= 10, got 11"),
+    (f"{SHOP}robots = 1", "sources.shop.robots: expected `bool`, got 1"),
+    (f"{SHOP}image_url = 'https://x/'", "sources.shop.image_url: expected {match} first, or an http or https URL"),
+    (
+        f"{SHOP}image_url = 'https://{{match}}/'",
+        "sources.shop.image_url: expected {match} first, or an http or https URL",
+    ),
+    (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'nosuch(@)'"), "sources.shop.extract[0].json: expected"),
+    (SHOP.replace("regex", "json").replace("'src=\"(.+?)\"'", "'length()'"), "sources.shop.extract[0].json: expected"),
+    (SHOP.replace("'src=\"(.+?)\"'", "'" + "(" * 9999 + "'").replace("regex", "json"), "sources.shop.extract[0].json:"),
+    (
+        f'{SHOP}headers = {{ "X-A" = "a\\nb" }}',
+        "sources.shop.headers: expected header names and printable ASCII values",
+    ),
+    (f"{SHOP}headers = {{ Host = 'x' }}", "sources.shop.headers: Host is set by the service itself"),
+    (f"{SHOP}allowed_hosts = ['https://x']", "sources.shop.allowed_hosts[0]: expected a host such as"),
+    ("lru_size =", "expected a TOML file: Invalid value"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), WRONG, ids=[line.partition(": ")[0] for _, line in WRONG])
+def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+    """The line names the file, the key and what was expected."""
+    environ = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    assert str(caught.value).startswith(f"{environ['COVERS_CONFIG']}: {line}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("COVERS_LRU_SIZE", "many", "expected `int`, got 'many'"),
+        ("COVERS_LRU_SISE", "5", "unknown key, expected perhaps COVERS_LRU_SIZE"),
+        ("COVERS_DEFAULT_SOURCE", "shop", "expected one of ozon, caa, openlibrary, deezer, itunes, got 'shop'"),
+        ("COVERS_WORKERS", "0", "expected `int` >= 1, got 0"),
+        ("COVERS_WORKERS", "two", "expected `int`, got 'two'"),
+        ("COVERS_BIND", "localhost", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N, got 'localhost'"),
+        ("COVERS_BIND", "localhost:70000", "expected HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N"),
+        ("COVERS_LOG_LEVEL", "loud", "expected debug, info, warning or error, got 'loud'"),
+        ("COVERS_LOG_LEVEL", "", "expected debug, info, warning or error, got ''"),
+        ("COVERS_LOG_FORMAT", "xml", "expected json or plain, got 'xml'"),
+    ],
+)
+def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
+    read = load_server if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load
+    with pytest.raises(SettingsError) as caught:
+        read({variable: value})
+    assert str(caught.value).startswith(f"environment: {variable}: {line}")
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^/no/such\.toml: expected a readable TOML file: No such file"):
+        load({"COVERS_CONFIG": "/no/such.toml"})
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "covers.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="expected a TOML file"):
+        load({"COVERS_CONFIG": str(path)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "admin_token = 12345",
+        f"{SHOP}headers = {{ Authorization = 12345 }}",
+        "store = 'redis:/user:12345@host'",
+    ],
+)
+def test_a_secret_is_not_repeated(tmp_path: Path, text: str) -> None:
+    """The line ends up in logs."""
+    with pytest.raises(SettingsError) as caught:
+        load(write(tmp_path, text))
+    assert "12345" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "1" * 5_000])
+def test_toml_past_its_reader_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="expected a TOML file"):
+        load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["1_0", " 5", "\u0665", "1e1", "0x5"])
+def test_the_environment_is_as_strict_as_the_file(value: str) -> None:
+    with pytest.raises(SettingsError, match="COVERS_DEADLINE"):
+        load({"COVERS_DEADLINE": value})
+
+
+def test_a_variable_in_small_letters_is_a_slip() -> None:
+    with pytest.raises(SettingsError, match="COVERS_deadline: unknown key, expected perhaps COVERS_DEADLINE"):
+        load({"COVERS_deadline": "1"})

@@ -1,0 +1,188 @@
+"""Which item a caller means."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.config.rules import Pattern, Rule
+from app.config.source import Source
+from app.config.sources import Registry
+from app.config.url_templates import HostPattern, PageUrl
+from app.domain.errors import InvalidParams
+from app.domain.records import ContentId
+
+RULES = [Rule(regex=Pattern("x"))]
+SOURCES = Registry(
+    {
+        "ozon": Source(page_url=PageUrl("http://ozon.example/{id}"), extract=RULES, id_pattern=Pattern(r"\d{1,19}")),
+        "caa": Source(page_url=PageUrl("http://caa.example/{id}"), extract=RULES),
+        "uri": Source(page_url=PageUrl("http://uri.example/{id}"), extract=RULES, id_pattern=Pattern(r"[a-z:/.]+")),
+        "page": Source(
+            page_url=PageUrl("{id}"),
+            extract=RULES,
+            id_pattern=Pattern(r"https?://[^\s/?#@\\]+(?:[/?][^\s#]*)?"),
+            allowed_hosts=[HostPattern("*.example")],
+        ),
+        "off": Source(page_url=PageUrl("{id}"), extract=RULES),
+    },
+    default="ozon",
+)
+
+
+def test_an_int_and_its_digits_are_one_item() -> None:
+    assert SOURCES.resolve(42) == SOURCES.resolve("42") == ContentId("ozon", "42")
+
+
+@pytest.mark.parametrize(
+    ("content_id", "source", "item"),
+    [
+        ("caa:a-1", "", ContentId("caa", "a-1")),
+        ("a-1", "caa", ContentId("caa", "a-1")),
+        ("caa:a-1", "caa", ContentId("caa", "a-1")),
+        (7, "caa", ContentId("caa", "7")),
+        ("ozon:7", "", ContentId("ozon", "7")),
+        ("spotify:album", "uri", ContentId("uri", "spotify:album")),
+        ("uri:uri:a", "", ContentId("uri", "uri:a")),
+    ],
+)
+def test_an_item_is_named_by_id_prefix_or_source(content_id: int | str, source: str, item: ContentId) -> None:
+    assert SOURCES.resolve(content_id, source) == item
+
+
+BAD_IDS: list[Any] = [
+    "",
+    " 42",
+    "42 ",
+    "42\n",
+    "-42",
+    -42,
+    "4a",
+    "1" * 20,
+    "٤٢",
+    "\ud800",
+    "42\x00",
+    "../42",
+    True,
+    4.2,
+    None,
+    ["42"],
+    {"id": "42"},
+    b"42",
+    datetime(2026, 1, 1, tzinfo=UTC),
+    "nosuch:42",
+    "caa:",
+    "caa:..",
+    "caa:.",
+]
+
+
+@pytest.mark.parametrize("content_id", BAD_IDS, ids=repr)
+def test_a_bad_id_is_refused_in_one_line(content_id: object) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        SOURCES.resolve(content_id)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("item_id", ["..", "a/../b", "./a", "a/."])
+def test_an_id_is_never_a_step_in_a_path(item_id: str) -> None:
+    """The page asked for would be another one than the item's."""
+    with pytest.raises(InvalidParams):
+        SOURCES.resolve(item_id, "uri")
+
+
+@pytest.mark.parametrize("source", ["nosuch", "OZON", 5, None, ["caa"]])
+def test_a_source_that_is_not_there_is_refused(source: object) -> None:
+    with pytest.raises(InvalidParams, match="source"):
+        SOURCES.resolve("42", source)
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("7", ContentId("ozon", "7")),
+        ("caa/a-1", ContentId("caa", "a-1")),
+        ("caa:a-1", ContentId("caa", "a-1")),
+        ("caa/caa:a-1", ContentId("caa", "a-1")),
+        ("uri/a/b", ContentId("uri", "a/b")),
+        ("uri:a/b", ContentId("uri", "a/b")),
+        ("uri//a", ContentId("uri", "/a")),
+        ("page/https://shop.example/a", ContentId("page", "https://shop.example/a")),
+    ],
+)
+def test_the_first_part_of_a_path_may_name_the_source(path: str, item: ContentId) -> None:
+    assert SOURCES.resolve_path(path) == item
+
+
+@pytest.mark.parametrize("path", ["", "caa", "caa/", "/7", "7/", "nosuch/7", "off/x", "uri/../a", "ozon/caa:a-1"])
+def test_a_path_to_nothing_is_refused(path: str) -> None:
+    with pytest.raises(InvalidParams):
+        SOURCES.resolve_path(path)
+
+
+def test_a_long_id_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidParams) as caught:
+        SOURCES.resolve("x" * 1_000_000)
+    assert len(str(caught.value)) < 200
+
+
+def test_an_id_is_percent_encoded_into_its_page_url() -> None:
+    assert SOURCES["uri"].page_url_of("a b/ü?") == "http://uri.example/a%20b/%C3%BC%3F"
+
+
+def test_a_source_that_is_off_says_what_it_lacks() -> None:
+    assert "off" not in SOURCES
+    assert set(SOURCES) == {"ozon", "caa", "uri", "page"}
+    for call in (lambda: SOURCES.resolve("x", "off"), lambda: SOURCES.resolve("off:x"), lambda: SOURCES.check("off")):
+        with pytest.raises(InvalidParams, match=r"^source off is off until it is given allowed_hosts$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("item_id", "url"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.example:8080/a/b?x=1&y=%20", "https://shop.example:8080/a/b?x=1&y=%20"),
+        ("https://shop.example/книга?q=я", "https://shop.example/%D0%BA%D0%BD%D0%B8%D0%B3%D0%B0?q=%D1%8F"),
+        ("http://пример.рф/a", "http://xn--e1afmkfd.xn--p1ai/a"),
+        ("https://shop.example/100%/a|b", "https://shop.example/100%25/a%7Cb"),
+        ("https://shop.example/a%2Fb%zz", "https://shop.example/a%2Fb%25zz"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+    ],
+)
+def test_an_id_may_be_the_whole_url(item_id: str, url: str) -> None:
+    """It stays what it is, written in ASCII; what is encoded is not encoded again."""
+    item = SOURCES.resolve(item_id, "page")
+    assert item == ContentId("page", item_id)
+    assert SOURCES["page"].page_url_of(item.id) == url
+    assert SOURCES.resolve(f"page:{item_id}") == item
+
+
+@pytest.mark.parametrize(
+    "item_id",
+    [
+        "shop.example/a",
+        "ftp://shop.example/",
+        "javascript:alert(1)",
+        "https://",
+        "https:///a",
+        "https://user@shop.example/",
+        "https://user:word@shop.example/",
+        "https://shop.example/#top",
+        "https://shop.example/a b",
+        "https://shop.example\\@evil.example/",
+        "https://shop.example:99999/",
+        "https://shop.example:port/",
+        "https://[::1/",
+        "https://a..b/",
+        "https://sh%6fp.example/",
+        "https://shop.example/../a",
+        "https://shop.example/\ud800",
+        "https://" + "я" * 80 + ".example/",
+        "https://shop.example/" + "a" * 1980,
+    ],
+)
+def test_an_id_that_is_no_url_is_refused_where_it_is_to_be_one(item_id: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        SOURCES.resolve(item_id, "page")
+    assert len(str(caught.value)) < 200

@@ -1,0 +1,227 @@
+"""The built-in sources against answers of the shapes that their origins give, odd ones included."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.config.rules import compile_pattern
+from app.config.settings import load
+from app.config.sources import Registry
+from app.config.url_templates import HostPattern
+from app.domain.errors import InvalidParams
+from app.domain.records import Outcome
+from app.extract.engine import Extraction, extract
+
+SOURCES = load({}).sources
+
+
+def look(name: str, answer: Any, page_url: str = "https://api.example/1") -> Extraction:
+    """Return what a source makes of an answer: a text, or a value that is to be sent as JSON."""
+    source = SOURCES[name]
+    body = answer if isinstance(answer, str) else json.dumps(answer)
+    return extract(
+        body.encode(), rules=source.extract, page_url=page_url, image_url=source.image_url, signs=source.signs
+    )
+
+
+def front(**keys: Any) -> dict[str, Any]:
+    """Return an answer of the Cover Art Archive whose second picture is the front, with these keys."""
+    back = {"types": ["Back"], "front": False, "image": "http://caa.example/back.jpg", "id": 1, "thumbnails": {}}
+    picture = {"types": ["Front"], "front": True, "id": "2", **keys}
+    return {"images": [back, picture], "release": "https://musicbrainz.org/release/1"}
+
+
+CAA = "https://coverartarchive.org/release/76df3287/829521842"
+ART = "https://is1-ssl.mzstatic.com/image/thumb/Music115/v4/aa/bb/source"
+DEEZER = {"id": 302127, "title": "Discovery", "cover": "https://api.deezer.com/album/302127/image", "md5_image": "57"}
+COVERS = "https://covers.openlibrary.org/b/id/240727"
+SMALL = {"small": f"{COVERS}-S.jpg"}
+LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "url"),
+    [
+        (
+            "ozon",
+            "<img src='/multimedia/audio_cd_covers/10.jpg'>",
+            "https://api.example/multimedia/audio_cd_covers/10.jpg",
+        ),
+        ("caa", front(image=f"{CAA}.jpg"), f"{CAA}.jpg"),
+        ("caa", front(image="http://coverartarchive.org/a.png", thumbnails={}), "http://coverartarchive.org/a.png"),
+        ("caa", front(thumbnails={"250": f"{CAA}-250.jpg", "1200": f"{CAA}-1200.jpg"}), f"{CAA}-1200.jpg"),
+        ("caa", front(image=None, thumbnails={"large": f"{CAA}-500.jpg"}), f"{CAA}-500.jpg"),
+        ("caa", front(thumbnails={"500": f"{CAA}-500.jpg", "250": "x"}), f"{CAA}-500.jpg"),
+        ("caa", front(thumbnails={"small": f"{CAA}-250.jpg"}), f"{CAA}-250.jpg"),
+        ("openlibrary", {"ISBN:0451526538": {"url": "x", "title": "Tom Sawyer", "cover": LARGE}}, f"{COVERS}-L.jpg"),
+        ("openlibrary", {"ISBN:0451526538": {"cover": SMALL}}, f"{COVERS}-S.jpg"),
+        (
+            "deezer",
+            {**DEEZER, "cover_xl": "https://e.example/1000.jpg", "cover_big": "x"},
+            "https://e.example/1000.jpg",
+        ),
+        ("deezer", {**DEEZER, "cover_big": "https://e.example/500.jpg"}, "https://e.example/500.jpg"),
+        ("deezer", {**DEEZER, "cover_xl": None, "cover_medium": "https://e.example/2.jpg"}, "https://e.example/2.jpg"),
+        (
+            "itunes",
+            {
+                "resultCount": 1,
+                "results": [{"artworkUrl60": f"{ART}/60x60bb.jpg", "artworkUrl100": f"{ART}/100x100bb.jpg"}],
+            },
+            f"{ART}/1200x1200bb.jpg",
+        ),
+        (
+            "itunes",
+            f'\n\n\n{{\n "resultCount":1,\n "results": [\n{{"artworkUrl100":"{ART}/100x100bb.jpg"}}]\n}}\n',
+            f"{ART}/1200x1200bb.jpg",
+        ),
+        (
+            "itunes",
+            {"resultCount": 1, "results": [{"artworkUrl100": f"{ART}/100x100-75.jpg"}]},
+            f"{ART}/100x100-75.jpg",
+        ),
+        ("page", "<meta property=og:image content=/a.jpg><meta name=twitter:image content=/b.jpg>", "/a.jpg"),
+        ("page", "<meta property=og:image content=/a.jpg><meta property=og:image:secure_url content=/s.jpg>", "/s.jpg"),
+        ("page", "<meta name=twitter:image:src content=/t.jpg><img itemprop=image src=/b.jpg>", "/t.jpg"),
+        ("page", "<meta itemprop=image content=/m.jpg>", "/m.jpg"),
+        ("page", "<div itemscope><img itemprop=image src=/i.jpg></div>", "/i.jpg"),
+        ("page", "<link itemprop=image href=/l.jpg>", "/l.jpg"),
+        ("page", '<script type="application/ld+json">{"@graph": [{"image": {"url": "/j.jpg"}}]}</script>', "/j.jpg"),
+        ("page", "<base href=https://cdn.example/><meta property=og:image content=a.jpg>", "https://cdn.example/a.jpg"),
+        ("page", "<title>An article</title><img src=/logo.png>", ""),
+        ("page", "", ""),
+    ],
+)
+def test_a_cover_is_found(name: str, answer: Any, url: str) -> None:
+    found = look(name, answer)
+    assert found.url == (f"https://api.example{url}" if url.startswith("/") else url)
+    assert found.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "outcome"),
+    [
+        ("caa", {"images": [{"front": False, "image": "http://caa.example/back.jpg"}]}, None),
+        ("caa", {"images": []}, None),
+        ("openlibrary", {}, Outcome.NO_SUCH_ITEM),
+        ("openlibrary", {"ISBN:0451526538": {"title": "Tom Sawyer"}}, None),
+        ("deezer", {"error": {"type": "DataException", "message": "no data", "code": 800}}, Outcome.NO_SUCH_ITEM),
+        ("deezer", {"error": {"type": "Exception", "message": "Quota limit exceeded", "code": 4}}, Outcome.THROTTLED),
+        ("deezer", {"error": {"type": "Exception", "message": "Service busy", "code": 700}}, Outcome.ORIGIN_FAILED),
+        ("deezer", {"error": {"type": "Exception"}}, Outcome.ORIGIN_FAILED),
+        ("deezer", {**DEEZER, "cover_xl": ""}, None),
+        ("itunes", {"resultCount": 0, "results": []}, Outcome.NO_SUCH_ITEM),
+        ("itunes", {"resultCount": 1, "results": [{"trackId": 1}]}, None),
+    ],
+)
+def test_where_there_is_no_cover_the_answer_says_why(name: str, answer: Any, outcome: Outcome | None) -> None:
+    """No outcome of a sign means: an item, but without a cover."""
+    found = look(name, answer)
+    assert (found.url, found.outcome, found.is_broken) == ("", outcome, False)
+
+
+@pytest.mark.parametrize("name", ["caa", "openlibrary", "deezer", "itunes"])
+def test_a_service_that_answers_with_a_page_is_broken(name: str) -> None:
+    found = look(name, "<html><title>Sorry</title>")
+    assert (found.url, found.outcome, found.is_broken) == ("", None, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "outcome"),
+    [
+        ("caa", 400, Outcome.NO_SUCH_ITEM),
+        ("caa", 503, Outcome.THROTTLED),
+        ("itunes", 403, Outcome.THROTTLED),
+        ("itunes", 429, Outcome.THROTTLED),
+        ("deezer", 403, None),
+        ("ozon", 403, None),
+    ],
+)
+def test_a_status_means_what_its_origin_means_by_it(name: str, status: int, outcome: Outcome | None) -> None:
+    assert SOURCES[name].status_outcome(status) is outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "item_id", "page_url"),
+    [
+        ("ozon", "42", "http://www.ozon.ru/context/detail/id/42"),
+        (
+            "caa",
+            "76df3287-6cda-33eb-8e9a-044b5e15ffdd",
+            "https://coverartarchive.org/release/76df3287-6cda-33eb-8e9a-044b5e15ffdd",
+        ),
+        (
+            "openlibrary",
+            "0-451-52653-8",
+            "https://openlibrary.org/api/books?bibkeys=ISBN:0-451-52653-8&format=json&jscmd=data",
+        ),
+        (
+            "openlibrary",
+            "080442957X",
+            "https://openlibrary.org/api/books?bibkeys=ISBN:080442957X&format=json&jscmd=data",
+        ),
+        (
+            "openlibrary",
+            "978-0-306-40615-7",
+            "https://openlibrary.org/api/books?bibkeys=ISBN:978-0-306-40615-7&format=json&jscmd=data",
+        ),
+        ("deezer", "302127", "https://api.deezer.com/album/302127"),
+        ("itunes", "909253", "https://itunes.apple.com/lookup?id=909253"),
+    ],
+)
+def test_an_id_has_its_page(name: str, item_id: str, page_url: str) -> None:
+    registry = Registry(SOURCES, "ozon")
+    assert registry[name].page_url_of(registry.resolve(item_id, name).id) == page_url
+
+
+@pytest.mark.parametrize(
+    ("name", "item_id"),
+    [
+        ("caa", "76df3287"),
+        ("caa", "76df3287-6cda-33eb-8e9a-044b5e15ffdz"),
+        ("openlibrary", "045152653"),
+        ("openlibrary", "X451526538"),
+        ("openlibrary", "977-0-306-40615-7"),
+        ("openlibrary", "0451526538&x=1"),
+        ("deezer", "abc"),
+        ("itunes", "1,2"),
+        ("page", "https://shop.example/"),
+    ],
+)
+def test_what_is_no_id_is_refused(name: str, item_id: str) -> None:
+    with pytest.raises(InvalidParams, match=r"is no id of|is off until"):
+        Registry(SOURCES, "ozon").resolve(item_id, name)
+
+
+@pytest.mark.parametrize(
+    ("item_id", "fits"),
+    [
+        ("https://shop.example", True),
+        ("HTTP://shop.example/a?b=c", True),
+        ("https://shop.example?b=c", True),
+        ("https://книга.example/я", True),
+        ("https://user@shop.example/", False),
+        ("https://shop.example/#top", False),
+        ("https://shop.example/a b", False),
+        ("https://shop.example\\@evil.example/", False),
+        ("shop.example/", False),
+    ],
+)
+def test_an_id_of_page_is_a_whole_url(item_id: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert (compile_pattern(SOURCES["page"].id_pattern).fullmatch(item_id.encode()) is not None) == fits
+
+
+def test_page_is_the_only_one_that_is_off() -> None:
+    """Whoever may name the host may have the service call any."""
+    assert [name for name, source in SOURCES.items() if source.is_off] == ["page"]
+    assert set(Registry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
+
+
+def test_the_archive_may_redirect_to_its_hosts() -> None:
+    assert SOURCES["caa"].allowed_hosts == [HostPattern("archive.org"), HostPattern("*.archive.org")]
+
+
+def test_no_builtin_source_asks_without_being_asked() -> None:
+    """Their canaries are for who runs the service to choose."""
+    assert not any(source.canary for source in SOURCES.values())

@@ -1,0 +1,128 @@
+"""Selectors: what they match, found compound by compound, is what a parser finds that walks them whole."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from selectolax.lexbor import LexborHTMLParser
+
+from app.config.css_selector import Selector, counts_siblings
+from app.extract.css_query import select
+from app.extract.document import Document, Unreadable
+
+PAGE = """<html><body class=a><div id=1 class=a><p id=2 class=b><img id=3><b id=4></b></p><p id=5 class="a b">
+<img id=6></p><div id=7><div id=8 class=b><img id=9></div></div></div><ul id=10><li id=11><img id=12><li id=13 class=a>
+<img id=14></ul><p id=15></body></html>"""
+# Without functions: the parser loses its way among the ancestors of ":not(.a) *".
+COMPOUNDS = ["*", "div", "p", "img", "li", ".a", ".b", "p.b", "[class~='a']", "[id='1']", "#\\31 "]
+
+
+def ids(tree: LexborHTMLParser, selector: str) -> list[str | None]:
+    return [element.attributes.get("id") for element in select(tree, selector)]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(COMPOUNDS),
+            st.lists(st.tuples(st.sampled_from([" ", ">", " + "]), st.sampled_from(COMPOUNDS)), max_size=3),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
+    """In the order of the page, and each element once."""
+    tree = LexborHTMLParser(PAGE)
+    text = ", ".join(first + "".join(map("".join, rest)) for first, rest in alternatives)
+    Selector.parse(text)
+    expected = dict.fromkeys(element.attributes.get("id") for element in tree.css(text))
+    assert list(dict.fromkeys(ids(tree, text))) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("div div img", ["9"]),
+        ("div > p > img", ["3", "6"]),
+        ("p + p img", ["6"]),
+        ("li + li", ["13"]),
+        ("div p, ul img", ["2", "5", "12", "14"]),
+        ("ul img, div p", ["2", "5", "12", "14"]),
+        ("p:has(> b) img", ["3"]),
+        ("div:not(:has(> p)) > div", ["8"]),
+        ("p:has(+ p) b", ["4"]),
+        ('[id="1"] > [class="a b"]', ["5"]),
+        ("li:nth-child(2) img", ["14"]),
+        (":not(.a) p", ["2", "5", "15"]),
+        (":is(p, .b) > img", ["3", "6", "9"]),
+        (".none div", []),
+    ],
+)
+def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
+    assert ids(LexborHTMLParser(PAGE), Selector.parse(selector)) == found
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "",
+        " ",
+        "a,",
+        ",a",
+        "> a",
+        "a >",
+        "a > > b",
+        "a(",
+        "a)",
+        "a[b",
+        "a || b",
+        "a::before",
+        "!",
+        "a:not()",
+        "a(b) c",
+        "a:has(~ b)",
+    ],
+)
+def test_what_is_no_selector_is_refused(selector: str) -> None:
+    with pytest.raises(ValueError, match="expected a CSS selector"):
+        Selector.parse(selector)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "a ~ b",
+        "a b ~ c, d",
+        "a:not(b c)",
+        "a:is(b > c)",
+        "a:where(b + c)",
+        "a:has(> b c)",
+        "a:has(> :not(:has(> b)))",
+        "a:has(b)",
+        "a:has(> b:nth-child(2))",
+        "a:has(> b:first-of-type)",
+        "a:has(> b, c > d)",
+        "a:nth-child(2 of .b)",
+        "a:NTH-LAST-CHILD(2 OF .b)",
+        'a:lexbor-contains("b")',
+        "a:not([x='('], :has(b c))",
+    ],
+)
+def test_what_could_take_long_is_refused(selector: str) -> None:
+    with pytest.raises(ValueError, match=r"hostile pages$"):
+        Selector.parse(selector)
+
+
+def test_siblings_are_counted_on_pages_that_have_few() -> None:
+    """That costs half of them for each of them."""
+    assert Document(b"<p>" * 900).select("p:nth-child(900)")
+    with pytest.raises(Unreadable, match="more than 1000 children"):
+        Document(b"<p>" * 1200).select("p:nth-child(2)")
+    assert Document(b"<p>" * 1200).select("p:first-child")
+
+
+@pytest.mark.parametrize("selector", ["a:nth-child(2)", "a:NTH-last-of-type(2)", "a:only-of-type b"])
+def test_who_counts_siblings_is_known(selector: str) -> None:
+    assert counts_siblings(selector)
+    assert not counts_siblings("a:first-child :last-child:only-child")

@@ -1,0 +1,431 @@
+"""What rules find on pages of every kind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from app.config.css_selector import Selector
+from app.config.rules import JsonPath, Pattern, Rule
+from app.config.url_templates import ImageUrl
+from app.extract.document import parse_json
+from app.extract.engine import Extraction, extract
+from app.extract.html_sanitizer import tame
+
+PAGE = "https://shop.example/item/1"
+OZON = Rule(regex=Pattern(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"))
+OG_IMAGE = Rule(meta="og:image")
+JSONLD = Rule(jsonld="image")
+IMG = Rule(css=Selector("img"))
+CAA = Rule(json=JsonPath("images[?front].image"))
+
+
+def url_of(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> str:
+    """Return the URL that ``rules`` find, or ``""``."""
+    return run(body, *rules, page_url=page_url, **options).url
+
+
+def run(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> Extraction:
+    """Run ``rules`` on a page."""
+    page = body.encode() if isinstance(body, str) else body
+    return extract(page, rules=rules, page_url=page_url, **options)
+
+
+def linked_data(*blocks: str) -> str:
+    """Return a page that holds JSON-LD."""
+    scripts = (f'<script type="application/ld+json">{block}</script>' for block in blocks)
+    return f"<html><head><title>A book</title>{''.join(scripts)}</head><body><p>text</body></html>"
+
+
+OZON_PAGE = """<html><head><meta http-equiv="Content-Type" content="text/html; charset=windows-1251">
+<title>Выход группы</title></head><body><table><tr><td>
+<img src="/multimedia/audio_cd_covers/1000123456.jpg" width=200 alt="Обложка">"""
+OZON_COVER = "http://www.ozon.ru/multimedia/audio_cd_covers/1000123456.jpg"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1251", "koi8-r"])
+def test_the_reference_rule_finds_a_path(encoding: str) -> None:
+    page = "http://www.ozon.ru/context/detail/id/5"
+    assert url_of(OZON_PAGE.encode(encoding), OZON, page_url=page, charset=encoding) == OZON_COVER
+
+
+def test_an_extraction_says_which_rule_and_why_not_the_others() -> None:
+    found = run(
+        '{"images":[]}<img src="data:image/gif;base64,R0lG"><p>/a.jpg',
+        CAA,
+        OG_IMAGE,
+        IMG,
+        Rule(regex=Pattern("/a.jpg")),
+    )
+    assert found == Extraction(
+        url="https://shop.example/a.jpg",
+        rule=3,
+        misses=(
+            "json images[?front].image: no valid JSON",
+            "meta og:image: no match",
+            "css img: its scheme is data, not http or https",
+        ),
+    )
+
+
+def test_nothing_found_is_empty() -> None:
+    assert run("", OG_IMAGE) == Extraction(url="", rule=-1, misses=("meta og:image: no match",))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "body", "url"),
+    [
+        ("cover: (.+)", "cover: /a.jpg", "/a.jpg"),
+        ("/[a-z]+.jpg", "x /abc.jpg", "/abc.jpg"),
+        ("(?:big|(/small.jpg))", "big", "/item/big"),  # a group that took no part
+        ("(/a.*)", "/a?x=1&amp;y=2", "/a?x=1&y=2"),
+        ("(/a.*)", "/a?x=1&copy=2", "/a?x=1&copy=2"),
+        ("(/a.*)", "/a?x=1&#38;y=2&#x26;z", "/a?x=1&y=2&z"),
+        ('"img":"(.*?)"', r'{"img":"https:\/\/cdn.example\/a.jpg"}', "https://cdn.example/a.jpg"),
+        ("обложка (.*)", "обложка /я.jpg", "/%D1%8F.jpg"),
+        ("(.*)z", "  /a b.jpg  z", "/a%20b.jpg"),
+        ("none", "some", None),
+        ("(x?)", "y", None),
+    ],
+)
+def test_regex(pattern: str, body: str, url: str | None) -> None:
+    assert url_of(body, Rule(regex=Pattern(pattern))) == absolute(url)
+
+
+def absolute(url: str | None) -> str:
+    """Return ``url`` at the page's host."""
+    return "" if url is None else url if "://" in url else f"https://shop.example{url}"
+
+
+@pytest.mark.parametrize(
+    ("selector", "attribute", "body", "url"),
+    [
+        ("img", None, "<img src=/a.jpg>", "/a.jpg"),
+        ("img", None, "<img alt=x><img src=''><img src='data:,'><img src='#'><img src=/b.jpg>", "/b.jpg"),
+        ("img", "data-src", "<img src=/a.gif><img DATA-SRC='/b.jpg'>", "/b.jpg"),
+        ("img", "src", "<img src='/a?x=1&amp;y=2&copy=3'>", "/a?x=1&y=2&copy=3"),
+        (".cover > img", None, "<img src=/a><div class='big cover'><b></b><img src=/b></div>", "/b"),
+        ("#cover img", None, "<table><tr><td id=cover><a href=x><img src=/a><tr><td><img src=/b></table>", "/a"),
+        ("li:nth-child(2) img", None, "<ul><li><img src=/a><li><img src=/b></ul>", "/b"),
+        ('link[rel="image_src"]', "href", "<head><link rel=image_src href=/a.jpg>", "/a.jpg"),
+        ("img", "srcset", "<img srcset='/s.jpg 320w, /l.jpg 1280w, /m.jpg 640w'>", "/l.jpg"),
+        ("img", "srcset", "<img srcset='/one.jpg, /two,w_2.jpg 2x'>", "/two,w_2.jpg"),
+        ("img", "data-srcset", "<img data-srcset='/only.jpg'>", "/only.jpg"),
+        ("img", "srcset", "<img srcset=' , ,'><img srcset='/b.jpg 1.5x,/c.jpg 1x'>", "/b.jpg"),
+        ("p > img", None, "<p><noscript><img src=/a.jpg></noscript>", "/a.jpg"),
+        ("a", "href", "<a href=/x/><img src=/y></a>", "/x/"),
+        ("a img", None, "<a href=/x/><img src=/y></a>", "/y"),
+        ("img", None, "<!-- <img src=/no> --><script>'<img src=/no>'</script><img src=/yes>", "/yes"),
+        ("p", None, "<img src=/a.jpg>", None),
+        ("img", None, "<base href='//cdn.example/i/'><img src=a.jpg>", "https://cdn.example/i/a.jpg"),
+        ("img", None, "<base target=_top><base href=/deep/><base href=/no/><img src=a.jpg>", "/deep/a.jpg"),
+        ("img", None, "<base href='javascript:1'><img src=a.jpg>", "/item/a.jpg"),
+        ("img", None, "<base href='http://[x'><img src=a.jpg>", "/item/a.jpg"),
+        ("img", None, f"<base href='/{'x' * 3000}/'><img src=a.jpg>", "/item/a.jpg"),
+        (
+            "div.product div.gallery img",
+            None,
+            "<img src=/a><div class=product><div class=gallery><p><img src=/b>",
+            "/b",
+        ),
+        ("img", "srcset", f"<img srcset='{'x' * 70_000}, /a.jpg 2x'><img srcset=/b.jpg>", "/b.jpg"),
+    ],
+)
+def test_css(selector: str, attribute: str | None, body: str, url: str | None) -> None:
+    assert url_of(body, Rule(css=Selector(selector), attribute=attribute)) == absolute(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "url"),
+    [
+        ("og:image", "<meta property='og:image' content='/a.jpg'>", "/a.jpg"),
+        ("OG:Image", "<META NAME='Og:IMAGE' CONTENT='/a.jpg'/>", "/a.jpg"),
+        (
+            "og:image",
+            "<meta property=og:image content=/a><meta property=og:image:secure_url content=/c>",
+            "/c",
+        ),
+        ("og:image", "<meta property=og:image:secure_url content=''><meta property=og:image content=/a>", "/a"),
+        ("og:image", "<meta property=og:image content='data:,'><meta property=og:image content=/b>", "/b"),
+        ("og:image", "<meta property=og:image content=/a><meta property=og:image:url content=/b>", "/b"),
+        ("og:image:url", "<meta property=og:image content=/a>", None),
+        ("twitter:image", "<meta name=twitter:image content=/a><meta property=twitter:image:src content=/b>", "/b"),
+        ("image", "<meta itemprop=image content=/a.jpg>", "/a.jpg"),
+        ("og:image", "<meta property=og:image content='/a?x=1&amp;y=2'>", "/a?x=1&y=2"),
+        ("og:image", "<meta property=og:image><meta content=/a.jpg>", None),
+        ("og:image", "<p><meta property=og:image content=//cdn.example/a.jpg>", "https://cdn.example/a.jpg"),
+        ("og:image", "<base href=/b/><meta property=og:image content=a.jpg>", "/b/a.jpg"),
+    ],
+)
+def test_meta(name: str, body: str, url: str | None) -> None:
+    assert url_of(body, Rule(meta=name)) == absolute(url)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "url"),
+    [
+        (['{"image": "/a.jpg"}'], "/a.jpg"),
+        (['{"image": ["/a.jpg", "/b.jpg"]}'], "/a.jpg"),
+        (['{"image": {"@type": "ImageObject", "url": "/a.jpg"}}'], "/a.jpg"),
+        (['{"image": [{"contentUrl": "/a.jpg"}]}'], "/a.jpg"),
+        (['[{"name": "x"}, [{"image": "/a.jpg"}]]'], "/a.jpg"),
+        (['{"@graph": [{"@type": "WebSite"}, {"@type": "Book", "image": "/a.jpg"}]}'], "/a.jpg"),
+        (['{"@graph": [{"image": {"@id": "#i"}}, {"@id": "#i", "url": "/a.jpg"}]}'], "/a.jpg"),
+        (['{"image": {"@id": "#nowhere"}}'], None),
+        (['{"image": {"@id": 5}}'], None),
+        (['{"author": {"image": "/author.jpg"}}'], None),
+        (["{broken", '{"image": "/a.jpg"}'], "/a.jpg"),
+        (['{"name": "x"}', '{"image": "/a.jpg"}'], "/a.jpg"),
+        (['{"text": "two\nlines\tlong", "image": "/a.jpg"}'], "/a.jpg"),
+        (['{"text": "<!-- <script> <b>", "image": "/a.jpg"}'], "/a.jpg"),
+        (['{"image": "/a?x=1&amp;y=2"}'], "/a?x=1&y=2"),
+        (['{"image": "https:\\/\\/cdn.example\\/a.jpg"}'], "https://cdn.example/a.jpg"),
+        (['{"image": [null, 5, "data:,", "/a.jpg"]}'], "/a.jpg"),
+        (['{"image": {"url": ["/a.jpg"]}}'], "/a.jpg"),
+        (["null", "5", '"text"', "[]", "{}"], None),
+    ],
+)
+def test_jsonld(blocks: list[str], url: str | None) -> None:
+    assert url_of(linked_data(*blocks), JSONLD) == absolute(url)
+
+
+def test_jsonld_of_too_many_values_is_left_alone() -> None:
+    """All blocks of a page count together; those before the one that is too much are read."""
+    flood = f'{{"image": [{"1," * 60_000}1]}}'
+    assert url_of(linked_data('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
+    assert run(linked_data(flood * 2), JSONLD).misses == ("jsonld image: its JSON-LD: JSON of too many values",)
+
+
+def test_jsonld_that_cannot_be_read_says_so() -> None:
+    assert run(linked_data("{broken"), JSONLD).misses == ("jsonld image: its JSON-LD: no valid JSON",)
+
+
+def test_jsonld_of_another_key_and_case() -> None:
+    page = '<SCRIPT TYPE="Application/LD+JSON; charset=utf-8">{"thumbnailUrl": "/t.jpg"}</SCRIPT>'
+    assert url_of(page, Rule(jsonld="thumbnailUrl")) == "https://shop.example/t.jpg"
+
+
+CAA_ANSWER = """{"images": [{"types": ["Back"], "front": false, "image": "http://archive.example/1.jpg", "id": 1},
+{"types": ["Front"], "front": true, "image": "http://archive.example/2.jpg", "id": "2", "thumbnails": {}}]}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "url"),
+    [
+        ("images[?front].image", CAA_ANSWER, "http://archive.example/2.jpg"),
+        (
+            "cover_xl",
+            '{"id": 302127, "cover_xl": "https://cdn.example/1000x1000.jpg"}',
+            "https://cdn.example/1000x1000.jpg",
+        ),
+        ("cover_xl", '{"error": {"type": "DataException", "message": "no data", "code": 800}}', None),
+        (
+            "results[0].artworkUrl100",
+            '{"resultCount": 1, "results": [{"artworkUrl100": "/100x100bb.jpg"}]}',
+            "/100x100bb.jpg",
+        ),
+        ("results[0].artworkUrl100", '\n\n\n{"resultCount": 0, "results": []}\n', None),
+        ("*.cover.large", '{"ISBN:978": {"cover": {"large": "/l.jpg"}}}', "/l.jpg"),
+        ("*.cover.large", "{}", None),
+        ("a", '{"a": [null, 1, {}, "/a.jpg", "/b.jpg"]}', "/a.jpg"),
+        ("a", '{"a": {"b": "/a.jpg"}}', None),
+        ("a", '\ufeff{"a": "/a.jpg"}', "/a.jpg"),
+    ],
+)
+def test_json(path: str, body: str, url: str | None) -> None:
+    assert url_of(body, Rule(json=JsonPath(path))) == absolute(url)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"[" * 100_000, "JSON nested too deeply"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "JSON nested too deeply"),
+        (b'{"a": "/a.jpg", "n": ' + b"1" * 5000 + b"}", "JSON with a number out of range"),
+        (b'{"a": "/a.jpg", "n": 1e999}', "JSON with a number out of range"),
+        (b'{"a": "\\ud800"}', "no valid JSON"),
+        (b'{"a": NaN}', "no valid JSON"),
+        (b"", "no valid JSON"),
+        (b"<html>", "no valid JSON"),
+        (b'{"a": "/a.jpg"', "no valid JSON"),
+        (b'{"a": "/a.jpg", "b": [' + b"1," * 100_000 + b"1]}", "JSON of too many values"),
+        (b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", "no match"),
+    ],
+)
+def test_json_past_the_limits_is_a_miss(body: bytes, why: str) -> None:
+    assert run(body, Rule(json=JsonPath("a"))).misses == (f"json a: {why}",)
+
+
+@pytest.mark.parametrize(("path", "why"), [("length(n)", "JMESPathTypeError"), ("ceil(to_number(s))", "OverflowError")])
+def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, why: str) -> None:
+    misses = run('{"n": 5, "s": "1e999"}', Rule(json=JsonPath(path))).misses
+    assert misses == (f"json {path}: the expression failed: {why}",)
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "path"),
+    [
+        ("я", None, "я"),
+        ("я".encode("utf-16"), None, "я"),
+        ("\ufeffя".encode("utf-16-be"), None, "я"),
+        ("\ufeffя".encode(), None, "я"),
+        ("я".encode("utf-16-le"), "UTF-16LE", "я"),
+        ("я".encode("cp1251"), '"Windows-1251"', "я"),
+        ("я".encode("cp1251"), " cp1251 ", "я"),
+        (b"<meta charset='windows-1251'>" + "я".encode("cp1251"), None, "я"),
+        (b"<META content='text/html; charset=koi8-r' http-equiv=x>" + "я".encode("koi8-r"), None, "я"),
+        (b"<meta charset=utf-16>" + "я".encode(), None, "я"),
+        (b" " * 1024 + b"<meta charset=windows-1251>" + "я".encode(), None, "я"),
+        (b"<meta charset=windows-1251>" + "я".encode(), "utf-8", "я"),
+        (b"<meta charset=windows-1251>" + "я".encode("cp1251"), "no-such-charset", "я"),
+        ("書".encode("shift_jis"), "Shift_JIS", "書"),
+        ("書".encode("euc-jp"), "EUC-JP", "書"),
+        ("書".encode("gb18030"), "gb2312", "書"),
+        ("한".encode("euc-kr"), "ks_c_5601-1987", "한"),
+        ("é€".encode("cp1252"), "iso-8859-1", "é€"),
+        ("é".encode(), "no-such-charset", "é"),
+        ("é".encode(), "zlib", "é"),
+        ("é".encode(), "utf-7", "é"),
+        ("é".encode(), "idna", "é"),
+        ("é".encode(), "unicode_escape", "é"),
+        ("é".encode(), "utf-8\0", "é"),
+        ("é".encode(), "x" * 100_000, "é"),
+        ("é".encode(), "", "é"),
+    ],
+)
+def test_charset(body: bytes | str, charset: str | None, path: str) -> None:
+    """The header names the encoding, else the byte order mark, else <meta>; else, or if the name is none, UTF-8."""
+    page = body.encode() if isinstance(body, str) else body
+    # A class on the page's own side of each encoding, so that the same rule reads all of them.
+    anything = Rule(regex=Pattern(r"([^\x00-\x7f\x{feff}]+)"))
+    assert url_of(page, anything, charset=charset) == url_of(path, anything) != ""
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert url_of(b"<title>\xff\xfe\x80</title><img alt='\xff' src=/a.jpg>", IMG) == "https://shop.example/a.jpg"
+    assert url_of(b'{"name": "\xff", "a": "/a.jpg"}', Rule(json=JsonPath("a"))) == "https://shop.example/a.jpg"
+    assert url_of(b"\xff\x80 /a.jpg", Rule(regex=Pattern("/a.jpg"))) == "https://shop.example/a.jpg"
+
+
+def test_a_page_in_utf8_is_not_decoded_for_a_regex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very bytes are searched, those included that are no UTF-8."""
+    monkeypatch.setattr("app.extract.document.Document.text", None)
+    assert url_of(b"\xff /a.jpg", Rule(regex=Pattern("/a.jpg"))) == "https://shop.example/a.jpg"
+
+
+def test_a_page_is_parsed_once_and_only_if_a_rule_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(name: str, function: Callable[[str], Any]) -> Callable[[str], Any]:
+        def call(text: str) -> Any:
+            calls.append(name)
+            return function(text)
+
+        return call
+
+    monkeypatch.setattr("app.extract.document.tame", counted("html", tame))
+    monkeypatch.setattr("app.extract.document.parse_json", counted("json", parse_json))
+    run("/a.jpg", Rule(regex=Pattern("/a.jpg")), IMG, CAA)
+    assert calls == []
+    run("{}", CAA, CAA, IMG, OG_IMAGE, JSONLD, CAA, IMG)
+    assert calls == ["json", "html"]
+
+
+@pytest.mark.parametrize(
+    ("template", "match", "url"),
+    [
+        ("http://img.example{match}", "/a.jpg", "http://img.example/a.jpg"),
+        ("http://img.example/{match}?size={match}", "a b", "http://img.example/a%20b?size=a%20b"),
+        ("http://img.example{match}", "@evil.example/", ""),
+        ("http://img.example/{match}", "x" * 2040, ""),
+        ("http://img.example/{match}", "{0}{x}", "http://img.example/%7B0%7D%7Bx%7D"),
+        ("{match}/large.jpg", "https://cdn.example/7", "https://cdn.example/7/large.jpg"),
+        ("{match}-large.jpg", "/img/7", "https://shop.example/img/7-large.jpg"),
+        ("{match}.jpg", "javascript:alert(1)//", ""),
+        ("{match}.evil.example/", "https://user@cdn", ""),
+    ],
+)
+def test_image_url(template: str, match: str, url: str) -> None:
+    assert url_of(f"<img src='{match}'>", IMG, image_url=template) == url
+
+
+def test_a_rule_may_have_a_template_of_its_own() -> None:
+    """It is used in place of the source's, and told with the rule."""
+    rules = [
+        Rule(regex=Pattern("small=(.+)-s.jpg"), image_url=ImageUrl("{match}-l.jpg")),
+        Rule(regex=Pattern("small=(.+)")),
+    ]
+    source_wide = "https://other.example/{match}"
+    found = run("small=http://cdn.example/1-s.jpg", *rules, image_url=source_wide)
+    assert (found.url, found.rule) == ("http://cdn.example/1-l.jpg", 0)
+    assert str(rules[0]) == "regex small=(.+)-s.jpg -> {match}-l.jpg"
+    assert url_of("small=1.gif", *rules, image_url=source_wide) == "https://other.example/1.gif"
+
+
+RULES = [
+    OZON,
+    Rule(regex=Pattern("(?s)src=(.*)")),
+    IMG,
+    Rule(css=Selector("img"), attribute="srcset"),
+    Rule(css=Selector("a b > c + :not(d), p:has(> img) :nth-child(2)")),
+    OG_IMAGE,
+    JSONLD,
+    CAA,
+    Rule(json=JsonPath("to_string(@)")),
+    Rule(json=JsonPath("[].image[] || sort(keys(@))")),
+]
+SNIPPETS = [
+    b"<img src=", b"<base href=", b"http://", b"//[", b"@", b":99999", b"\\", b"%", b"'", b'"', b">", b"</", b"<!--",
+    b"<meta property=og:image content=", b'<script type="application/ld+json">', b"</script>", b"<svg>", b"<table>",
+    b'{"image":', b'{"@graph":[', b'{"@id":', b"[", b"]", b"}", b",", b"1e9", b"&#xd800;", b"&#0;", b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf", b"<meta charset=", b"utf-16", b"iso-2022-jp", b"\x1b$B", b" ", b"x", "я".encode(), b"\xed\xa0\x80",
+    b"srcset=", b"2x,",
+]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    body=st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(SNIPPETS), max_size=20).map(b"".join)),
+    charset=st.one_of(st.none(), st.text(max_size=12), st.sampled_from(["utf-16", "gb18030", "iso-2022-jp", "big5"])),
+    page_url=st.sampled_from([PAGE, "http://[::1]:80/", "", "http://[", "http://h:x/"]),
+    template=st.sampled_from([None, "https://i.example/{match}", "http://{match}"]),
+)
+@example(body=b"\xff\xfe\x00\xd8", charset=None, page_url=PAGE, template=None)
+def test_no_page_raises(body: bytes, charset: str | None, page_url: str, template: str | None) -> None:
+    """Any bytes, by any rule, are a URL that callers can use, or a miss."""
+    for rule in RULES:
+        found = extract(body, rules=[rule], page_url=page_url, charset=charset, image_url=template)
+        assert bool(found.url) == (found.rule >= 0) != bool(found.misses)
+        assert found.url == "" or found.url.startswith(("http://", "https://"))
+        assert found.url.isascii()
+        assert " " not in found.url
+        assert len(found.url) <= 2048
+        msgspec.json.encode(found)
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=5),
+        lambda v: (
+            st.lists(v)
+            | st.dictionaries(st.sampled_from(["image", "url", "contentUrl", "@id", "@graph", "images", "front"]), v)
+        ),
+    )
+)
+def test_no_json_raises(value: Any) -> None:
+    body = msgspec.json.encode(value)
+    assert len(extract(body, rules=RULES[-3:], page_url=PAGE).misses) <= 3
+    assert len(run(linked_data(body.decode()), JSONLD).misses) <= 1
+
+
+def test_a_page_that_is_no_json_where_json_is_wanted_says_nothing_of_its_item() -> None:
+    """An error page with status 200 is not taken for an item without a cover."""
+    rules = [Rule(json=JsonPath("cover"))]
+    broken = extract(b"<html>sorry", rules=rules, page_url="https://api.example/1")
+    empty = extract(b"{}", rules=rules, page_url="https://api.example/1")
+    assert (broken.is_broken, empty.is_broken) == (True, False)

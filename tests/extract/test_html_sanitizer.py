@@ -1,0 +1,174 @@
+"""Markup made tame: nothing changes on ordinary pages, and hostile ones cost what ordinary ones do."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from app.config.css_selector import Selector
+from app.config.rules import JsonPath, Pattern, Rule
+from app.extract.engine import extract
+from app.extract.html_sanitizer import MAX_DEPTH, MAX_ELEMENTS, tame
+
+
+def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | None]]]:
+    """Return each element of a page: its name, its parent's and its attributes."""
+    return [
+        (element.tag, element.parent.tag if element.parent is not None else None, dict(element.attributes))
+        for element in LexborHTMLParser(html).css("*")
+    ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<html lang=ru><head><meta charset=utf-8><title>x</title></head>\n<body class=a><p>x</body></html>",
+        "<p>one<p>two<div>three</div><p>four<hr><ul><li><p>five<li>six</ul>",
+        "<ul><li>one<ul><li>inner</ul><li>two</ul>",
+        "<dl><dt>a<dd>b<dt>c<dd>d</dl>",
+        "<table><tr><td>a<td>b<tr><th>c</table>",
+        "<table><thead><tr><th>a</thead><tbody><tr><td><table><tr><td>b</table></table>",
+        "<table><tr><td></div></b>x</td><td>y</td></tr></table>",
+        "<div><span><div></span>x</div><img></div>",
+        "<select><option>a<option selected>b</select><img>",
+        "<a href=/x/><img src=a.jpg></a><br/><hr /><img src='>' alt=\"<b>\">",
+        "<div a='1'b=2 c = \"3\" d e=></div>",
+        "<svg viewBox='0 0 1 1'><path d='M0'/><path d='M1'/><g><rect/></g></svg><p>x",
+        "<iframe><img></iframe><textarea><img></textarea><img>",
+        "<script>if (a<b) '<img>'</script><style>a>b{}</style><img>",
+        "<!-- <img> --><!--><b>x</b><!---><i>y</i><!DOCTYPE x><?php <u> ?></ x><s></s>",
+        "a < b <3 </> & &lt;img&gt; <b>x</b>",
+        "<DIV CLASS=x><IMG SRC=a></DIV>",
+        "<button><div></button></div><img>",
+        "<template><img></template><object><param></object><video><source></video>",
+        "<p/><p>x</p><my-element data-x=1><img></my-element>",
+    ],
+)
+def test_an_ordinary_page_keeps_its_elements(html: str) -> None:
+    """The tree is the one that the page as it was has, even where its author left end tags out."""
+    assert outline(tame(html)) == outline(f"<!doctype html>{html}")
+
+
+def test_what_is_for_readers_without_scripts_is_for_us() -> None:
+    assert [img.attributes for img in LexborHTMLParser(tame("<p><noscript><img src=a></noscript>")).css("p > img")]
+
+
+def test_texts_go_and_scripts_stay() -> None:
+    assert tame("<p>a < b<!-- no --><script>1 <2</script>").endswith(r"><p><script>1 \u003c2</script>")
+
+
+def depth(element: LexborNode | None) -> int:
+    """Return how many nodes there are from here to the root."""
+    count = 0
+    while element is not None:
+        element, count = element.parent, count + 1
+    return count
+
+
+def test_what_is_nested_too_deeply_is_flat() -> None:
+    (img,) = LexborHTMLParser(tame("<div>" * 1000 + "<img>")).css("img")
+    assert depth(img) <= MAX_DEPTH + 5
+
+
+def test_elements_past_the_limit_are_cut_off() -> None:
+    tree = LexborHTMLParser(tame("<br>" * (MAX_ELEMENTS + 5)))
+    assert len(tree.css("br")) == MAX_ELEMENTS
+
+
+TAGS = ["a", "b", "p", "div", "table", "td", "svg", "desc", "select", "template", "button", "script", "title", "form"]
+PIECES = [f"<{tag} id={{}}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS]
+PIECES += [
+    "<input>",
+    "<svg/>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "]]>",
+    '"',
+    "<a b='",
+    "<",
+    "&lt;",
+    "<script><!--<script></script>",
+    "x",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8))
+def test_no_tag_soup_grows(pieces: list[str]) -> None:
+    """Whatever is said 300 times over, the tree has few elements for each that was written, and is not deep."""
+    soup = "".join("".join(pieces).replace("{}", str(number)) for number in range(300))
+    elements = LexborHTMLParser(tame(soup)).css("*")
+    assert len(elements) <= 10 * (soup.count("<") + 1)
+    assert max(depth(element) for element in elements[-50:]) <= 4 * MAX_DEPTH
+
+
+SIZE = 200_000
+RULES = [
+    Rule(regex=Pattern("<img[^>]*class=.nowhere[^>]*src=([^>]*)")),
+    Rule(css=Selector(".nowhere > img")),
+    Rule(css=Selector(".nowhere img")),
+    Rule(css=Selector("div.nowhere div div > img + img")),
+    Rule(css=Selector("p:nth-child(2) img:not(.nowhere)")),
+    Rule(meta="og:image"),
+    Rule(jsonld="image"),
+    Rule(json=JsonPath("images[?front].image")),
+]
+
+
+def numbered(text: str) -> str:
+    """Return ``text`` again and again, its ``#`` replaced by a number that is new each time, up to ``SIZE``."""
+    return "".join(text.replace("#", str(number)) for number in range(SIZE // len(text)))
+
+
+PLAIN = numbered("<p class=a><img src=data:#,></p><br>")
+
+
+def seconds(page: str) -> float:
+    """Return how much of the processor's time the rules take on a page."""
+    body = page.encode()[:SIZE]
+    begin = time.thread_time()
+    extract(body, rules=RULES, page_url="http://shop.example/")
+    return time.thread_time() - begin
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("<div>" * 10_000 + "x" * 150_000, id="10,000 nested elements"),
+        pytest.param(numbered("<div>"), id="nothing but nested elements"),
+        pytest.param(numbered("<ul><li>"), id="nested lists"),
+        pytest.param(numbered("<p><b id=#>"), id="formatting opened again in each paragraph"),
+        pytest.param(numbered("<svg><script><p><b id=#></script></svg>"), id="markup in a script in an image"),
+        pytest.param(numbered("<svg><input>"), id="void elements that are not void in an image"),
+        pytest.param("<img " + numbered("a#=1 ") + ">", id="nothing but attributes"),
+        pytest.param(numbered("<img a#=1 b#=1 c#=1>"), id="many attributes"),
+        pytest.param(numbered("<html a#=1>"), id="attributes of the root"),
+        pytest.param(numbered("<img "), id="tags that do not end"),
+        pytest.param(numbered("<img a='<img b=\""), id="quotes that do not end"),
+        pytest.param(numbered("<!--"), id="comments that do not end"),
+        pytest.param(numbered("<script>"), id="scripts that do not end"),
+        pytest.param(numbered("</"), id="end tags without a name"),
+        pytest.param("<section><button>" + "<i>" * 60 + numbered("</section>"), id="end tags without a match"),
+        pytest.param(numbered("<tr id=#></tr>-->"), id="text between tags that do not count"),
+        pytest.param("<" * SIZE, id="nothing but <"),
+        pytest.param('<script type="application/ld+json">' + "[" * SIZE, id="nested JSON-LD"),
+        pytest.param(numbered('<script type="application/ld+json">{"image":#}</script>'), id="many blocks of JSON-LD"),
+        pytest.param("[" * SIZE, id="nested JSON"),
+        pytest.param('{"a":' * 100_000, id="nested objects of JSON"),
+        pytest.param("<img srcset='" + "," * SIZE, id="commas"),
+        pytest.param(f"<div class='{'x ' * 70_000}'>" + "<p>" * 15_000, id="a parent of many classes"),
+        pytest.param(f"<base href='{'/x' * 80_000}'>" + "<img src=a>" * 500, id="a base that is no URL"),
+        pytest.param("<div class=nowhere>" * 60 + numbered("<div></div>"), id="ancestors that match"),
+        pytest.param("<i></i>" * 20_000, id="siblings"),
+        pytest.param("[" + "[]," * 60_000 + "1]", id="many values of JSON"),
+    ],
+)
+def test_a_hostile_page_costs_what_a_plain_one_does(page: str) -> None:
+    """Measured against a plain page of the same size in the same moment, for what else the machine does costs both.
+
+    Untamed, some take hundreds of times as long, or all memory.
+    """
+    assert any(seconds(page) < 5 * seconds(PLAIN) for _ in range(5))

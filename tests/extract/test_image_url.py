@@ -1,0 +1,100 @@
+"""What a match must be to be handed to callers."""
+
+from urllib.parse import urljoin
+
+import pytest
+
+from app.domain.url import ascii_url
+from app.extract.image_url import Unusable, _plain_url, absolute_url
+
+PAGE = "https://shop.example/item/1?x=2"
+
+
+@pytest.mark.parametrize(
+    ("match", "url"),
+    [
+        ("/a.jpg", "https://shop.example/a.jpg"),
+        ("a.jpg", "https://shop.example/item/a.jpg"),
+        ("../../a.jpg", "https://shop.example/a.jpg"),
+        ("?size=l", "https://shop.example/item/1?size=l"),
+        ("//cdn.example/a.jpg", "https://cdn.example/a.jpg"),
+        ("HTTP://CDN.example:8080/A.jpg", "http://cdn.example:8080/A.jpg"),
+        (" \n/a b.jpg\t", "https://shop.example/a%20b.jpg"),
+        ("/a%20b%2Fc.jpg", "https://shop.example/a%20b%2Fc.jpg"),
+        ("/100%.jpg?q=5%zz", "https://shop.example/100%25.jpg?q=5%25zz"),
+        ("/обл.jpg?я=1#я", "https://shop.example/%D0%BE%D0%B1%D0%BB.jpg?%D1%8F=1#%D1%8F"),
+        ('/a"<b>`{c}|^.jpg', "https://shop.example/a%22%3Cb%3E%60%7Bc%7D%7C%5E.jpg"),
+        ("/a(1)[2];v=1,2~'!*@$+.jpg", "https://shop.example/a(1)[2];v=1,2~'!*@$+.jpg"),
+        ("https://good.example\\@evil.example/a.jpg", "https://good.example/@evil.example/a.jpg"),
+        ("images\\a.jpg", "https://shop.example/item/images/a.jpg"),
+        ("\\\\cdn.example\\a.jpg", "https://cdn.example/a.jpg"),
+        ("/a?x=\\d", "https://shop.example/a?x=%5Cd"),
+        ("http://пример.рф/a.jpg", "http://xn--e1afmkfd.xn--p1ai/a.jpg"),
+        ("http://[2001:DB8::1]:8080/a.jpg", "http://[2001:db8::1]:8080/a.jpg"),
+        ("https://cdn.example", "https://cdn.example"),
+        ("/" + "a" * (2048 - len("https://shop.example/")), "https://shop.example/" + "a" * 2027),
+    ],
+)
+def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
+    assert absolute_url(match, base=PAGE) == url
+
+
+@pytest.mark.parametrize(
+    ("match", "why"),
+    [
+        ("", "empty"),
+        (" \n ", "empty"),
+        ("javascript:alert(1)", "its scheme is javascript, not http or https"),
+        ("data:image/gif;base64,R0lGODlh", "its scheme is data"),
+        ("ftp://h/a.jpg", "its scheme is ftp"),
+        ("x" * 300 + "://h/", "its scheme is xxxxxxxxxxxxxxxxxxxx, not"),
+        ("file:///etc/passwd", "its scheme is file"),
+        ("https://user:pass@cdn.example/a.jpg", "a user"),
+        ("https://user@cdn.example/a.jpg", "a user"),
+        ("http:///a.jpg", "no host"),
+        ("https://", "no host|itself"),
+        ("http://ho st/a.jpg", "its host is no valid name"),
+        ("http://ho%73t/a.jpg", "its host is no valid name"),
+        ("http://a..b/x", "its host is no valid name"),
+        ("http://h:99999/a.jpg", "no valid URL"),
+        ("http://h:port/a.jpg", "no valid URL"),
+        ("http://[::1/a.jpg", "no valid URL"),
+        ("http://" + "я" * 80 + ".рф/", "no valid URL"),
+        ("/a\nb.jpg", "control characters"),
+        ("/a\x00b.jpg", "control characters"),
+        ("/a\x85b.jpg", "control characters"),
+        ("/a\ud800.jpg", "no valid URL"),
+        ("/" + "a" * 2048, "longer than 2048"),
+        ("/" + "я" * 400, "longer than 2048"),
+        ("x" * 1_000_000, "longer than 2048"),
+        ("#top", "the page itself"),
+        (PAGE, "the page itself"),
+    ],
+)
+def test_what_is_no_image_is_refused(match: str, why: str) -> None:
+    with pytest.raises(Unusable, match=why):
+        print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
+
+
+@pytest.mark.parametrize(
+    "base", ["http://shop.example/item/42?a=b", "https://a.b-c.example:8443/", "http://127.0.0.1:80/x"]
+)
+@pytest.mark.parametrize("match", ["/a.jpg", "/a/b-c_d/~e/1.2.3.png", "/A/B.JPG"])
+def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> None:
+    assert _plain_url(match, base) == ascii_url(urljoin(base, match)) == absolute_url(match, base=base)
+
+
+@pytest.mark.parametrize(
+    ("match", "base"),
+    [
+        *(
+            (match, "http://shop.example/")
+            for match in ("//a.jpg", "/../a.jpg", "/./a", "/a/", "/a//b", "/.a", "a.jpg")
+        ),
+        *((match, "http://shop.example/") for match in ("/a?b", "/a#b", "/a b", "/ä", "/%41", "/a\\b", "/", "")),
+        *(("/a", base) for base in ("http://Shop.example/", "http://shop.example", "ftp://shop.example/", "/")),
+        *(("/a", base) for base in ("http://shop.example/a", "http://u@shop.example/", "http://[::1]/", "http://a:0/")),
+    ],
+)
+def test_the_short_way_is_for_what_is_plain(match: str, base: str) -> None:
+    assert _plain_url(match, base) is None

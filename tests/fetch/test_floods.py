@@ -1,0 +1,115 @@
+"""A peer that never makes a socket wait: each flood ends at a limit, and others have their turn all the while."""
+
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import gevent
+import pytest
+import trustme
+
+from app.domain.errors import LookupFailed, NoSuchItem, OriginFailed
+from app.fetch.page_fetcher import Fetcher
+from tests.fetch.flooding import flooding
+from tests.fetch.sources import source_at
+
+LONGEST_PAUSE = 0.05
+TRIES = 10
+MAX_PAGE = 30_000_000
+
+
+@pytest.fixture(scope="module")
+def ports(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+    with flooding(tmp_path_factory.mktemp("flooder"), authority) as running:
+        yield running
+
+
+@pytest.fixture(params=["http", "https"])
+def url(request: pytest.FixtureRequest, ports: list[int]) -> str:
+    return f"{request.param}://127.0.0.1:{ports[request.param == 'https']}"
+
+
+class Pauses:
+    """Records the longest time in which no other greenlet had its turn."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._watch = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        before = time.perf_counter()
+        while True:
+            gevent.sleep(0.001)
+            now = time.perf_counter()
+            self.longest = max(self.longest, now - before)
+            before = now
+
+    def __enter__(self) -> Self:
+        gevent.sleep(0.002)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gevent.sleep(0.002)
+        self._watch.kill()
+
+
+@pytest.mark.parametrize(
+    ("flood", "text"),
+    [
+        ("interim", "more than 16 interim answers"),
+        ("blank lines", "header is longer than 65536 bytes"),
+        ("head", "more than 100 header fields"),
+        ("one long field", "header is longer than 65536 bytes"),
+        ("body", "more than 30000000 bytes"),
+        ("chunks", "more than 30000000 bytes"),
+        ("tiny chunks", "more around its body than there may be"),
+        ("chunk extension", "more around its body than there may be"),
+        ("trailers", "more than 100 header fields"),
+        ("one long trailer", "more around its body than there may be"),
+        ("bomb", "more than 30000000 bytes"),
+        ("empty members", "more than 1000 gzip members"),
+    ],
+)
+def test_a_flood_ends_at_a_limit_and_holds_up_no_other(fetcher: Fetcher, url: str, flood: str, text: str) -> None:
+    """The best of some tries: what else this machine does makes pauses too."""
+    longest = []
+    for _ in range(TRIES):
+        with Pauses() as pauses, pytest.raises(OriginFailed, match=text) as caught:
+            fetcher.fetch(source_at(url, max_page=MAX_PAGE), f"{url}/{flood.replace(' ', '%20')}", timeout=20)
+        assert str(caught.value).startswith("127.0.0.1:")
+        assert caught.value.status in {0, 200}
+        longest.append(pauses.longest)
+        if pauses.longest < LONGEST_PAUSE:
+            return
+    pytest.fail(f"others waited for {min(longest):.3f} seconds")
+
+
+def test_a_redirects_body_is_not_read(fetcher: Fetcher, url: str) -> None:
+    page = fetcher.fetch(source_at(url), f"{url}/redirect", timeout=5)
+    assert page is not None
+    assert page.body == b"there"
+
+
+def test_an_errors_body_is_not_read(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(NoSuchItem):
+        fetcher.fetch(source_at(url), f"{url}/missing", timeout=5)
+
+
+def test_records_of_tls_that_hold_next_to_nothing_end_at_a_limit(fetcher: Fetcher, ports: list[int]) -> None:
+    """Nothing behind TLS sees how many bytes come for each one that it gets."""
+    url = f"https://127.0.0.1:{ports[1]}"
+    with pytest.raises(OriginFailed, match="more around its body than there may be"):
+        fetcher.fetch(source_at(url, max_page=500_000), f"{url}/tiny%20sends", timeout=20)
+
+
+@pytest.mark.parametrize("flood", ["body", "chunks"])
+def test_of_an_endless_image_the_beginning_is_read(fetcher: Fetcher, url: str, flood: str) -> None:
+    page = fetcher.fetch_beginning(source_at(url), f"{url}/{flood}", timeout=5, size=1000)
+    assert page.body == b"x" * 1000
+
+
+@pytest.mark.parametrize("flood", ["bomb", "tiny chunks", "trailers"])
+def test_time_ends_a_flood_as_well(fetcher: Fetcher, url: str, flood: str) -> None:
+    """Within whatever it is read."""
+    with pytest.raises(LookupFailed):
+        fetcher.fetch(source_at(url, max_page=10**12), f"{url}/{flood.replace(' ', '%20')}", timeout=0.02)

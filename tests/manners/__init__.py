@@ -1,1 +1,0 @@
-"""Manners towards origins: places, the gate, what is known of hosts, robots.txt."""

@@ -1,0 +1,11 @@
+"""The worker with small limits, so that no test waits for the usual ones."""
+
+from app.server import Worker
+
+
+class Quick(Worker):
+    """A worker in a hurry."""
+
+    body_seconds = 0.5
+    answer_seconds = 0.5
+    interval = 0.05

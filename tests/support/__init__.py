@@ -1,0 +1,1 @@
+"""What the tests share: a scripted origin, a running service, a browser, clocks and observers."""

@@ -1,0 +1,110 @@
+"""What fails leaves no cycle behind: a traceback and a frame that hold each other would keep whole pages for long."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gevent
+import pytest
+
+from app.concurrency.clock import steady_clock
+from app.config.settings import load
+from app.config.sources import Registry
+from app.domain.records import Answer, ContentId, Outcome, decode_record, encode_record
+from app.lookup.repository import Known
+from app.lookup.service import Lookup
+from app.lookup.single_flight import Flights
+from app.main import build_inquiry, guarded, open_store
+from app.store.lru import Memory
+from tests.support.scripted_origin import Behaviour, Origin, cover, page, raw, redirect, reset
+from tests.support.service import CONFIG
+
+PAGE = b"x" * 100_000
+OK = b"HTTP/1.1 200 OK\r\n"
+
+KINDS: dict[str, tuple[Behaviour, Outcome]] = {
+    "found": (cover(1), Outcome.FOUND),
+    "no cover": (page(PAGE), Outcome.NO_COVER),
+    "no such item": (page(PAGE, status="404 Not Found"), Outcome.NO_SUCH_ITEM),
+    "blocked": (page(PAGE, status="403 Forbidden"), Outcome.BLOCKED),
+    "throttled": (page(PAGE, status="429 Slow Down"), Outcome.THROTTLED),
+    "server error": (page(PAGE, status="500 No"), Outcome.ORIGIN_FAILED),
+    "reset": (reset, Outcome.ORIGIN_FAILED),
+    "cut": (raw(OK + b"Content-Length: 200000\r\n\r\n" + PAGE), Outcome.ORIGIN_FAILED),
+    "broken head": (raw(OK + b"Bad Name: x\r\n\r\n"), Outcome.ORIGIN_FAILED),
+    "broken chunk": (
+        raw(OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\nZZ\r\n" % (len(PAGE), PAGE)),
+        Outcome.ORIGIN_FAILED,
+    ),
+    "broken gzip": (
+        raw(OK + b"Content-Encoding: gzip\r\nContent-Length: 100000\r\n\r\n" + PAGE),
+        Outcome.ORIGIN_FAILED,
+    ),
+    "too large": (raw(OK + b"Content-Length: 400000\r\n\r\n" + 4 * PAGE), Outcome.ORIGIN_FAILED),
+    "longer than it says": (raw(OK + b"Content-Length: 3\r\n\r\nabc" + OK), Outcome.ORIGIN_FAILED),
+    "a redirect elsewhere": (redirect("http://other.example/"), Outcome.ORIGIN_FAILED),
+    "a redirect in circles": (redirect("/context/detail/id/3"), Outcome.ORIGIN_FAILED),
+}
+
+
+@pytest.fixture
+def garbage() -> Iterator[list[Any]]:
+    """What the collector finds of our rooms' until the list is asked for."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield gc.garbage
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+def lookup(origin: Origin, folder: Path) -> Lookup:
+    """Return a lookup as the service has it."""
+    file = folder / "covers.toml"
+    file.write_text(CONFIG.format(origin=origin.url) + "max_page = 300_000\n")
+    settings = load({"COVERS_CONFIG": str(file)})
+    store, clock = guarded(open_store(settings)), steady_clock()
+    sources = Registry(settings.sources, "ozon")
+    memory = Memory(100, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found)
+    return Lookup(
+        sources=sources,
+        known=Known(sources=sources, memory=memory, store=store, clock=clock),
+        flights=Flights[str, Answer](100),
+        inquire=build_inquiry(settings, store, clock).ask,
+        deadline=10,
+        clock=clock,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lookup_leaves_nothing_for_the_collector(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    behaviour, outcome = KINDS[kind]
+    with Origin().serving() as origin:
+        for item in (1, 2, 3):
+            origin.item(item, behaviour)
+        looked_up = lookup(origin, tmp_path)
+
+        def look(item: int) -> Outcome:
+            return looked_up.find(ContentId("ozon", str(item))).record.outcome
+
+        look(1)  # what is made once is there by then
+        garbage = request.getfixturevalue("garbage")
+        assert gevent.spawn(look, 2).get() is outcome
+        gevent.sleep(0.01)
+        gc.collect()
+        assert [_name(thing) for thing in garbage if _is_ours(thing)] == []
+
+
+def _is_ours(thing: object) -> bool:
+    if isinstance(thing, FrameType):
+        return "/app/" in thing.f_code.co_filename
+    return type(thing).__module__.startswith("app.") or isinstance(thing, BaseException)
+
+
+def _name(thing: object) -> str:
+    return thing.f_code.co_qualname if isinstance(thing, FrameType) else repr(thing)

@@ -1,0 +1,105 @@
+"""The page's files over HTTP: types, policies, caching, and no way out of their folder."""
+
+import gzip
+import http.client
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from app.web.static_files import FOLDER
+from tests.support.service import CONFIG, Server, serving
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service whose origin nobody asks."""
+    with serving(tmp_path_factory.mktemp("files"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
+        yield running
+
+
+def ask(
+    server: Server, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def test_every_file_that_the_page_names_is_there(server: Server) -> None:
+    """And every file of the folder is named somewhere."""
+    _, page = ask(server, "/")
+    named = set(re.findall(r'(?:src|href)="static/([^"]+)"', page.decode()))
+    for name in sorted(named):
+        assert ask(server, f"/static/{name}")[1] == (FOLDER / name).read_bytes()
+    assert named | {"index.html"} == {path.name for path in FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/page.js", "text/javascript; charset=utf-8"),
+        ("/static/page.css", "text/css; charset=utf-8"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ],
+)
+def test_a_file_has_its_type_and_all_policies(server: Server, path: str, content_type: str) -> None:
+    response, _ = ask(server, path)
+    assert response.headers["Content-Type"] == content_type
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert set(response.headers["Content-Security-Policy"].split("; ")) == {
+        *("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src *"),
+        *("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
+    }
+
+
+def test_gzip_goes_to_those_who_take_it(server: Server) -> None:
+    plain, body = ask(server, "/static/page.css")
+    packed, data = ask(server, "/static/page.css", {"Accept-Encoding": "gzip, br"})
+    assert gzip.decompress(data) == body
+    assert len(data) < len(body) / 2
+    assert (packed.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
+    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+
+
+def test_who_has_a_file_is_told_that_it_is_the_same(server: Server) -> None:
+    """Caches ask each time: Cache-Control says so."""
+    first, _ = ask(server, "/")
+    assert first.headers["Cache-Control"] == "no-cache"
+    for accepted in ("gzip", "identity"):
+        known = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": accepted}
+        again, body = ask(server, "/", known)
+        assert (again.status, body, again.headers["Content-Length"]) == (304, b"", None)
+        assert again.headers["ETag"] == first.headers["ETag"]
+    other, _ = ask(server, "/static/page.js", {"If-None-Match": first.headers["ETag"]})
+    assert other.status == 200
+
+
+def test_head_tells_of_the_page(server: Server) -> None:
+    response, body = ask(server, "/", method="HEAD")
+    assert (response.status, body) == (200, b"")
+    assert response.headers["Content-Length"] == str(len((FOLDER / "index.html").read_bytes()))
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js"])
+def test_another_method_is_405(server: Server, path: str) -> None:
+    response, _ = ask(server, path, method="POST")
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/static/", "/static", "/static/nothing.js", "/index.html", "/page.js"),
+        *("/static/../page.py", "/static/%2e%2e/page.py", "/static/..%2fpage.py", "/static//etc/passwd"),
+        *("/static/%2Fetc%2Fpasswd", "/static/page.js/", "/static/page.js%00", "/static/PAGE.JS"),
+    ],
+)
+def test_what_is_no_file_of_the_page_is_404(server: Server, path: str) -> None:
+    assert ask(server, path)[0].status == 404
