@@ -30,28 +30,28 @@ _before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.par
 
 
 def _read_settings():
-    from app.config.settings import load_server, settings_in_force
+    from app.config.settings import current_settings, load_server_settings
 
-    server, settings = load_server(os.environ), settings_in_force()
+    server, settings = load_server_settings(os.environ), current_settings()
 
     # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
     # is opened by that; preload_app would build the application here too, and keep its code over a reload.
     from app.fetch.tls import default_context
-    from app.main import labels_of, open_store
+    from app.main import label_values, open_store
 
     open_store(settings)  # which opens nothing yet, but looks at what it is told
     default_context()  # which reads the certificates of authorities that are trusted
-    return server, settings, list(labels_of(settings).columns())
+    return server, settings, list(label_values(settings).columns())
 
 
 _log = logging.getLogger("app")
 
 
 def _told():
-    from app.config.settings import told_settings
+    from app.config.settings import redacted_settings
     from app.domain.version import VERSION
 
-    return {"version": VERSION, **told_settings(_settings)}
+    return {"version": VERSION, **redacted_settings(_settings)}
 
 
 try:
@@ -114,24 +114,24 @@ forwarder_headers = ""
 
 def on_starting(server):
     """Lay out the board: over a reload there are twice as many workers, and TTIN adds some."""
-    from app.telemetry.shared_counters import Board
+    from app.telemetry.shared_counters import SharedCounters
 
-    server.covers_board = Board.blank(4 * server.cfg.workers + 64)
-    server.covers_board.add(_columns)
+    server.covers_counters = SharedCounters.create(4 * server.cfg.workers + 64)
+    server.covers_counters.add(_columns)
 
 
 def on_reload(server):
     """Have the board take what the new settings have to count, and the workers who leave know that others come."""
-    from app.telemetry.shared_counters import Board
+    from app.telemetry.shared_counters import SharedCounters
 
-    server.covers_board = Board(server.covers_board.parts)  # its code is new as well
-    server.covers_board.add(_columns)
-    server.covers_board.reload()
+    server.covers_counters = SharedCounters(server.covers_counters.parts)  # its code is new as well
+    server.covers_counters.add(_columns)
+    server.covers_counters.count_reload()
 
 
 def pre_fork(server, worker):
     """Give the worker a row."""
-    worker.covers_row = server.covers_board.free_row({other.covers_row for other in server.WORKERS.values()})
+    worker.covers_slot = server.covers_counters.free_slot({other.covers_slot for other in server.WORKERS.values()})
 
 
 def post_fork(server, worker):
@@ -146,21 +146,21 @@ def post_fork(server, worker):
     from app.telemetry import worker_slot
 
     # A worker of gunicorn's own, where a flag has asked for one, does not say it.
-    worker_slot.take(server.covers_board, worker.covers_row, lambda: getattr(worker, "is_told_to_leave", False))
+    worker_slot.assign(server.covers_counters, worker.covers_slot, lambda: getattr(worker, "was_told_to_stop", False))
 
 
 def worker_exit(server, worker):
     """Have nobody take the worker, which calls this itself, for one that is there, or for one that has died."""
-    from app.telemetry.counters import clear_states
+    from app.telemetry.counters import clear_gauges
 
-    clear_states(server.covers_board, worker.covers_row)
+    clear_gauges(server.covers_counters, worker.covers_slot)
 
 
 def child_exit(server, worker):
     """Count the worker if it has died; it is gone in any case."""
-    from app.telemetry.counters import count_end
+    from app.telemetry.counters import count_worker_exit
 
-    count_end(server.covers_board, worker.covers_row, was_stuck=worker.aborted)
+    count_worker_exit(server.covers_counters, worker.covers_slot, was_stuck=worker.aborted)
 
 
 def when_ready(server):
@@ -170,9 +170,9 @@ def when_ready(server):
 
 def post_worker_init(worker):
     """Tell that a worker has begun to serve."""
-    from app.telemetry.logs import hear_greenlets
+    from app.telemetry.logs import log_greenlet_errors
 
-    hear_greenlets()
+    log_greenlet_errors()
     _log.info("the worker is ready")
 
 

@@ -17,8 +17,8 @@ def __getattr__(name: str) -> object:
     if name != "wsgi":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Imported here, and nowhere else inside a function: importing app must stay free of effects.
-    from app.config.settings import settings_in_force  # noqa: PLC0415 - see above
+    from app.config.settings import current_settings  # noqa: PLC0415 - see above
     from app.main import build_wsgi  # noqa: PLC0415 - see above
 
-    globals()["wsgi"] = application = build_wsgi(settings_in_force())
+    globals()["wsgi"] = application = build_wsgi(current_settings())
     return application

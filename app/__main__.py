@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 
-from app.cli.exit_status import Status
+from app.cli.exit_status import ExitStatus
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an impatient second one ends it wherever it is
-    sys.exit(Status.INTERRUPTED)
+    sys.exit(ExitStatus.INTERRUPTED)
 
 
 # From here on. Whoever runs it in the background has it ignore the signal, which it goes on to do.
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _interrupt)
 
 from app.cli.arguments import Check, Explain, Get, parse
-from app.cli.exit_status import CommandError, WrongUsage
+from app.cli.exit_status import CommandError, UsageError
 
 
 def main() -> int:
@@ -39,11 +39,11 @@ def main() -> int:
     except BrokenPipeError:
         # Whoever read this has seen enough.
         _give_up(1, 2)
-        return Status.NOBODY_READS
+        return ExitStatus.NOBODY_READS
     except OSError as error:  # a full disk, a terminal that is gone
         _give_up(1)
         print(error, file=sys.stderr)
-        return Status.SOME_FAILED
+        return ExitStatus.SOME_FAILED
 
 
 def _run(wanted: Get | Explain | Check) -> int:
@@ -70,17 +70,20 @@ def _check(wanted: Check) -> int:
 
     from app.cli.check import check
     from app.concurrency.clock import steady_clock
-    from app.config.settings import load
+    from app.config.settings import load_settings
     from app.domain.errors import SettingsError
-    from app.main import build_inquiry, guarded, open_store
-    from app.store.base import NoStore
+    from app.main import build_cover_page_reader, open_store, with_circuit_breaker
 
     try:
-        settings = load(os.environ)
+        settings = load_settings(os.environ)
         open_store(settings)  # which opens nothing, but looks at what it is told, as the service does when it starts
-        return check(wanted.sources, settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
+        return check(
+            wanted.sources,
+            settings,
+            lambda: build_cover_page_reader(settings, with_circuit_breaker(None), steady_clock()),
+        )
     except SettingsError as error:
-        raise WrongUsage(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 def _open_outputs() -> None:

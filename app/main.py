@@ -11,40 +11,40 @@ from typing import TYPE_CHECKING
 import gevent
 
 from app.concurrency.clock import Clock, steady_clock
-from app.config.settings import Settings, place_of
-from app.config.sources import Registry
+from app.config.settings import Settings, setting_location
+from app.config.sources import SourceRegistry
 from app.domain.errors import SettingsError
-from app.domain.events import NOBODY, Observer
-from app.domain.records import Answer, CoverRecord, decode_record, encode_record
-from app.fetch.host_health import Hosts, HostState
-from app.fetch.host_limiter import Gate
-from app.fetch.http_request import host_of
-from app.fetch.page_fetcher import Fetcher
-from app.fetch.polite_client import Visitor
-from app.fetch.process_semaphore import Places, default_path
-from app.fetch.robots import Robots, RobotsFile
-from app.lookup.cover_page import Inquiry
-from app.lookup.repository import Known
-from app.lookup.service import Lookup
-from app.lookup.single_flight import Flights
-from app.methods import PUBLISHED, Methods, service_fault
+from app.domain.events import NULL_OBSERVER, Observer
+from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record
+from app.fetch.host_health import HostHealth, HostState
+from app.fetch.host_limiter import HostLimiter
+from app.fetch.http_request import authority_of
+from app.fetch.page_fetcher import PageFetcher
+from app.fetch.polite_client import PoliteClient
+from app.fetch.process_semaphore import ProcessSemaphore, default_lock_path
+from app.fetch.robots import RobotsFile, RobotsPolicy
+from app.lookup.cover_page import CoverPageReader
+from app.lookup.repository import CoverRepository
+from app.lookup.service import LookupService
+from app.lookup.single_flight import SingleFlight
+from app.methods import METHOD_NAMES, Methods, map_service_error
 from app.rpc.dispatcher import Dispatcher
-from app.store.base import NoStore, Store
-from app.store.circuit_breaker import GuardedStore
-from app.store.lru import Memory
+from app.store.base import Store
+from app.store.circuit_breaker import CircuitBreakingStore
+from app.store.lru import LruCache
 from app.store.redis import RedisStore
 from app.store.sqlite import SqliteStore
-from app.telemetry.counters import Labels, Tally
-from app.telemetry.hub_lag import Pulse
-from app.telemetry.prometheus import Metrics
-from app.telemetry.worker_slot import seat_in_force
-from app.web.cover_endpoint import CoverHandler
+from app.telemetry.counters import Counters, LabelValues
+from app.telemetry.hub_lag import HubLagMonitor
+from app.telemetry.prometheus import PrometheusCollector
+from app.telemetry.worker_slot import current_slot
+from app.web.cover_endpoint import CoverEndpoint
 from app.web.health import Health
-from app.web.metrics_endpoint import Exposition
-from app.web.request_id import Identified
-from app.web.router import Application
-from app.web.rpc_endpoint import RpcHandler
-from app.web.static_files import PageHandler
+from app.web.metrics_endpoint import MetricsEndpoint
+from app.web.request_id import RequestIdMiddleware
+from app.web.router import Router
+from app.web.rpc_endpoint import RpcEndpoint
+from app.web.static_files import StaticFiles
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -67,27 +67,27 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the application that serves by these settings, and begin to hear the store's news in the background."""
     # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
     sys.setswitchinterval(0.0002)
-    clock, seat = steady_clock(), seat_in_force()
-    sources = Registry(settings.sources, settings.default_source)
-    tally = Tally(seat.board, seat.row, labels_of(settings), monotonic=time.monotonic)
-    store = guarded(open_store(settings), tally)
-    memory = Memory[CoverRecord](
+    clock, seat = steady_clock(), current_slot()
+    sources = SourceRegistry(settings.sources, settings.default_source)
+    tally = Counters(seat.counters, seat.index, label_values(settings), monotonic=time.monotonic)
+    store = with_circuit_breaker(open_store(settings), tally)
+    memory = LruCache[CoverRecord](
         settings.lru_size,
         encode=encode_record,
         decode=decode_record,
-        is_precious=lambda record: record.is_found,
+        is_positive=lambda record: record.is_found,
     )
-    lookup = Lookup(
+    lookup = LookupService(
         sources=sources,
-        known=Known(sources=sources, memory=memory, store=store, clock=clock, observer=tally),
-        flights=Flights[str, Answer](_MAX_FLIGHTS, tally),
-        inquire=build_inquiry(settings, store, clock, tally).ask,
+        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=clock, observer=tally),
+        single_flight=SingleFlight[str, LookupResult](_MAX_FLIGHTS, tally),
+        cover_pages=build_cover_page_reader(settings, store, clock, tally),
         deadline=settings.deadline,
         clock=clock,
         observer=tally,
     )
     dispatcher = Dispatcher(
-        explain=service_fault,
+        map_error=map_service_error,
         max_calls=settings.max_calls,
         deadline=settings.deadline + _LAST_WORD_SECONDS,
         observer=tally,
@@ -97,75 +97,77 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         sources=sources,
         max_calls=settings.max_calls,
         admin_token=settings.admin_token,
-        fault_of=dispatcher.fault_of,
+        to_fault=dispatcher.to_fault,
         clock=clock,
     )
     for function, weigh in methods.published():
-        dispatcher.publish(function, weigh=weigh)
+        dispatcher.publish(function, count_lookups=weigh)
     if store.is_shared:
         gevent.spawn(_hear_for_ever, lookup)
-    pulse = Pulse(time.monotonic)
-    gevent.spawn(pulse.go_on, lambda: tally.beat(lag=pulse.worst(), due=pulse.due, entries=len(memory)))
-    rpc = RpcHandler(dispatch=dispatcher.dispatch, max_body=settings.max_body)
-    covers = CoverHandler(sources=sources, lookup=lookup, fault_of=dispatcher.fault_of, clock=clock)
-    page = PageHandler()
-    health = Health(store=store, pulse=pulse, is_leaving=seat.is_leaving)
-    metrics = Exposition(Metrics(seat.board, monotonic=time.monotonic).text)
-    routes = Application(
+    pulse = HubLagMonitor(time.monotonic)
+    gevent.spawn(pulse.run, lambda: tally.record_hub_lag(lag=pulse.maximum(), due=pulse.next_tick, entries=len(memory)))
+    rpc = RpcEndpoint(dispatcher=dispatcher, max_body=settings.max_body)
+    covers = CoverEndpoint(sources=sources, lookup=lookup, to_fault=dispatcher.to_fault, clock=clock)
+    page = StaticFiles()
+    health = Health(store=store, hub_lag=pulse, is_shutting_down=seat.is_shutting_down)
+    metrics = MetricsEndpoint(PrometheusCollector(seat.counters, monotonic=time.monotonic).exposition)
+    routes = Router(
         {
             "/RPC2": {"POST": rpc},
             "/cover/*": {"GET": covers, "HEAD": covers},
             "/": {"GET": page, "HEAD": page},
             "/static/*": {"GET": page, "HEAD": page},
-            "/healthz": {"GET": health.live, "HEAD": health.live},
-            "/readyz": {"GET": health.ready, "HEAD": health.ready},
+            "/healthz": {"GET": health.healthz, "HEAD": health.healthz},
+            "/readyz": {"GET": health.readyz, "HEAD": health.readyz},
             "/metrics": {"GET": metrics, "HEAD": metrics},
         }
     )
-    application = Identified(routes)
+    application = RequestIdMiddleware(routes)
     _set_garbage_aside()
     return application
 
 
-def labels_of(settings: Settings) -> Labels:
+def label_values(settings: Settings) -> LabelValues:
     """Return by what is counted."""
-    sources = Registry(settings.sources, settings.default_source)
-    pages = [source.page_url for source in sources.values() if not source.page_url.names_host]
-    return Labels(
-        methods=(*Dispatcher(explain=service_fault).names, *PUBLISHED),
+    sources = SourceRegistry(settings.sources, settings.default_source)
+    pages = [source.page_url for source in sources.values() if not source.page_url.id_selects_host]
+    return LabelValues(
+        methods=(*Dispatcher(map_error=map_service_error).names, *METHOD_NAMES),
         sources=tuple(sources),
-        hosts=tuple({host_of(page.replace("{id}", "")): None for page in pages}),
+        hosts=tuple({authority_of(page.replace("{id}", "")): None for page in pages}),
     )
 
 
-def build_inquiry(
-    settings: Settings, store: GuardedStore[CoverRecord], clock: Clock, observer: Observer = NOBODY
-) -> Inquiry:
+def build_cover_page_reader(
+    settings: Settings, store: CircuitBreakingStore[CoverRecord], clock: Clock, observer: Observer = NULL_OBSERVER
+) -> CoverPageReader:
     """Return what asks origins, with manners that hold over all workers of this machine."""
-    visitor = Visitor(
-        fetcher=Fetcher(user_agent=settings.user_agent, wall=time.time),
-        gate=Gate(
+    visitor = PoliteClient(
+        fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time),
+        limiter=HostLimiter(
             settings.fetch_concurrency,
-            places=Places(default_path()),
-            most_waiting=_MAX_FLIGHTS // 2,
+            semaphore=ProcessSemaphore(default_lock_path()),
+            max_waiting=_MAX_FLIGHTS // 2,
             clock=time.monotonic,
         ),
-        hosts=Hosts(shelf=store.shelf("@host:", HostState), clock=clock, observer=observer),
-        robots=Robots(user_agent=settings.user_agent, shelf=store.shelf("@robots:", RobotsFile), clock=clock),
+        host_health=HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=observer),
+        robots=RobotsPolicy(
+            user_agent=settings.user_agent, shared=store.namespace("@robots:", RobotsFile), clock=clock
+        ),
         clock=time.monotonic,
         observer=observer,
     )
-    return Inquiry(visitor)
+    return CoverPageReader(visitor)
 
 
-def guarded(store: Store, observer: Observer = NOBODY) -> GuardedStore[CoverRecord]:
+def with_circuit_breaker(store: Store | None, observer: Observer = NULL_OBSERVER) -> CircuitBreakingStore[CoverRecord]:
     """Return the store behind a guard, for records of covers."""
-    return GuardedStore[CoverRecord](
+    return CircuitBreakingStore[CoverRecord](
         store, encode=encode_record, decode=decode_record, clock=time.monotonic, observer=observer
     )
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings) -> Store | None:
     """Return the store that the settings name. It opens nothing before it is asked for something.
 
     Raises:
@@ -174,13 +176,13 @@ def open_store(settings: Settings) -> Store:
     """
     kind, _, path = settings.store.partition(":")
     if kind == "none":
-        return NoStore()
+        return None
     if kind == "sqlite":
         return SqliteStore(Path(path), max_rows=settings.store_size, clock=time.time)
     try:
         return RedisStore(settings.store)
     except ValueError as error:
-        raise SettingsError(f"{place_of('store', os.environ)}: {error}") from error
+        raise SettingsError(f"{setting_location('store', os.environ)}: {error}") from error
 
 
 def _set_garbage_aside() -> None:
@@ -194,10 +196,10 @@ def _set_garbage_aside() -> None:
     gc.set_threshold(20_000, 5, 10)
 
 
-def _hear_for_ever(lookup: Lookup) -> None:
+def _hear_for_ever(lookup: LookupService) -> None:
     while True:
         try:
-            lookup.hear()
+            lookup.apply_invalidations()
         except Exception:  # noqa: BLE001 - a worker that stops hearing would serve on what it was told to forget
             _log.exception("what was forgotten elsewhere was not heard")
         gevent.sleep(_NEWS_SECONDS)

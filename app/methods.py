@@ -9,17 +9,17 @@ from msgspec.structs import asdict
 
 from app.concurrency.clock import Clock
 from app.config.source import Source
-from app.config.sources import Registry
+from app.config.sources import SourceRegistry
 from app.domain.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
-from app.domain.records import Answer, CacheState, ContentId, timestamp
-from app.lookup.service import Lookup, Started
+from app.domain.records import CacheStatus, ItemId, LookupResult, format_timestamp
+from app.lookup.service import LookupService, StartedLookup
+from app.rpc.cacheable_result import CacheableResult
 from app.rpc.faults import Fault
-from app.rpc.lasting import Lasting
 
 _log = logging.getLogger(__name__)
 
 #: The names of what is published.
-PUBLISHED = ("get_cover", "get_covers", "explain_cover", "list_sources", "forget_cover")
+METHOD_NAMES = ("get_cover", "get_covers", "explain_cover", "list_sources", "forget_cover")
 
 
 class Methods:
@@ -32,25 +32,25 @@ class Methods:
     def __init__(
         self,
         *,
-        lookup: Lookup,
-        sources: Registry,
+        lookup: LookupService,
+        sources: SourceRegistry,
         max_calls: int,
         admin_token: str | None,
-        fault_of: Callable[[Exception], Fault],
+        to_fault: Callable[[Exception], Fault],
         clock: Clock,
     ) -> None:
         self._lookup = lookup
         self._sources = sources
         self._max_calls = max_calls
         self._admin_token = admin_token
-        self._fault_of = fault_of
+        self._fault_of = to_fault
         self._clock = clock
 
     def published(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
         """Return the functions to publish, under their own names, each with what weighs it in a multicall, if any."""
-        return tuple((getattr(self, name), _WEIGHERS.get(name)) for name in PUBLISHED)
+        return tuple((getattr(self, name), _WEIGHERS.get(name)) for name in METHOD_NAMES)
 
-    def get_cover(self, content_id: int | str, source: str = "") -> str | Lasting[str]:
+    def get_cover(self, content_id: int | str, source: str = "") -> str | CacheableResult[str]:
         """Return the absolute URL of an item's cover image.
 
         content_id is the item's id at its source, an int or a string; "shop:ID" names the source in the id. Without
@@ -60,9 +60,9 @@ class Methods:
         item = self._sources.resolve(content_id, source)
         answer = self._lookup.find(item)
         url = self._url(answer)
-        if answer.cache is not CacheState.MEMORY:
+        if answer.cache is not CacheStatus.MEMORY:
             return url
-        return Lasting(url, self._lookup.holds(item, answer.record, "get_cover"))
+        return CacheableResult(url, self._lookup.validity_check(item, answer.record, "get_cover"))
 
     def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
         """Look up many covers at once.
@@ -77,25 +77,25 @@ class Methods:
         for content_id in ids:
             if type(content_id) not in {int, str}:
                 raise InvalidParams(f"ids: expected ints and strings, got {content_id!r:.80}")
-        self._sources.check(source)
+        self._sources.resolve_name(source)
 
         # All are begun before any is waited for, and all are answered by one deadline.
-        until = self._lookup.until()
+        until = self._lookup.deadline_from_now()
         once = {str(content_id): content_id for content_id in ids}
         begun = {name: self._begin(content_id, source) for name, content_id in once.items()}
         return {name: self._end(started, until) for name, started in begun.items()}
 
-    def _begin(self, content_id: int | str, source: str) -> Started | Exception:
+    def _begin(self, content_id: int | str, source: str) -> StartedLookup | Exception:
         try:
-            return self._lookup.start(self._sources.resolve(content_id, source))
+            return self._lookup.begin(self._sources.resolve(content_id, source))
         except Exception as error:  # noqa: BLE001 - one id's failure is its own, whatever it is
             return error
 
-    def _end(self, started: Started | Exception, until: float) -> str | dict[str, Any]:
+    def _end(self, started: StartedLookup | Exception, until: float) -> str | dict[str, Any]:
         if isinstance(started, Exception):
             return self._fault_struct(started)
         try:
-            return self._url(self._lookup.finish(started, until))
+            return self._url(self._lookup.wait(started, until))
         except Exception as error:  # noqa: BLE001 - as above
             return self._fault_struct(error)
 
@@ -113,7 +113,7 @@ class Methods:
         An error beside a url says why the last refresh failed.
         """
         item = self._sources.resolve(content_id, source)
-        return explanation(item, self._lookup.find(item), self._sources[item.source])
+        return explain_record(item, self._lookup.find(item), self._sources[item.source])
 
     def list_sources(self) -> list[dict[str, Any]]:
         """Tell which sources there are.
@@ -144,18 +144,20 @@ class Methods:
         _log.info("%s is forgotten", item, extra=asdict(item) | {"was_known": was_known})
         return was_known
 
-    def _url(self, answer: Answer) -> str:
+    def _url(self, answer: LookupResult) -> str:
         record = answer.record
         if record.is_found:
             return record.url
-        raise record.failure(self._clock())
+        raise record.to_error(self._clock())
 
 
-def explanation(item: ContentId, answer: Answer, source: Source) -> dict[str, Any]:
+def explain_record(item: ItemId, result: LookupResult, source: Source) -> dict[str, Any]:
     """Return what is known of an item of this source, as ``explain_cover`` tells it."""
-    record = answer.record
-    page_url = source.page_url_of(item.id)
-    is_by_rule = record.rule >= 0 and record.made_by == source.fingerprint  # not by one that was there before
+    record = result.record
+    page_url = source.page_url_for(item.id)
+    is_by_rule = (
+        record.rule >= 0 and record.source_fingerprint == source.fingerprint
+    )  # not by one that was there before
     return {
         "outcome": str(record.outcome),
         "url": record.url,
@@ -165,9 +167,9 @@ def explanation(item: ContentId, answer: Answer, source: Source) -> dict[str, An
         "status": record.status,
         "rule": str(source.extract[record.rule]) if is_by_rule else "",
         "misses": list(record.misses),
-        "fetched_at": timestamp(record.fetched_at),
-        "fresh_until": timestamp(record.fresh_until),
-        "cache": str(answer.cache),
+        "fetched_at": format_timestamp(record.fetched_at),
+        "fresh_until": format_timestamp(record.fresh_until),
+        "cache": str(result.cache),
         "error": record.error,
     }
 
@@ -180,7 +182,7 @@ def _count_of_ids(params: tuple[Any, ...]) -> int:
 _WEIGHERS = {"get_covers": _count_of_ids}
 
 
-def service_fault(error: Exception) -> Fault | None:
+def map_service_error(error: Exception) -> Fault | None:
     """Return the fault that a domain error stands for, or None for any other exception."""
     if isinstance(error, ServiceError):
         return Fault(error.fault_code, str(error))

@@ -14,11 +14,11 @@ from prometheus_client import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
-from app.config.settings import load
-from app.main import labels_of
-from app.telemetry.counters import Labels, Tally
-from app.telemetry.prometheus import Metrics
-from app.telemetry.shared_counters import Board
+from app.config.settings import load_settings
+from app.main import label_values
+from app.telemetry.counters import Counters, LabelValues
+from app.telemetry.prometheus import PrometheusCollector
+from app.telemetry.shared_counters import SharedCounters
 from benchmarks.wire import least
 
 _WORKERS = 16
@@ -30,7 +30,7 @@ _collector: Any = MultiProcessCollector
 
 def main() -> None:
     """Print the table."""
-    labels = labels_of(load({}))
+    labels = label_values(load_settings({}))
     with tempfile.TemporaryDirectory() as folder:
         our_count, our_text = _ours(labels)
         their_count, their_text = _theirs(labels, folder)
@@ -44,17 +44,19 @@ def main() -> None:
         print(f"{'files left by a worker':28}{0:12}{len(list(Path(folder).iterdir())) // _WORKERS:12}")
 
 
-def _ours(labels: Labels) -> tuple[Callable[[], None], Callable[[], bytes]]:
+def _ours(labels: LabelValues) -> tuple[Callable[[], None], Callable[[], bytes]]:
     """Return what counts an event in one of the workers, and what scrapes all of them."""
-    board = Board.blank(_WORKERS)
+    board = SharedCounters.create(_WORKERS)
     board.add(labels.columns())
     for row in range(_WORKERS):
-        tally = Tally(board, board.free_row(range(row)), labels, monotonic=time.monotonic)
-        tally.beat(lag=0, due=time.monotonic(), entries=0)
-    return tally.repeats("ozon", "get_cover"), Metrics(board, monotonic=time.monotonic).text
+        tally = Counters(board, board.free_slot(range(row)), labels, monotonic=time.monotonic)
+        tally.record_hub_lag(lag=0, due=time.monotonic(), entries=0)
+    return tally.cached_response_counter("ozon", "get_cover"), PrometheusCollector(
+        board, monotonic=time.monotonic
+    ).exposition
 
 
-def _theirs(labels: Labels, folder: str) -> tuple[Callable[[], None], Callable[[], bytes]]:
+def _theirs(labels: LabelValues, folder: str) -> tuple[Callable[[], None], Callable[[], bytes]]:
     """Return the same by files in this folder, as if of so many processes."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     for worker in range(_WORKERS):

@@ -9,24 +9,21 @@ import random
 import time
 import tracemalloc
 import xmlrpc.client
-from typing import NoReturn
 
-from app.config.settings import load
-from app.config.source import Source
-from app.config.sources import Registry
-from app.domain.records import Answer, ContentId, CoverRecord, Finding, decode_record, encode_record
-from app.fetch.page_fetcher import Validators
-from app.lookup.freshness import found
-from app.lookup.repository import Known
-from app.lookup.service import Lookup
-from app.lookup.single_flight import Flights
-from app.methods import Methods, service_fault
+from app.config.settings import load_settings
+from app.config.sources import SourceRegistry
+from app.domain.records import CoverRecord, FoundCover, ItemId, LookupResult, decode_record, encode_record
+from app.lookup.freshness import found_record
+from app.lookup.repository import CoverRepository
+from app.lookup.service import LookupService
+from app.lookup.single_flight import SingleFlight
+from app.main import build_cover_page_reader
+from app.methods import Methods, map_service_error
 from app.rpc.dispatcher import Dispatcher
-from app.store.base import NoStore
-from app.store.circuit_breaker import GuardedStore
-from app.store.lru import Memory
+from app.store.circuit_breaker import CircuitBreakingStore
+from app.store.lru import LruCache
 
-_SETTINGS = load({})
+_SETTINGS = load_settings({})
 _FIRST_ID = 1_000_000_000
 _FEW, _MANY = 1_000, 1_000_000
 _ROUNDS, _HITS = 40, 5_000
@@ -61,49 +58,47 @@ def _call(number: int) -> bytes:
     return xmlrpc.client.dumps((_FIRST_ID + number,), "get_cover").encode()
 
 
-def _known(count: int) -> Memory[CoverRecord]:
+def _known(count: int) -> LruCache[CoverRecord]:
     """Return a memory of so many covers."""
-    memory = Memory[CoverRecord](
+    memory = LruCache[CoverRecord](
         count,
         encode=encode_record,
         decode=decode_record,
-        is_precious=lambda record: record.is_found,
+        is_positive=lambda record: record.is_found,
     )
     source, now = _SETTINGS.sources["ozon"], time.time()
     for number in range(count):
         item_id = str(_FIRST_ID + number)
-        record = found(source, Finding(url=_URL.format(number), rule=0, status=200), now=now, luck=number / count)
-        memory.put(str(ContentId("ozon", item_id)), record)
+        record = found_record(
+            source, FoundCover(url=_URL.format(number), rule=0, status=200), now=now, jitter=number / count
+        )
+        memory.put(str(ItemId("ozon", item_id)), record)
     return memory
 
 
-def _dispatcher(memory: Memory[CoverRecord]) -> Dispatcher:
+def _dispatcher(memory: LruCache[CoverRecord]) -> Dispatcher:
     """Return the service, as ``app.main`` makes it, on this memory and without an origin."""
-    sources = Registry(_SETTINGS.sources, "ozon")
-    store = GuardedStore(NoStore(), encode=encode_record, decode=decode_record, clock=time.monotonic)
-    lookup = Lookup(
+    sources = SourceRegistry(_SETTINGS.sources, "ozon")
+    store = CircuitBreakingStore(None, encode=encode_record, decode=decode_record, clock=time.monotonic)
+    lookup = LookupService(
         sources=sources,
-        known=Known(sources=sources, memory=memory, store=store, clock=time.time),
-        flights=Flights[str, Answer](1),
-        inquire=_refuse,
+        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=time.time),
+        single_flight=SingleFlight[str, LookupResult](1),
+        cover_pages=build_cover_page_reader(_SETTINGS, store, time.time),
         deadline=1,
         clock=time.time,
     )
-    dispatcher = Dispatcher(explain=service_fault)
+    dispatcher = Dispatcher(map_error=map_service_error)
     methods = Methods(
         lookup=lookup,
         sources=sources,
         max_calls=1,
         admin_token=None,
-        fault_of=dispatcher.fault_of,
+        to_fault=dispatcher.to_fault,
         clock=time.time,
     )
     dispatcher.publish(methods.get_cover)
     return dispatcher
-
-
-def _refuse(_source: Source, item_id: str, _patience: float, _validators: Validators | None) -> NoReturn:
-    raise AssertionError(f"a hit asks no origin for {item_id}")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from app.config.rules import Pattern, Rule
+from app.config.rules import Regex, Rule
 from app.config.source import Source
-from app.config.url_templates import PageUrl
-from app.fetch.connection_pool import Connections
-from app.fetch.page_fetcher import Fetcher
-from app.fetch.transport import Transport
+from app.config.url_templates import PageUrlTemplate
+from app.fetch.connection_pool import ConnectionPool
+from app.fetch.page_fetcher import PageFetcher
+from app.fetch.transport import TransportAdapter
 from benchmarks import page_server
 
 _ROUNDS = 60
@@ -68,10 +68,12 @@ def main() -> None:
 
 
 def _print_table(origin: str) -> None:
-    source = Source(page_url=PageUrl(f"{origin}/{{id}}"), extract=[Rule(regex=Pattern("x"))], private_network=True)
+    source = Source(
+        page_url=PageUrlTemplate(f"{origin}/{{id}}"), extract=[Rule(regex=Regex("x"))], private_network=True
+    )
     urls = (f"{origin}/{number}" for number in itertools.count())
-    connections = Connections()
-    fetcher = Fetcher(user_agent="covers/1.0", wall=time.time, connections=connections)
+    connections = ConnectionPool()
+    fetcher = PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=connections)
     session = requests.Session()
 
     def fetch() -> bytes:
@@ -81,7 +83,7 @@ def _print_table(origin: str) -> None:
     def get() -> bytes:
         return session.get(next(urls), timeout=5).content
 
-    transport = Transport(connections=connections, max_bytes=_MAX_PAGE, private_network=True)
+    transport = TransportAdapter(pool=connections, max_bytes=_MAX_PAGE, private_network=True)
     rows = [
         ("a transport: ours, HTTPAdapter", asking(transport, urls), asking(HTTPAdapter(), urls)),
         ("a page: Fetcher, Session.get", fetch, get),

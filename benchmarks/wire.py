@@ -9,8 +9,8 @@ import xmlrpc.client
 from collections.abc import Callable
 
 from app.rpc.dialect import PLAIN
-from app.rpc.parser import read_call
-from app.rpc.serializer import write_value
+from app.rpc.parser import parse_call
+from app.rpc.serializer import serialize_value
 
 _ROUNDS = 2000
 _CALLS = 20  # in a round: short enough that many rounds pass undisturbed on a busy machine
@@ -35,19 +35,19 @@ def main() -> None:
     many = xmlrpc.client.dumps((_IDS,), "get_covers").encode()
     covers = {str(number): _URL for number in _IDS}
     rows: list[tuple[str, Callable[[], object], Callable[[], object], int, int]] = [
-        ("read get_cover(int)", lambda: read_call(number), lambda: xmlrpc.client.loads(number), _ROUNDS, _CALLS),
-        ("read get_cover(string)", lambda: read_call(text), lambda: xmlrpc.client.loads(text), _ROUNDS, _CALLS),
-        ("read get_covers(1,000 ids)", lambda: read_call(many), lambda: xmlrpc.client.loads(many), _ROUNDS // 20, 1),
+        ("read get_cover(int)", lambda: parse_call(number), lambda: xmlrpc.client.loads(number), _ROUNDS, _CALLS),
+        ("read get_cover(string)", lambda: parse_call(text), lambda: xmlrpc.client.loads(text), _ROUNDS, _CALLS),
+        ("read get_covers(1,000 ids)", lambda: parse_call(many), lambda: xmlrpc.client.loads(many), _ROUNDS // 20, 1),
         (
             "write a cover's address",
-            lambda: write_value(_URL, dialect=PLAIN),
+            lambda: serialize_value(_URL, dialect=PLAIN),
             lambda: xmlrpc.client.dumps((_URL,), methodresponse=True).encode(),
             _ROUNDS,
             _CALLS,
         ),
         (
             "write 1,000 addresses",
-            lambda: write_value(covers, dialect=PLAIN),
+            lambda: serialize_value(covers, dialect=PLAIN),
             lambda: xmlrpc.client.dumps((covers,), methodresponse=True).encode(),
             _ROUNDS // 20,
             1,

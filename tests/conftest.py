@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.programs import path_of
 from tests.support.scripted_origin import Origin
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture
-def server(origin: Origin, tmp_path: Path) -> Iterator[Server]:
+def server(origin: Origin, tmp_path: Path) -> Iterator[Service]:
     """The service with one worker, its only source the scripted origin."""
-    with serving(tmp_path, CONFIG.format(origin=origin.url)) as running:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url)) as running:
         yield running
 
 

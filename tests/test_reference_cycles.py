@@ -10,14 +10,14 @@ import gevent
 import pytest
 
 from app.concurrency.clock import steady_clock
-from app.config.settings import load
-from app.config.sources import Registry
-from app.domain.records import Answer, ContentId, Outcome, decode_record, encode_record
-from app.lookup.repository import Known
-from app.lookup.service import Lookup
-from app.lookup.single_flight import Flights
-from app.main import build_inquiry, guarded, open_store
-from app.store.lru import Memory
+from app.config.settings import load_settings
+from app.config.sources import SourceRegistry
+from app.domain.records import ItemId, LookupResult, Outcome, decode_record, encode_record
+from app.lookup.repository import CoverRepository
+from app.lookup.service import LookupService
+from app.lookup.single_flight import SingleFlight
+from app.main import build_cover_page_reader, open_store, with_circuit_breaker
+from app.store.lru import LruCache
 from tests.support.scripted_origin import Behaviour, Origin, cover, page, raw, redirect, reset
 from tests.support.service import CONFIG
 
@@ -63,19 +63,19 @@ def garbage() -> Iterator[list[Any]]:
         gc.enable()
 
 
-def lookup(origin: Origin, folder: Path) -> Lookup:
+def lookup(origin: Origin, folder: Path) -> LookupService:
     """Return a lookup as the service has it."""
     file = folder / "covers.toml"
     file.write_text(CONFIG.format(origin=origin.url) + "max_page = 300_000\n")
-    settings = load({"COVERS_CONFIG": str(file)})
-    store, clock = guarded(open_store(settings)), steady_clock()
-    sources = Registry(settings.sources, "ozon")
-    memory = Memory(100, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found)
-    return Lookup(
+    settings = load_settings({"COVERS_CONFIG": str(file)})
+    store, clock = with_circuit_breaker(open_store(settings)), steady_clock()
+    sources = SourceRegistry(settings.sources, "ozon")
+    memory = LruCache(100, encode=encode_record, decode=decode_record, is_positive=lambda record: record.is_found)
+    return LookupService(
         sources=sources,
-        known=Known(sources=sources, memory=memory, store=store, clock=clock),
-        flights=Flights[str, Answer](100),
-        inquire=build_inquiry(settings, store, clock).ask,
+        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=clock),
+        single_flight=SingleFlight[str, LookupResult](100),
+        cover_pages=build_cover_page_reader(settings, store, clock),
         deadline=10,
         clock=clock,
     )
@@ -90,7 +90,7 @@ def test_a_lookup_leaves_nothing_for_the_collector(kind: str, tmp_path: Path, re
         looked_up = lookup(origin, tmp_path)
 
         def look(item: int) -> Outcome:
-            return looked_up.find(ContentId("ozon", str(item))).record.outcome
+            return looked_up.find(ItemId("ozon", str(item))).record.outcome
 
         look(1)  # what is made once is there by then
         garbage = request.getfixturevalue("garbage")

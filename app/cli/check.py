@@ -4,27 +4,27 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from app.cli.exit_status import Status, WrongUsage
+from app.cli.exit_status import ExitStatus, UsageError
 from app.config.settings import Settings
-from app.config.sources import Registry
+from app.config.sources import SourceRegistry
 from app.domain.errors import InvalidParams, ServiceError
-from app.lookup.cover_page import Inquiry
+from app.lookup.cover_page import CoverPageReader
 
 
-def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], Inquiry]) -> Status:
+def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], CoverPageReader]) -> ExitStatus:
     """Try the canaries of these sources, of all that have some where there are no names; print a line each.
 
     ``build_inquiry`` makes what asks origins. Raises WrongUsage for a name that is no source's.
     """
-    sources = Registry(settings.sources, settings.default_source)
+    sources = SourceRegistry(settings.sources, settings.default_source)
     try:
-        chosen = [sources.check(name) for name in names] or [name for name in sources if sources[name].canary]
+        chosen = [sources.resolve_name(name) for name in names] or [name for name in sources if sources[name].canary]
     except InvalidParams as error:
-        raise WrongUsage(f"{error}; there are {', '.join(sources)}") from error
+        raise UsageError(f"{error}; there are {', '.join(sources)}") from error
     if not chosen:
         print("nothing to check: no source has canary ids", file=sys.stderr)
     inquiry = build_inquiry()
-    status = Status.ALL_WELL
+    status = ExitStatus.ALL_WELL
     for name in chosen:
         source = sources[name]
         if not source.canary:
@@ -33,9 +33,9 @@ def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], 
             item = f"{name}:{canary}"
             began = time.monotonic()
             try:
-                finding = inquiry.ask(source, sources.resolve(canary, name).id, settings.deadline)
+                finding = inquiry.read_cover(source, sources.resolve(canary, name).id, settings.deadline)
             except ServiceError as error:
-                status = Status.SOME_FAILED
+                status = ExitStatus.SOME_FAILED
                 result = f"FAILED: {error}"
             else:
                 result = f"{finding.url} by {source.extract[finding.rule]}" if finding else "FAILED: not modified"

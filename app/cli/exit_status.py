@@ -4,7 +4,7 @@ import enum
 from typing import ClassVar
 
 
-class Status(enum.IntEnum):
+class ExitStatus(enum.IntEnum):
     """Exit statuses."""
 
     ALL_WELL = 0
@@ -18,16 +18,16 @@ class Status(enum.IntEnum):
 class CommandError(Exception):
     """What ends a command. The text is the line for standard error; ``status`` is the exit status."""
 
-    status: ClassVar[Status]
+    status: ClassVar[ExitStatus]
 
 
-class WrongUsage(CommandError):
+class UsageError(CommandError):
     """What the command was given cannot be: an argument, its input, the configuration."""
 
-    status = Status.WRONG_USAGE
+    status = ExitStatus.WRONG_USAGE
 
 
-class Unreachable(CommandError):
+class ServiceUnreachable(CommandError):
     """The service could not be reached, or what answered is none."""
 
-    status = Status.UNREACHABLE
+    status = ExitStatus.UNREACHABLE

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable, Iterator
 
-from app.cli.exit_status import WrongUsage
+from app.cli.exit_status import UsageError
 
 #: Bytes of a line: no id comes near it, and what has no lines at all is not read into memory.
 MAX_LINE = 65_536
@@ -17,7 +17,7 @@ def read_ids(read: Callable[[], bytes]) -> Iterator[str]:
     """
     for number, line in enumerate(_lines(read), 1):
         if len(line) > MAX_LINE:
-            raise WrongUsage(f"standard input: line {number}: expected an id, got more than {MAX_LINE} bytes")
+            raise UsageError(f"standard input: line {number}: expected an id, got more than {MAX_LINE} bytes")
         content_id = line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode("utf-8", "replace").strip()
         if content_id:
             yield content_id
@@ -31,5 +31,5 @@ def _lines(read: Callable[[], bytes]) -> Iterator[bytes]:
             *lines, rest = (rest + received).split(b"\n")
             yield from lines
     except OSError as error:
-        raise WrongUsage(f"standard input: {error.strerror}") from error
+        raise UsageError(f"standard input: {error.strerror}") from error
     yield rest

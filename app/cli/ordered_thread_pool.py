@@ -28,7 +28,7 @@ class _Place(Generic[W, R]):
         self.outcome = SimpleQueue[R | Exception]()
 
 
-def in_order(
+def map_in_order(
     work: Iterable[W],
     hire: Callable[[], AbstractContextManager[Callable[[W], R]]],
     *,

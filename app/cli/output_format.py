@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 
-class Answer(NamedTuple):
+class IdResult(NamedTuple):
     """What came back for one id: the cover's URL, or a fault's code and text where there is none."""
 
     content_id: str
@@ -26,20 +26,20 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
 
 
-def complaint(answer: Answer) -> str:
+def error_line(answer: IdResult) -> str:
     """Return why there is no cover, as it stands on standard error; empty where there is one."""
     return "" if answer.is_found else one_line(f"{answer.content_id}: {answer.text} (fault {answer.code})")
 
 
-def _text(answer: Answer) -> str:
+def _text(answer: IdResult) -> str:
     return one_line(answer.url)
 
 
-def _csv(answer: Answer) -> str:
+def _csv(answer: IdResult) -> str:
     return _row(answer.content_id, answer.url, "" if answer.is_found else str(answer.code), answer.text)
 
 
-def _jsonl(answer: Answer) -> str:
+def _jsonl(answer: IdResult) -> str:
     told: dict[str, object] = {"id": answer.content_id}
     if answer.is_found:
         told["url"] = answer.url
@@ -55,7 +55,7 @@ def _row(*fields: str) -> str:
 
 
 #: For each format the line that an answer is.
-LINES: Mapping[str, Callable[[Answer], str]] = {"text": _text, "csv": _csv, "jsonl": _jsonl}
+FORMATTERS: Mapping[str, Callable[[IdResult], str]] = {"text": _text, "csv": _csv, "jsonl": _jsonl}
 
 #: The line before them, for formats that have one.
-HEADINGS: Mapping[str, str] = {"csv": _row("id", "url", "code", "text")}
+HEADERS: Mapping[str, str] = {"csv": _row("id", "url", "code", "text")}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
-from app.cli.exit_status import Unreachable, WrongUsage
+from app.cli.exit_status import ServiceUnreachable, UsageError
 from app.cli.output_format import one_line
 from app.domain.version import NAME, VERSION
 
@@ -33,7 +33,7 @@ _INVALID_PARAMS = -32602
 _USER = re.compile("//[^/]*@")
 
 
-class Refused(Exception):
+class ServiceFault(Exception):
     """The service answered with a fault: its ``code``, and its ``text``."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -42,7 +42,7 @@ class Refused(Exception):
         self.text = text
 
 
-class Service:
+class ServiceClient:
     """The service whose XML-RPC is answered at ``url``. Raises WrongUsage where that is no http or https URL.
 
     Once it has answered it may be away for ``patience`` seconds, as it is while it is started anew.
@@ -53,7 +53,7 @@ class Service:
         self.patience = patience
         self.name = _USER.sub("//", url)
         if not _can_be_asked(url):
-            raise WrongUsage(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.name!r:.200}")
+            raise UsageError(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.name!r:.200}")
         #: Whether it ever has: one that never did is a wrong URL.
         self.has_answered = False
 
@@ -65,7 +65,7 @@ class Service:
 class Connection:
     """One connection to a service, kept alive from call to call and closed at the end of its block; for one thread."""
 
-    def __init__(self, service: Service, source: str) -> None:
+    def __init__(self, service: ServiceClient, source: str) -> None:
         self._service = service
         self._source = source
         self._transport = _TlsTransport() if service.url.lower().startswith("https:") else _Transport()
@@ -95,14 +95,14 @@ class Connection:
         """Call it until it answers: such calls can be repeated."""
         params = (content_id, self._source) if self._source else (content_id,)
         if any(_UNSENDABLE.search(param) for param in params):
-            raise Refused(_INVALID_PARAMS, "expected no control characters")
+            raise ServiceFault(_INVALID_PARAMS, "expected no control characters")
         until = None
         while True:
             try:
                 answer: object = getattr(self._proxy, method)(*params)
             except xmlrpc.client.Fault as fault:
                 self._service.has_answered = True
-                raise Refused(fault.faultCode, str(fault.faultString)) from fault
+                raise ServiceFault(fault.faultCode, str(fault.faultString)) from fault
             except Exception as error:  # who is no XML-RPC service may answer with anything
                 if until is None:
                     until = time.monotonic() + self._service.patience
@@ -113,8 +113,8 @@ class Connection:
                 self._service.has_answered = True
                 return answer
 
-    def _unreachable(self, reason: str) -> Unreachable:
-        return Unreachable(one_line(f"no service at {self._service.name}: {reason}"))
+    def _unreachable(self, reason: str) -> ServiceUnreachable:
+        return ServiceUnreachable(one_line(f"no service at {self._service.name}: {reason}"))
 
 
 def _can_be_asked(url: str) -> bool:

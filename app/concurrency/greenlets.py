@@ -11,7 +11,7 @@ from greenlet import greenlet
 T = TypeVar("T")
 
 
-def give_way() -> None:
+def yield_to_hub() -> None:
     """Let all others have their turn, those included that wait for a socket or for a time.
 
     ``gevent.sleep(0)`` would let the loop go round after fifty turns of such greenlets only: at 2 ms of work in each,
@@ -30,18 +30,18 @@ def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
     return greenlet
 
 
-class Runners:
+class GreenletPool:
     """Greenlets that run one thing after the other, so that few have to be made.
 
     A new one has its first frames in memory that the system maps, clears and takes back each time; in a virtual machine
     that costs as much as a tenth of a lookup. ``most_idle`` are kept, each with some 20 kB.
     """
 
-    def __init__(self, most_idle: int) -> None:
+    def __init__(self, max_idle: int) -> None:
         self._idle: list[_Runner] = []
-        self._most_idle = most_idle
+        self._most_idle = max_idle
 
-    def run(self, work: Callable[[], object]) -> None:
+    def spawn(self, work: Callable[[], object]) -> None:
         """Have ``work``, which raises no Exception, run soon in a greenlet, in a copy of this context."""
         runner = self._idle.pop() if self._idle else _Runner(self._is_kept)
         runner.work = work
@@ -80,7 +80,7 @@ class _Runner(greenlet):
         work()
 
 
-def in_thread(work: Callable[[], T], threads: ThreadPool | None = None) -> T:
+def run_in_thread(work: Callable[[], T], threads: ThreadPool | None = None) -> T:
     """Return what ``work`` returns, or raise what it raises, having run it in a thread, of gevent's pool or another."""
     pool = gevent.get_hub().threadpool if threads is None else threads
     result, error = pool.apply(_outcome, (work,))

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from gevent.lock import BoundedSemaphore
 
 
-class Turns:
+class KeyedLock:
     """One at a time for each key; nothing is kept of keys that nobody has or waits for."""
 
     def __init__(self) -> None:
         self._turns: dict[str, BoundedSemaphore] = {}
 
     @contextmanager
-    def of(self, key: str, timeout: float | None = None) -> Iterator[None]:
+    def hold(self, key: str, timeout: float | None = None) -> Iterator[None]:
         """Have the key's turn. Raises TimeoutError where it does not come within ``timeout`` seconds; None waits on."""
         turn = self._turns.setdefault(key, BoundedSemaphore(1))
         try:

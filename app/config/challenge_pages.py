@@ -1,14 +1,14 @@
 """Patterns of challenge pages: pages that ask a visitor to prove to be human, sent with status 200."""
 
-from app.config.response_patterns import Sign, Signs
-from app.config.rules import Pattern
+from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.rules import Regex
 
 #: What stands on the pages that ask a visitor to prove that he is no robot, and on no others behind the same
 #: protection: those have its scripts too (Cloudflare's /cdn-cgi/challenge-platform/ and __CF$cv$params, Incapsula's
 #: _Incapsula_Resource, DataDome's js.datadome.co/tags.js, PerimeterX' _pxAppId, AWS WAF's awswaf.com, DDoS-Guard's
 #: check.js, Akamai's sensor scripts). So each of these is what is drawn for the visitor, or feeds just that.
-CHALLENGES = Signs(
-    Sign(regex=Pattern(pattern))
+CHALLENGE_PAGES = ResponsePatterns(
+    ResponsePattern(regex=Regex(pattern))
     for pattern in (
         # Ozon: the incident's number in JSON and HTML, and the page for those without scripts. It ends its sentence
         # there; the form of a shop that asks for a sum of two numbers goes on.

@@ -24,10 +24,10 @@ _LOGICAL = frozenset({"is", "not", "where"})
 _COUNTING = re.compile(r":(?:nth-|(?:first|last|only)-of-type)", re.IGNORECASE)
 
 #: Compounds, each with the combinator before it: "", " " (below it), ">" (its child) or "+" (right after it).
-Path = tuple[tuple[str, str], ...]
+CompoundPath = tuple[tuple[str, str], ...]
 
 
-class Selector(str):
+class CssSelector(str):
     """A CSS selector that is linear in the page."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ class Selector(str):
             raise ValueError("expected a CSS selector")
         nothing = LexborHTMLParser("<p>")
         try:
-            for path in paths(value):
+            for path in parse_selector(value):
                 for combinator, compound in path:
                     if combinator == "~":
                         raise ValueError("expected a CSS selector without ~, which takes too long on hostile pages")
@@ -53,14 +53,14 @@ class Selector(str):
 
 
 @functools.cache
-def paths(selector: str) -> tuple[Path, ...]:
+def parse_selector(selector: str) -> tuple[CompoundPath, ...]:
     """Return what a selector matches, each of its alternatives as a path of compounds.
 
     Raises:
         ValueError: it is no selector.
 
     """
-    result: list[Path] = []
+    result: list[CompoundPath] = []
     path: list[tuple[str, str]] = []
     combinator, compound, depth = "", "", 0
     for token in (*_tokens(selector.strip()), None):
@@ -98,7 +98,7 @@ def _check_functions(compound: str, *, within_has: bool = False) -> None:
             if re.search(r"\bof\b", argument, re.IGNORECASE):
                 raise ValueError(f'expected no "of" in :{name}(), which takes too long on hostile pages')
         elif name in _LOGICAL or (name == "has" and not within_has and _looks_near(argument)):
-            for path in paths(argument.lstrip(" >+") if name == "has" else argument):
+            for path in parse_selector(argument.lstrip(" >+") if name == "has" else argument):
                 if len(path) > 1:
                     raise ValueError(f"expected no combinators in :{name}(), which take too long on hostile pages")
                 _check_functions(path[0][1], within_has=within_has or name == "has")

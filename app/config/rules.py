@@ -8,8 +8,8 @@ import jmespath
 import msgspec
 import re2
 
-from app.config.css_selector import Selector
-from app.config.url_templates import ImageUrl
+from app.config.css_selector import CssSelector
+from app.config.url_templates import ImageUrlTemplate
 
 #: Instructions of a compiled pattern. Where RE2 gives up its automaton, each byte costs up to 20 ns for each of them.
 _MAX_PROGRAM = 2000
@@ -19,7 +19,7 @@ _MAX_PROGRAM = 2000
 _ATTRIBUTE = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
 
 
-class Pattern(str):
+class Regex(str):
     """A regular expression that google-re2 takes: linear in time, so without look-around and back-references."""
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class Pattern(str):
         if not isinstance(value, str) or not value:
             raise ValueError("expected a regular expression")
         try:
-            compiled = compile_pattern(value)
+            compiled = compile_regex(value)
         except re2.error as error:
             text = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
             raise ValueError(
@@ -42,14 +42,14 @@ class Pattern(str):
 
 
 @functools.cache
-def compile_pattern(pattern: str) -> Any:
+def compile_regex(pattern: str) -> Any:
     """Compile for use on UTF-8 bytes: re2 works on these, and a str would be encoded anew for each search."""
     options = re2.Options()
     options.log_errors = False  # it would write to standard error by itself
     return re2.compile(pattern.encode(), options)
 
 
-class JsonPath(str):
+class JmesPath(str):
     """A JMESPath expression."""
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class JsonPath(str):
             raise ValueError("expected a JMESPath expression")
         try:
             # Searched once as well: that is when an unknown function, or one with too few arguments, comes out.
-            compile_json_path(value).search(None)
+            compile_jmespath(value).search(None)
         except jmespath.exceptions.JMESPathTypeError:
             return cls(value)  # a function that wants something else than null: pages have that
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
@@ -69,7 +69,7 @@ class JsonPath(str):
         return cls(value)
 
 
-compile_json_path = functools.cache(jmespath.compile)
+compile_jmespath = functools.cache(jmespath.compile)
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,13 +78,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``image_url`` is the template that its match is put into, in place of the source's.
     """
 
-    regex: Pattern | None = None
-    css: Selector | None = None
+    regex: Regex | None = None
+    css: CssSelector | None = None
     attribute: str | None = None
     meta: str | None = None
     jsonld: str | None = None
-    json: JsonPath | None = None
-    image_url: ImageUrl | None = None
+    json: JmesPath | None = None
+    image_url: ImageUrlTemplate | None = None
 
     def __post_init__(self) -> None:
         kinds = [kind for kind in RULE_KINDS if getattr(self, kind) is not None]
@@ -114,9 +114,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 RULE_KINDS = ("regex", "css", "meta", "jsonld", "json")
 
 #: The kinds that need the page parsed as HTML.
-HTML_KINDS = frozenset({"css", "meta", "jsonld"})
+HTML_RULE_KINDS = frozenset({"css", "meta", "jsonld"})
 
 
-def parse_hook(expected: type[Any], value: object) -> object:
+def decode_hook(expected: type[Any], value: object) -> object:
     """Tell msgspec how to read the types that have a ``parse`` of their own."""
     return expected.parse(value)

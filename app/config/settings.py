@@ -15,8 +15,8 @@ from typing import Annotated, Any, Self
 
 import msgspec
 
-from app.config.response_patterns import Sign, Signs
-from app.config.rules import Rule, compile_pattern, parse_hook
+from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.rules import Rule, compile_regex, decode_hook
 from app.config.source import Source, Timeout
 from app.domain.errors import SettingsError
 from app.domain.version import NAME, VERSION
@@ -35,7 +35,7 @@ _UNKNOWN = re.compile("Object contains unknown field `(.+)`")
 _NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 
 
-class Store(str):
+class StoreUrl(str):
     """What stands behind the memory: ``none``, ``sqlite:PATH``, ``redis://…`` or ``rediss://…``."""
 
     __slots__ = ()
@@ -48,7 +48,7 @@ class Store(str):
         return cls(value)
 
 
-class HeaderText(str):
+class HeaderValue(str):
     """A text that may stand in a header of a request: printable ASCII."""
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class HeaderText(str):
         return cls(value)
 
 
-class Address(str):
+class BindAddress(str):
     """Where the server listens: ``HOST:PORT``, ``[IPV6]:PORT``, ``unix:PATH`` or ``fd://N``."""
 
     __slots__ = ()
@@ -106,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The top-level keys, and the sources by their names."""
 
     default_source: str = "ozon"
-    store: Store = Store("sqlite:var/covers.db")
+    store: StoreUrl = StoreUrl("sqlite:var/covers.db")
     store_size: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     lru_size: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     deadline: Timeout = Timeout(10)
@@ -114,21 +114,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: Annotated[int, msgspec.Meta(ge=1)] = 1000
     fetch_concurrency: Annotated[int, msgspec.Meta(ge=1)] = 256
     admin_token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    user_agent: HeaderText = HeaderText(f"{NAME}/{VERSION}")
+    user_agent: HeaderValue = HeaderValue(f"{NAME}/{VERSION}")
     sources: dict[str, Source] = {}
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What gunicorn itself is told, from the environment alone."""
 
-    bind: Address = Address("127.0.0.1:8080")
+    bind: BindAddress = BindAddress("127.0.0.1:8080")
     workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = os.cpu_count() or 1
     log_level: LogLevel = LogLevel("info")
     #: None: plain on a terminal, JSON elsewhere.
     log_format: LogFormat | None = None
 
 
-def load(environ: Mapping[str, str]) -> Settings:
+def load_settings(environ: Mapping[str, str]) -> Settings:
     """Read the settings: the file that ``COVERS_CONFIG`` names, if any, then ``COVERS_<KEY>`` over its keys.
 
     Raises:
@@ -143,14 +143,14 @@ def load(environ: Mapping[str, str]) -> Settings:
     values |= _read_environment(environ, Settings)
     settings = Settings(**values, sources=_read_sources(table.get("sources", {}), where))
 
-    usable = [name for name, source in settings.sources.items() if not source.is_off]
+    usable = [name for name, source in settings.sources.items() if not source.is_disabled]
     if settings.default_source not in usable:
-        place, got = place_of("default_source", environ), _one_line(repr(settings.default_source))
+        place, got = setting_location("default_source", environ), _one_line(repr(settings.default_source))
         raise SettingsError(f"{place}: expected one of {', '.join(usable)}, got {got}")
     return settings
 
 
-def place_of(key: str, environ: Mapping[str, str]) -> str:
+def setting_location(key: str, environ: Mapping[str, str]) -> str:
     """Return where a top-level key was set, as it is named in messages."""
     variable = f"{_PREFIX}{key.upper()}"
     if variable in environ:
@@ -158,7 +158,7 @@ def place_of(key: str, environ: Mapping[str, str]) -> str:
     return f"{_one_line(environ.get('COVERS_CONFIG') or 'default settings')}: {key}"
 
 
-def load_server(environ: Mapping[str, str]) -> ServerSettings:
+def load_server_settings(environ: Mapping[str, str]) -> ServerSettings:
     """Read where the server listens, with how many workers, and how it logs: ``COVERS_BIND`` and its like.
 
     Raises:
@@ -169,16 +169,16 @@ def load_server(environ: Mapping[str, str]) -> ServerSettings:
 
 
 @functools.cache
-def settings_in_force() -> Settings:
+def current_settings() -> Settings:
     """Return this process's settings: read at the first call, the same ever after.
 
     gunicorn.conf.py makes that first call in the master, and workers inherit what it read through fork. So all workers
     agree, and a file that is edited (or broken) meanwhile is looked at with the next reload, whole or not at all.
     """
-    return load(os.environ)
+    return load_settings(os.environ)
 
 
-def told_settings(settings: Settings) -> dict[str, Any]:
+def redacted_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings as a log may have them: no secrets, and of the sources the names of those in use."""
     store: str = settings.store
     if store.startswith("redis"):
@@ -187,7 +187,7 @@ def told_settings(settings: Settings) -> dict[str, Any]:
         **{key: getattr(settings, key) for key in settings.__struct_fields__},
         "store": store,
         "admin_token": None if settings.admin_token is None else "***",
-        "sources": [name for name, source in settings.sources.items() if not source.is_off],
+        "sources": [name for name, source in settings.sources.items() if not source.is_disabled],
     }
 
 
@@ -220,7 +220,7 @@ def _read_sources(table: object, where: str) -> dict[str, Source]:
         merged[name] = given if {"page_url", "extract"} <= given.keys() else builtin.get(name, {}) | given
     sources = {name: _read_source(name, merged[name], f"{where}: sources.{name}") for name in merged}
     for name, given in table.items():
-        if sources[name].is_off and "page_url" in given:
+        if sources[name].is_disabled and "page_url" in given:
             place = f"{where}: sources.{name}.allowed_hosts"
             raise SettingsError(f"{place}: expected the hosts that an id may name, since page_url has none")
     return sources
@@ -228,7 +228,7 @@ def _read_sources(table: object, where: str) -> dict[str, Source]:
 
 def _read_source(name: str, table: dict[str, Any], where: str) -> Source:
     source = Source(name=name, **_read_table(table, Source, where, separator="."))
-    pattern = compile_pattern(source.id_pattern)
+    pattern = compile_regex(source.id_pattern)
     for number, item_id in enumerate(source.canary):
         if pattern.fullmatch(str(item_id).encode()) is None:
             raise SettingsError(
@@ -271,13 +271,13 @@ def _read_table(
 
 def _convert(value: object, expected: Any, where: str) -> Any:
     try:
-        return msgspec.convert(value, expected, dec_hook=parse_hook)
+        return msgspec.convert(value, expected, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         # msgspec ends with the place inside the value, such as " - at `$[0].regex`".
         text, _, place = _one_line(error).partition(" - at `$")
         where += place.rstrip("`")
         if unknown := _UNKNOWN.fullmatch(text):
-            known = _keys(Sign if expected is Signs else Rule)
+            known = _keys(ResponsePattern if expected is ResponsePatterns else Rule)
             raise SettingsError(f"{where}.{unknown[1]}: {_unknown(unknown[1], known)}") from error
         text = text.partition(", got ")[0] if text.startswith("Expected") else text
         text = text.replace("Expected", "expected").replace(" | null`", "`")

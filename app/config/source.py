@@ -12,10 +12,10 @@ from typing import Annotated, Self
 
 import msgspec
 
-from app.config.challenge_pages import CHALLENGES
-from app.config.response_patterns import Signs
-from app.config.rules import HTML_KINDS, Pattern, Rule
-from app.config.url_templates import HostPattern, ImageUrl, PageUrl
+from app.config.challenge_pages import CHALLENGE_PAGES
+from app.config.response_patterns import ResponsePatterns
+from app.config.rules import HTML_RULE_KINDS, Regex, Rule
+from app.config.url_templates import HostPattern, ImageUrlTemplate, PageUrlTemplate
 from app.domain.records import Outcome
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -64,7 +64,7 @@ class Timeout(Duration):
         return seconds
 
 
-class Pause(Duration):
+class Delay(Duration):
     """A duration that callers wait for: at most ten minutes, which is the longest deadline."""
 
     __slots__ = ()
@@ -110,10 +110,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     What follows from the keys is found out once: the dict is for that alone.
     """
 
-    page_url: PageUrl
+    page_url: PageUrlTemplate
     extract: Annotated[list[Rule], msgspec.Meta(min_length=1)]
-    id_pattern: Pattern = Pattern("[A-Za-z0-9._-]{1,64}")
-    image_url: ImageUrl | None = None
+    id_pattern: Regex = Regex("[A-Za-z0-9._-]{1,64}")
+    image_url: ImageUrlTemplate | None = None
     ttl: Duration = Duration(30 * 86400)
     grace: Duration = Duration(7 * 86400)
     keep: Duration = Duration(365 * 86400)
@@ -122,21 +122,21 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout: Timeout = Timeout(5)
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
-    delay: Pause = Pause(0)
+    delay: Delay = Delay(0)
     max_page: Annotated[int, msgspec.Meta(ge=1, le=2**30)] = 2_097_152
     headers: Headers = msgspec.field(default_factory=Headers)
     allowed_hosts: list[HostPattern] = []
     private_network: bool = False
     robots: bool = False
     canary: list[str | int] = []
-    throttled: Signs = Signs()
-    blocked: Signs = CHALLENGES
-    not_found: Signs = Signs()
-    failed: Signs = Signs()
+    throttled: ResponsePatterns = ResponsePatterns()
+    blocked: ResponsePatterns = CHALLENGE_PAGES
+    not_found: ResponsePatterns = ResponsePatterns()
+    failed: ResponsePatterns = ResponsePatterns()
     name: str = ""
 
     @cached_property
-    def signs(self) -> tuple[tuple[Outcome, Signs], ...]:
+    def response_patterns(self) -> tuple[tuple[Outcome, ResponsePatterns], ...]:
         """What signs mean, in the order in which they are looked for."""
         return (
             (Outcome.THROTTLED, self.throttled),
@@ -145,34 +145,34 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             (Outcome.ORIGIN_FAILED, self.failed),
         )
 
-    def status_outcome(self, status: int) -> Outcome | None:
+    def outcome_for_status(self, status: int) -> Outcome | None:
         """Return what the source's signs say of an HTTP status, None where they say nothing."""
         return self._status_outcomes.get(status)
 
     @cached_property
     def _status_outcomes(self) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
-        for outcome, signs in self.signs:
+        for outcome, signs in self.response_patterns:
             for sign in signs:
                 if sign.status is not None:
                     outcomes.setdefault(sign.status, outcome)
         return outcomes
 
     @property
-    def is_off(self) -> bool:
+    def is_disabled(self) -> bool:
         """Whether it may not be used yet: its ids name the hosts, and nobody has said which ones may be called."""
-        return self.names_host and not self.allowed_hosts
+        return self.id_selects_host and not self.allowed_hosts
 
     @cached_property
-    def names_host(self) -> bool:
+    def id_selects_host(self) -> bool:
         """Whether the id is part of the page's host, or all of its URL: then the id's author chooses whom we call."""
-        return self.page_url.names_host
+        return self.page_url.id_selects_host
 
     @cached_property
-    def reads_html(self) -> bool:
+    def needs_html_parser(self) -> bool:
         """Whether pages are parsed as HTML, which takes its time: for a rule or for a sign."""
-        return any(rule.kind in HTML_KINDS for rule in self.extract) or any(
-            sign.css is not None for _, signs in self.signs for sign in signs
+        return any(rule.kind in HTML_RULE_KINDS for rule in self.extract) or any(
+            sign.css is not None for _, signs in self.response_patterns for sign in signs
         )
 
     @cached_property
@@ -180,11 +180,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """A number of 16 bits that stands for how covers are found: the page, the rules, the image's template."""
         return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
 
-    def page_url_of(self, item_id: str) -> str:
+    def page_url_for(self, item_id: str) -> str:
         """Return the URL of an item's page: the id percent-encoded, its slashes kept; or the id, where that is a URL.
 
         Raises:
             BadUrl: the id is to be the whole URL, and is none.
 
         """
-        return self.page_url.of(item_id)
+        return self.page_url.expand(item_id)

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 
-from app.config.rules import compile_pattern
+from app.config.rules import compile_regex
 from app.config.source import Source
 from app.domain.errors import InvalidParams
-from app.domain.records import ContentId
-from app.domain.url import BadUrl
+from app.domain.records import ItemId
+from app.domain.url import InvalidUrl
 
 _QUOTED = 80
 MAX_ID = 2000  # characters; the longest ids there are, those of the source "page", are URLs
 
 
-class Registry(Mapping[str, Source]):
+class SourceRegistry(Mapping[str, Source]):
     """The sources that may be used, by name; ``default`` is the name of the one that a bare id belongs to."""
 
     def __init__(self, sources: Mapping[str, Source], default: str) -> None:
-        self._sources = {name: source for name, source in sources.items() if not source.is_off}
+        self._sources = {name: source for name, source in sources.items() if not source.is_disabled}
         self._off = sources.keys() - self._sources.keys()
-        self._patterns = {name: compile_pattern(source.id_pattern) for name, source in sources.items()}
+        self._patterns = {name: compile_regex(source.id_pattern) for name, source in sources.items()}
         self.default = default
 
     def __getitem__(self, name: str) -> Source:
@@ -30,7 +30,7 @@ class Registry(Mapping[str, Source]):
     def __len__(self) -> int:
         return len(self._sources)
 
-    def check(self, source: object) -> str:
+    def resolve_name(self, source: object) -> str:
         """Return the name of a source that a caller gave; the default one's where that is empty.
 
         Raises:
@@ -45,7 +45,7 @@ class Registry(Mapping[str, Source]):
             raise InvalidParams(f"unknown source {_quote(source)}")
         return source or self.default
 
-    def resolve(self, content_id: object, source: object = "") -> ContentId:
+    def resolve(self, content_id: object, source: object = "") -> ItemId:
         """Return the item that a caller means.
 
         ``content_id`` is an int or a string; ``42`` and ``"42"`` are one item. A string may name its source itself, as
@@ -61,11 +61,11 @@ class Registry(Mapping[str, Source]):
             text = content_id
         else:
             raise InvalidParams(f"content_id: expected an int or a string, got {_kind(content_id)}")
-        wanted = self.check(source) if source != "" else ""
+        wanted = self.resolve_name(source) if source != "" else ""
 
         prefix, colon, rest = text.partition(":")
         if colon and not wanted and prefix in self._off:
-            self.check(prefix)
+            self.resolve_name(prefix)
         if wanted:
             name, own_id = wanted, rest if colon and prefix == wanted else text
         elif colon and prefix in self._sources:
@@ -84,9 +84,9 @@ class Registry(Mapping[str, Source]):
             # In a path these two are no names but steps: the page asked for would be another one.
             raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected a name, not a step in a path")
         self._check_url(name, own_id)
-        return ContentId(name, own_id)
+        return ItemId(name, own_id)
 
-    def resolve_path(self, path: str) -> ContentId:
+    def resolve_path(self, path: str) -> ItemId:
         """Return the item that a path means: ``SOURCE/ID``, where its first part names a source, else an id as above.
 
         Raises:
@@ -106,10 +106,10 @@ class Registry(Mapping[str, Source]):
 
     def _check_url(self, name: str, own_id: str) -> None:
         """Refuse an id that stands for a host, or for the whole URL, and cannot. Raises InvalidParams."""
-        if self._sources[name].names_host:
+        if self._sources[name].id_selects_host:
             try:
-                self._sources[name].page_url_of(own_id)
-            except BadUrl as bad:
+                self._sources[name].page_url_for(own_id)
+            except InvalidUrl as bad:
                 raise InvalidParams(f"{_quote(own_id)} is no id of {name}: {bad}") from None
 
 

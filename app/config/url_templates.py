@@ -7,7 +7,7 @@ import re
 from typing import Self
 from urllib.parse import SplitResult, quote, urlsplit
 
-from app.domain.url import ascii_url
+from app.domain.url import normalize_url
 
 _HOST_PATTERN = re.compile(r"(?:\*\.)?(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 
@@ -15,7 +15,7 @@ _HOST_PATTERN = re.compile(r"(?:\*\.)?(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9
 _ID_ALONE = "{id}"
 
 
-class PageUrl(str):
+class PageUrlTemplate(str):
     """The URL of an item's page: http or https, with ``{id}`` where the id goes; or ``{id}`` alone."""
 
     __slots__ = ()
@@ -31,11 +31,11 @@ class PageUrl(str):
         return cls(value)
 
     @property
-    def names_host(self) -> bool:
+    def id_selects_host(self) -> bool:
         """Whether the id is part of the host, or all of the URL: then the id's author chooses whom we call."""
         return self == _ID_ALONE or "{id}" in urlsplit(self).netloc
 
-    def of(self, item_id: str) -> str:
+    def expand(self, item_id: str) -> str:
         """Return the URL of an item's page: the id percent-encoded, its slashes kept.
 
         Raises:
@@ -43,11 +43,11 @@ class PageUrl(str):
 
         """
         if self == _ID_ALONE:
-            return ascii_url(item_id)
+            return normalize_url(item_id)
         return self.replace("{id}", quote(item_id, safe="/"))
 
 
-class ImageUrl(str):
+class ImageUrlTemplate(str):
     """What an image's URL is made of: an http or https URL with ``{match}`` where the match goes, or a beginning so."""
 
     __slots__ = ()

@@ -15,41 +15,41 @@ from collections.abc import Callable
 class Observer:
     """Hears nothing."""
 
-    def called(self, method: str, fault: int | None, seconds: float) -> None:
+    def call_finished(self, method: str, fault: int | None, seconds: float) -> None:
         """A call was answered, with a fault of this code or, by None, without, so many seconds after it had come."""
 
-    def repeats(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for those who hear
+    def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for those who hear
         """Return what is to be called each time that a cover of this source is answered with from memory once more.
 
         That answers a call of ``method``, of which ``called`` and ``looked_up`` are not told; where it is "", no call.
         """
         return _nothing
 
-    def looked_up(self, source: str, outcome: str, cache: str) -> None:
+    def lookup_finished(self, source: str, outcome: str, cache: str) -> None:
         """Somebody who asked for an item of this source has been answered."""
 
-    def waiting(self, change: int) -> None:
+    def waiters_changed(self, change: int) -> None:
         """So many callers more wait for a flight, or fewer."""
 
-    def flights(self, change: int) -> None:
+    def flights_changed(self, change: int) -> None:
         """So many flights more are under way, or fewer."""
 
-    def flight_shared(self) -> None:
+    def flight_joined(self) -> None:
         """A caller has joined a flight that was under way."""
 
-    def fetched(self, source: str, outcome: str, seconds: float) -> None:
+    def page_fetched(self, source: str, outcome: str, seconds: float) -> None:
         """An origin was asked for a page once, which took so many seconds; the outcome is what was read in it."""
 
-    def store_failed(self) -> None:
+    def store_operation_failed(self) -> None:
         """The store has failed, or had a value that is none."""
 
-    def store_passed_over(self) -> None:
+    def store_bypassed(self) -> None:
         """The store is left alone from now on."""
 
-    def store_answers(self) -> None:
+    def store_recovered(self) -> None:
         """The store is asked again from now on."""
 
-    def host_changed(self, host: str, open_for: float, waits_for: float) -> None:
+    def host_state_changed(self, host: str, open_for: float, waits_for: float) -> None:
         """What is known now: the host's circuit is open, or it has asked to wait, for so many seconds more at most."""
 
 
@@ -58,4 +58,4 @@ def _nothing() -> None:
 
 
 #: Where nobody listens.
-NOBODY = Observer()
+NULL_OBSERVER = Observer()

@@ -23,7 +23,7 @@ from app.domain.errors import (
 )
 
 
-class ContentId(msgspec.Struct, frozen=True):
+class ItemId(msgspec.Struct, frozen=True):
     """One item: the name of its source and its id there. Its ``str`` is its key in memory and stores."""
 
     source: str
@@ -55,7 +55,7 @@ _ERRORS: dict[Outcome, type[LookupFailed]] = {
 }
 
 
-def failure(outcome: Outcome, text: str, *, status: int = 0, retry_after: float = 0.0) -> LookupFailed:
+def error_for_outcome(outcome: Outcome, text: str, *, status: int = 0, retry_after: float = 0.0) -> LookupFailed:
     """Return the exception that an outcome is. Raises KeyError for FOUND, which is none."""
     error = _ERRORS[outcome]
     if issubclass(error, OriginError):
@@ -72,7 +72,7 @@ def outcome_of(error: LookupFailed) -> Outcome:
 OVERLOADED, INTERNAL_ERROR, NOT_MODIFIED = "overloaded", "internal_error", "not_modified"
 
 
-def word_for(error: Exception) -> str:
+def outcome_label(error: Exception) -> str:
     """Return the word for what an exception means: an outcome, ``OVERLOADED`` or ``INTERNAL_ERROR``."""
     if isinstance(error, LookupFailed):
         return outcome_of(error)
@@ -103,7 +103,7 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     not_before: float | None = None
     url: str = ""
     rule: int = -1
-    made_by: int = 0
+    source_fingerprint: int = 0
     error: str = ""
     etag: str = ""
     last_modified: str = ""
@@ -117,17 +117,17 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
         return self.outcome is Outcome.FOUND
 
     @property
-    def next_check(self) -> float:
+    def refresh_due_at(self) -> float:
         """When the origin may be asked again."""
         return self.fresh_until if self.not_before is None else self.not_before
 
-    def failure(self, now: float) -> LookupFailed:
+    def to_error(self, now: float) -> LookupFailed:
         """Return a fresh exception that says why there is no cover. Raises KeyError where there is one."""
         if self.outcome is not Outcome.THROTTLED:
-            return failure(self.outcome, self.error, status=self.status)
+            return error_for_outcome(self.outcome, self.error, status=self.status)
         seconds = max(1, math.ceil(self.fresh_until - now))
         text = f"{self.error}; ask again in {seconds} seconds"
-        return failure(self.outcome, text, status=self.status, retry_after=seconds)
+        return error_for_outcome(self.outcome, text, status=self.status, retry_after=seconds)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -147,7 +147,7 @@ def decode_record(data: bytes) -> CoverRecord:
         raise ValueError(f"no record: {error}") from error
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class FoundCover(msgspec.Struct, frozen=True, kw_only=True):
     """A cover that was found on its page just now; the fields are those of ``CoverRecord``."""
 
     url: str
@@ -159,7 +159,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     last_modified: str = ""
 
 
-class CacheState(enum.StrEnum):
+class CacheStatus(enum.StrEnum):
     """Where an answer came from."""
 
     MEMORY = "memory"
@@ -168,13 +168,13 @@ class CacheState(enum.StrEnum):
     FETCHED = "fetched"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class LookupResult(msgspec.Struct, frozen=True):
     """A record, and where it came from this time."""
 
     record: CoverRecord
-    cache: CacheState
+    cache: CacheStatus
 
 
-def timestamp(seconds: float) -> str:
+def format_timestamp(seconds: float) -> str:
     """Return seconds since the epoch as RFC 3339 in UTC, such as ``2026-11-22T12:45:21Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from app.config.css_selector import Path, paths
+from app.config.css_selector import CompoundPath, parse_selector
 
 
-def select(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+def select_elements(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     """Return the elements that ``selector`` matches, in the order of the page.
 
     Raises ValueError or SelectolaxError when it is no selector.
     """
-    alternatives = paths(selector)
+    alternatives = parse_selector(selector)
     if all(len(path) == 1 for path in alternatives):
         return tree.css(selector)
     found = [_walk(tree, path) for path in alternatives]
@@ -28,7 +28,7 @@ def select(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     return [element for element in tree.css(", ".join(path[-1][1] for path in alternatives)) if element.mem_id in ids]
 
 
-def _walk(tree: LexborHTMLParser, path: Path) -> list[LexborNode]:
+def _walk(tree: LexborHTMLParser, path: CompoundPath) -> list[LexborNode]:
     elements: list[LexborNode] = []
     for combinator, compound in path:
         before = {element.mem_id for element in elements}

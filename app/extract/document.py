@@ -12,8 +12,8 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from app.config.css_selector import counts_siblings
-from app.extract.css_query import select
-from app.extract.html_sanitizer import tame
+from app.extract.css_query import select_elements
+from app.extract.html_sanitizer import sanitize
 
 _META_WINDOW = 1024  # bytes in which a page must name its encoding (WHATWG, 13.2.3.2)
 _META_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
@@ -55,7 +55,7 @@ MAX_SIBLINGS = 1_000
 _RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
 
 
-class Unreadable(Exception):
+class UnreadablePage(Exception):
     """The page is not what a rule reads. The text says why, in a few words."""
 
 
@@ -102,20 +102,20 @@ class Document:
         Raises Unreadable when the page or the selector is none that the parser takes.
         """
         if self._tree is None:
-            raise Unreadable("the page cannot be parsed")
+            raise UnreadablePage("the page cannot be parsed")
         if counts_siblings(selector) and self._most_siblings > MAX_SIBLINGS:
-            raise Unreadable(f"an element has more than {MAX_SIBLINGS} children, too many to be counted")
+            raise UnreadablePage(f"an element has more than {MAX_SIBLINGS} children, too many to be counted")
         try:
-            return select(self._tree, selector)
+            return select_elements(self._tree, selector)
         except (ValueError, SelectolaxError):
-            raise Unreadable("the selector is not valid") from None
+            raise UnreadablePage("the selector is not valid") from None
 
     @property
     def json(self) -> Any:
         """The value that the page is. Raises Unreadable when it is no JSON, or JSON past the limits."""
         value, problem = self._json
         if problem:
-            raise Unreadable(problem)
+            raise UnreadablePage(problem)
         return value
 
     @functools.cached_property
@@ -126,16 +126,16 @@ class Document:
         left = MAX_VALUES
         blocks = [parse_json(text) for text in texts if (left := left - _count_values(text)) >= 0]
         if texts and not blocks:
-            raise Unreadable(f"its JSON-LD: {_TOO_MANY}")
+            raise UnreadablePage(f"its JSON-LD: {_TOO_MANY}")
         values = [value for value, problem in blocks if not problem]
         if blocks and not values:
-            raise Unreadable(f"its JSON-LD: {blocks[0][1]}")
+            raise UnreadablePage(f"its JSON-LD: {blocks[0][1]}")
         return values
 
     @functools.cached_property
     def _tree(self) -> LexborHTMLParser | None:
         try:
-            return LexborHTMLParser(tame(self.text))
+            return LexborHTMLParser(sanitize(self.text))
         except SelectolaxError:
             return None
 

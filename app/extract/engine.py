@@ -12,11 +12,11 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from app.config.response_patterns import Sign, Signs
-from app.config.rules import HTML_KINDS, Rule, compile_json_path, compile_pattern
+from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.rules import HTML_RULE_KINDS, Rule, compile_jmespath, compile_regex
 from app.domain.records import Outcome
-from app.extract.document import Document, Unreadable
-from app.extract.image_url import MAX_LENGTH, Unusable, absolute_url, decode_entities
+from app.extract.document import Document, UnreadablePage
+from app.extract.image_url import MAX_LENGTH, UnusableMatch, absolute_url, decode_entities
 
 MAX_CANDIDATES = 100  # matches of one rule that are tried: a page full of bad ones has no good one
 #: Bytes of a page in which a challenge shows: its page is short, and all signs of one are 3 ns for each byte of others.
@@ -33,7 +33,7 @@ _SRCSET_CANDIDATE = re.compile(r"([^\s,]\S*)(?:(?<!,)\s+([^,]*))?")
 _SRCSET_SIZE = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 
 #: Signs by what they mean, in the order in which they are looked for.
-Meanings = tuple[tuple[Outcome, Signs], ...]
+PatternsByOutcome = tuple[tuple[Outcome, ResponsePatterns], ...]
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +48,9 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     rule: int
     misses: tuple[str, ...]
-    is_broken: bool = False
+    is_malformed: bool = False
     outcome: Outcome | None = None
-    sign: str = ""
+    matched_pattern: str = ""
 
 
 def extract(
@@ -60,7 +60,7 @@ def extract(
     page_url: str,
     charset: str | None = None,
     image_url: str | None = None,
-    signs: Meanings = (),
+    response_patterns: PatternsByOutcome = (),
 ) -> Extraction:
     """Look for ``signs``, then try ``rules`` in order until one finds a cover. Raises nothing, whatever the page is.
 
@@ -68,39 +68,39 @@ def extract(
     header said; ``image_url`` is the template with ``{match}`` that a match is put into, unless its rule has one.
     """
     document = Document(body, charset)
-    if (found := _find_sign(signs, document)) is not None:
+    if (found := _find_sign(response_patterns, document)) is not None:
         outcome, sign = found
-        return Extraction(url="", rule=-1, misses=(), outcome=outcome, sign=str(sign))
+        return Extraction(url="", rule=-1, misses=(), outcome=outcome, matched_pattern=str(sign))
     misses: list[str] = []
     is_broken = False
     for position, rule in enumerate(rules):
         try:
             url = _first_url(rule, document, page_url, rule.image_url or image_url)
-        except (Unreadable, Unusable) as miss:
+        except (UnreadablePage, UnusableMatch) as miss:
             misses.append(f"{rule}: {miss}")
-            is_broken |= rule.kind == "json" and isinstance(miss, Unreadable)
+            is_broken |= rule.kind == "json" and isinstance(miss, UnreadablePage)
         else:
             return Extraction(url=url, rule=position, misses=tuple(misses))
     # Beside a rule for HTML, one for JSON does not say that nothing else may come.
-    is_broken &= not any(rule.kind in HTML_KINDS for rule in rules)
-    return Extraction(url="", rule=-1, misses=tuple(misses), is_broken=is_broken)
+    is_broken &= not any(rule.kind in HTML_RULE_KINDS for rule in rules)
+    return Extraction(url="", rule=-1, misses=tuple(misses), is_malformed=is_broken)
 
 
-def _find_sign(signs: Meanings, document: Document) -> tuple[Outcome, Sign] | None:
+def _find_sign(signs: PatternsByOutcome, document: Document) -> tuple[Outcome, ResponsePattern] | None:
     """Return the first sign that is on the page, and what it means."""
     for outcome, those in signs:
         if not those:
             continue
         end = MAX_CHALLENGE if outcome is Outcome.BLOCKED else len(document.utf8)
         # An ordinary page, which has none of them, is searched once.
-        may_have_text = (pattern := those.any_regex) is not None and _is_in(document.utf8, pattern, end)
+        may_have_text = (pattern := those.combined_regex) is not None and _is_in(document.utf8, pattern, end)
         for sign in those:
             if (may_have_text or sign.regex is None) and _is_on(sign, document, end):
                 return outcome, sign
     return None
 
 
-def _is_on(sign: Sign, document: Document, end: int) -> bool:
+def _is_on(sign: ResponsePattern, document: Document, end: int) -> bool:
     try:
         if sign.regex is not None:
             return _is_in(document.utf8, sign.regex, end)
@@ -110,28 +110,28 @@ def _is_on(sign: Sign, document: Document, end: int) -> bool:
             # A JMESPath truth (https://jmespath.org/specification.html#or-expressions): 0 is one.
             value = _search_json(str(sign.json), document)
             return value is not None and value is not False and value not in ("", [], {})
-    except (Unreadable, Unusable):
+    except (UnreadablePage, UnusableMatch):
         pass
     return False
 
 
 def _is_in(text: bytes, pattern: str, end: int) -> bool:
     """Tell whether a regular expression matches in the first ``end`` bytes of a text."""
-    return compile_pattern(pattern).search(text, 0, end) is not None
+    return compile_regex(pattern).search(text, 0, end) is not None
 
 
 def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
     """Return the first usable URL of those that a rule finds, or raise the reason why the very first is not."""
     reason = "no match"
     matches = list(itertools.islice(_FINDERS[rule.kind](rule, document), MAX_CANDIDATES))
-    base = _base_url(document, page_url) if matches and rule.kind in HTML_KINDS else page_url
+    base = _base_url(document, page_url) if matches and rule.kind in HTML_RULE_KINDS else page_url
     for number, match in enumerate(matches):
         try:
             return absolute_url(match, base=base, template=image_url)
-        except Unusable as unusable:
+        except UnusableMatch as unusable:
             if number == 0:
                 reason = str(unusable)
-    raise Unusable(reason)
+    raise UnusableMatch(reason)
 
 
 def _base_url(document: Document, page_url: str) -> str:
@@ -148,7 +148,7 @@ def _base_url(document: Document, page_url: str) -> str:
 
 
 def _find_by_regex(rule: Rule, document: Document) -> Iterator[str]:
-    pattern = compile_pattern(str(rule.regex))
+    pattern = compile_regex(str(rule.regex))
     match = pattern.search(document.utf8)
     if match is None:
         return
@@ -220,9 +220,9 @@ def _find_by_json(rule: Rule, document: Document) -> Iterable[str]:
 def _search_json(path: str, document: Document) -> Any:
     value = document.json
     try:
-        return compile_json_path(path).search(value)
+        return compile_jmespath(path).search(value)
     except Exception as error:  # noqa: BLE001 - on hostile data its functions raise what Python does, not jmespath
-        raise Unusable(f"the expression failed: {type(error).__name__}") from None
+        raise UnusableMatch(f"the expression failed: {type(error).__name__}") from None
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -79,7 +79,7 @@ _ENDED_BY = {name: frozenset({"p"}) for name in _PARAGRAPHS_END} | {
 }
 
 
-def tame(html: str) -> str:
+def sanitize(html: str) -> str:
     """Return ``html`` as markup that costs a parser no more than its length. Any text will do; nothing is raised."""
     page = _Page()
     position = tokens = 0

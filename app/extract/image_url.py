@@ -4,7 +4,7 @@ import re
 from html import unescape
 from urllib.parse import urldefrag, urljoin
 
-from app.domain.url import BadUrl, ascii_url
+from app.domain.url import InvalidUrl, normalize_url
 
 MAX_LENGTH = 2048
 #: Characters of a text that may still become a URL of MAX_LENGTH, though each be written as an entity.
@@ -21,7 +21,7 @@ _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,100}", re.ASCII
 _PLAIN_SITE = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[1-9][0-9]{0,4})?(?=/)", re.ASCII)
 
 
-class Unusable(Exception):
+class UnusableMatch(Exception):
     """A match is no URL of an image. The text says why, in a few words."""
 
 
@@ -44,24 +44,24 @@ def absolute_url(match: str, *, base: str, template: str | None = None) -> str:
     if template is None and (url := _plain_url(match, base)) is not None:
         return url
     if len(match) > MAX_TEXT:
-        raise Unusable(f"it is longer than {MAX_LENGTH} characters")
+        raise UnusableMatch(f"it is longer than {MAX_LENGTH} characters")
     text = _BEFORE_QUERY.sub(lambda path: path[0].replace("\\", "/"), match.strip(), count=1)
     if not text:
-        raise Unusable("it is empty")
+        raise UnusableMatch("it is empty")
     if len(text) > MAX_LENGTH:
-        raise Unusable(f"it is longer than {MAX_LENGTH} characters")
+        raise UnusableMatch(f"it is longer than {MAX_LENGTH} characters")
     if _CONTROL.search(text):
-        raise Unusable("it has control characters")
+        raise UnusableMatch("it has control characters")
     try:
-        url = ascii_url(urljoin(base, text if template is None else template.replace("{match}", text)))
-    except BadUrl as bad:
-        raise Unusable(str(bad)) from None
+        url = normalize_url(urljoin(base, text if template is None else template.replace("{match}", text)))
+    except InvalidUrl as bad:
+        raise UnusableMatch(str(bad)) from None
     except ValueError:  # urljoin's, of brackets and surrogates
-        raise Unusable("it is no valid URL") from None
+        raise UnusableMatch("it is no valid URL") from None
     if len(url) > MAX_LENGTH:
-        raise Unusable(f"it is longer than {MAX_LENGTH} characters")
+        raise UnusableMatch(f"it is longer than {MAX_LENGTH} characters")
     if template is None and urldefrag(url).url == urldefrag(base).url:
-        raise Unusable("it is the page itself")
+        raise UnusableMatch("it is the page itself")
     return url
 
 

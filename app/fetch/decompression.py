@@ -8,27 +8,27 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 
 #: The most bytes in a piece that was inflated: some 0.3 ms of work.
-STEP = 262_144
+MAX_PIECE = 262_144
 
 _MAX_MEMBERS = 1000
 
 
-class BadBodyError(Exception):
+class InvalidBodyError(Exception):
     """This is no body that can be used. The text says what it is instead."""
 
 
-def limited(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+def limit_bytes(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     """Yield the first ``most`` bytes. Raises BadBodyError, when asked to go on, where there are more."""
-    left = most
+    left = max_bytes
     for piece in pieces:
         left -= len(piece)
         if left < 0:
             yield piece[:left]
-            raise BadBodyError(f"a page of more than {most} bytes")
+            raise InvalidBodyError(f"a page of more than {max_bytes} bytes")
         yield piece
 
 
-def decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def decode_content(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the bytes behind a Content-Encoding: none, or gzip once, which is all that is asked for.
 
     Raises:
@@ -40,7 +40,7 @@ def decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             return pieces
         case "gzip" | "x-gzip":
             return _inflated(pieces)
-    raise BadBodyError(f"a page in an encoding that was not asked for: {encoding[:40]!r}")
+    raise InvalidBodyError(f"a page in an encoding that was not asked for: {encoding[:40]!r}")
 
 
 def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -63,19 +63,19 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
                     return
                 inflate, members = _new_member(), members + 1
                 if members > _MAX_MEMBERS:
-                    raise BadBodyError(f"a page of more than {_MAX_MEMBERS} gzip members")
+                    raise InvalidBodyError(f"a page of more than {_MAX_MEMBERS} gzip members")
             rest = yield from _steps(inflate, rest)
     if not inflate.eof:
-        raise BadBodyError("a page that ends in the middle of its gzip")
+        raise InvalidBodyError("a page that ends in the middle of its gzip")
 
 
 def _steps(inflate: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
     """Yield what a member makes of ``data``; return what comes behind the member."""
     while data and not inflate.eof:
         try:
-            plain = inflate.decompress(data, STEP)
+            plain = inflate.decompress(data, MAX_PIECE)
         except zlib.error as error:
-            raise BadBodyError("a page that is not the gzip it claims to be") from error
+            raise InvalidBodyError("a page that is not the gzip it claims to be") from error
         data = inflate.unconsumed_tail
         if plain:
             yield plain

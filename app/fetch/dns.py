@@ -13,11 +13,11 @@ import gevent
 from gevent import monkey
 from gevent.threadpool import ThreadPool
 
-from app.concurrency.greenlets import in_thread
+from app.concurrency.greenlets import run_in_thread
 
 #: Where to connect to: the family of the address, and the address as ``connect`` takes it.
-Target = tuple[int, tuple[Any, ...]]
-Resolve = Callable[[str, int], list[Target]]
+SocketAddress = tuple[int, tuple[Any, ...]]
+Resolve = Callable[[str, int], list[SocketAddress]]
 
 _THREADS = 32
 
@@ -26,7 +26,7 @@ _THREADS = 32
 _SAME_DOMAIN = 8
 
 
-def resolve(host: str, port: int) -> list[Target]:
+def resolve(host: str, port: int) -> list[SocketAddress]:
     """Ask the C library for the addresses of a name; this blocks. Raises OSError."""
     look_up = monkey.get_original("socket", "getaddrinfo")  # the patched one would go to gevent's own threads
     try:
@@ -36,15 +36,15 @@ def resolve(host: str, port: int) -> list[Target]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-class Names:
+class DnsResolver:
     """Turns hosts into addresses, in threads of its own; those who ask for one name at one time share the look-up."""
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
         self._threads = ThreadPool(_THREADS)
-        self._under_way: dict[tuple[str, int], gevent.Greenlet[..., list[Target] | OSError]] = {}
+        self._under_way: dict[tuple[str, int], gevent.Greenlet[..., list[SocketAddress] | OSError]] = {}
 
-    def addresses(self, host: str, port: int) -> list[Target]:
+    def resolve(self, host: str, port: int) -> list[SocketAddress]:
         """Return where ``host``, a name or an IP address, can be reached, in the order in which to try.
 
         Raises:
@@ -67,9 +67,9 @@ class Names:
             raise type(found)(*found.args) from found  # each who waited has a traceback of their own
         return found
 
-    def _look_up(self, key: tuple[str, int]) -> list[Target] | OSError:
+    def _look_up(self, key: tuple[str, int]) -> list[SocketAddress] | OSError:
         try:
-            found: list[Target] = in_thread(lambda: self._resolve(*key), self._threads)
+            found: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
         except OSError as error:
             return error  # and not raised: gevent would print it
         else:
@@ -82,7 +82,7 @@ def _domain(host: str) -> str:
     return ".".join(host.rsplit(".", 2)[-2:])
 
 
-def _literal(host: str, port: int) -> Target | None:
+def _literal(host: str, port: int) -> SocketAddress | None:
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:

@@ -13,11 +13,11 @@ T = TypeVar("T")
 _LINES = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
 
 
-class BadFieldError(ValueError):
+class InvalidHeaderFieldError(ValueError):
     """This cannot be a header field."""
 
 
-class Fields(CaseInsensitiveDict[str]):
+class HeaderFields(CaseInsensitiveDict[str]):
     """Fields that nobody changes, of which no two have one name. They are stored at once, and written once."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
@@ -41,12 +41,12 @@ class Fields(CaseInsensitiveDict[str]):
         return default if field is None else field[1]
 
     @cached_property
-    def written(self) -> bytes:
+    def serialized(self) -> bytes:
         """The fields and the blank line behind them. Raises BadFieldError."""
-        return written(self._store.values())
+        return serialize_fields(self._store.values())
 
 
-def written(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
+def serialize_fields(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
     """Return fields as bytes, and the blank line behind them.
 
     Raises:
@@ -57,7 +57,7 @@ def written(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
     head = "".join(lines)
     # The count shows that no field was two.
     if not _LINES.fullmatch(head) or head.count("\n") != len(lines):
-        raise BadFieldError("a header field that cannot be sent")
+        raise InvalidHeaderFieldError("a header field that cannot be sent")
     return f"{head}\r\n".encode("latin-1")
 
 

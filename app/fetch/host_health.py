@@ -13,14 +13,14 @@ from cachetools import LRUCache
 
 from app.concurrency.clock import Clock
 from app.domain.errors import LookupFailed, OriginDown, OriginFailed, Throttled, TooSlow
-from app.domain.events import NOBODY, Observer
-from app.store.circuit_breaker import Shelf
+from app.domain.events import NULL_OBSERVER, Observer
+from app.store.circuit_breaker import StoreNamespace
 
 _log = logging.getLogger(__name__)
 
 #: So many failures in a row, with no answer in between, open the circuit of a host. Fewer would close a shop for a few
 #: bad pages; as many are under way at once by default.
-FAILURES = 8
+FAILURE_THRESHOLD = 8
 
 #: How long the circuit is open, in seconds, the first time and at most; it doubles in between. An origin that recovers
 #: is asked again within the latter and the time of one page.
@@ -41,25 +41,25 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
     """
 
     changed_at: float
-    closed_until: float = 0.0
+    unavailable_until: float = 0.0
     trips: int = 0
     is_throttled: bool = False
     reason: str = ""
 
-    def is_closed(self, now: float) -> bool:
+    def is_unavailable(self, now: float) -> bool:
         """Tell whether the host is not to be asked."""
-        return now < self.closed_until
+        return now < self.unavailable_until
 
     def has_tripped(self, now: float) -> bool:
         """Tell whether its circuit is open, or is to be tried: what nobody has tried for long is as good as closed."""
-        return self.trips > 0 and now < self.closed_until + _UNTRIED_SECONDS
+        return self.trips > 0 and now < self.unavailable_until + _UNTRIED_SECONDS
 
 
-class Hosts:
+class HostHealth:
     """The states of hosts by ``host:port``."""
 
-    def __init__(self, *, shelf: Shelf[HostState], clock: Clock, observer: Observer = NOBODY) -> None:
-        self._shelf = shelf
+    def __init__(self, *, shared: StoreNamespace[HostState], clock: Clock, observer: Observer = NULL_OBSERVER) -> None:
+        self._shelf = shared
         self._clock = clock
         self._observer = observer
         self._states: LRUCache[str, HostState] = LRUCache(_MOST_HOSTS)
@@ -91,10 +91,10 @@ class Hosts:
         self._check(state, now)
         if not state.has_tripped(now):
             return False
-        self._change(host, msgspec.structs.replace(state, changed_at=now, closed_until=now + seconds))
+        self._change(host, msgspec.structs.replace(state, changed_at=now, unavailable_until=now + seconds))
         return True
 
-    def answered(self, host: str) -> None:
+    def record_success(self, host: str) -> None:
         """Remember that the host answers."""
         self._failures.pop(host, None)
         state = self._states.get(host)
@@ -102,48 +102,50 @@ class Hosts:
             self._change(host, HostState(changed_at=self._clock()))
             _log.info("%s answers again, its circuit is closed", host, extra={"host": host})
 
-    def asked_to_wait(self, host: str, seconds: float, reason: str) -> None:
+    def record_retry_after(self, host: str, seconds: float, reason: str) -> None:
         """Remember that the host is not to be asked for so many seconds."""
         self._failures.pop(host, None)
         now = self._clock()
         state = self._states.get(host)
-        if state is None or not (state.is_throttled and state.is_closed(now)):
+        if state is None or not (state.is_throttled and state.is_unavailable(now)):
             fields = {"host": host, "seconds": round(seconds, 3), "reason": reason}
             _log.warning("%s asks to be left alone", host, extra=fields)
-        if state is None or not state.is_throttled or state.closed_until < now + seconds:
-            self._change(host, HostState(changed_at=now, closed_until=now + seconds, is_throttled=True, reason=reason))
+        if state is None or not state.is_throttled or state.unavailable_until < now + seconds:
+            self._change(
+                host, HostState(changed_at=now, unavailable_until=now + seconds, is_throttled=True, reason=reason)
+            )
 
-    def failed(self, host: str, reason: str, *, was_trial: bool) -> None:
+    def record_failure(self, host: str, reason: str, *, was_trial: bool) -> None:
         """Remember that a visit with all its tries had no answer, or a 5xx. ``was_trial`` is what ``admit`` told."""
         now = self._clock()
         state = self._states.get(host)
-        if state is not None and state.is_closed(now) and (state.is_throttled or not was_trial):
+        if state is not None and state.is_unavailable(now) and (state.is_throttled or not was_trial):
             return  # it was begun before that, and says nothing new
         if not was_trial:
             self._failures[host] = failures = self._failures.get(host, 0) + 1
-            if failures < FAILURES:
+            if failures < FAILURE_THRESHOLD:
                 return
         trips = state.trips + 1 if state is not None and state.has_tripped(now) else 1
         pause = min(_FIRST_PAUSE * 2 ** (trips - 1), _LAST_PAUSE)
         self._failures.pop(host, None)
-        self._change(host, HostState(changed_at=now, closed_until=now + pause, trips=trips, reason=reason))
+        self._change(host, HostState(changed_at=now, unavailable_until=now + pause, trips=trips, reason=reason))
         if trips == 1:
             _log.warning("%s fails, its circuit is open", host, extra={"host": host, "reason": reason})
 
-    def hear(self, host: str, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
+    def record_error(self, host: str, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
         """Remember what an error says of the host; ``error_ttl`` is how long to wait where it does not say."""
         match error:
             case Throttled():
-                self.asked_to_wait(host, error.retry_after or error_ttl, str(error))
+                self.record_retry_after(host, error.retry_after or error_ttl, str(error))
             case OriginDown() | TooSlow():
-                self.failed(host, str(error), was_trial=was_trial)
+                self.record_failure(host, str(error), was_trial=was_trial)
             case _:
-                self.answered(host)
+                self.record_success(host)
 
     def _check(self, state: HostState, now: float) -> None:
-        if not state.is_closed(now):
+        if not state.is_unavailable(now):
             return
-        left = state.closed_until - now
+        left = state.unavailable_until - now
         if state.is_throttled:
             raise Throttled(state.reason, left)
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(left)} seconds", left)
@@ -158,19 +160,19 @@ class Hosts:
         now = self._clock()
         self._shared[host] = shared
         # Of what another machine's clock says, only how long it lasts is certain.
-        until = min(shared.closed_until, now + shared.closed_until - shared.changed_at)
-        if known is not None and known.is_throttled and known.is_closed(now) and until < known.closed_until:
+        until = min(shared.unavailable_until, now + shared.unavailable_until - shared.changed_at)
+        if known is not None and known.is_throttled and known.is_unavailable(now) and until < known.unavailable_until:
             return known  # the host has asked for longer here, and nothing but time ends that
-        self._states[host] = state = msgspec.structs.replace(shared, closed_until=until)
+        self._states[host] = state = msgspec.structs.replace(shared, unavailable_until=until)
         self._tell(host, state, now)
         return state
 
     def _change(self, host: str, state: HostState) -> None:
         self._states[host] = self._shared[host] = state
         self._tell(host, state, state.changed_at)
-        self._shelf.put(host, state, lifetime=max(state.closed_until - state.changed_at, 0) + _UNTRIED_SECONDS)
+        self._shelf.put(host, state, lifetime=max(state.unavailable_until - state.changed_at, 0) + _UNTRIED_SECONDS)
 
     def _tell(self, host: str, state: HostState, now: float) -> None:
-        left = state.closed_until - now
+        left = state.unavailable_until - now
         open_for = max(left + _UNTRIED_SECONDS, 0.0) if state.trips else 0.0
-        self._observer.host_changed(host, open_for, max(left, 0.0) if state.is_throttled else 0.0)
+        self._observer.host_state_changed(host, open_for, max(left, 0.0) if state.is_throttled else 0.0)

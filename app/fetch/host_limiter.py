@@ -11,7 +11,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from app.domain.errors import Overloaded
-from app.fetch.process_semaphore import Places
+from app.fetch.process_semaphore import ProcessSemaphore
 
 #: Who waits for a place that another process has looks for it after this many seconds, then ever less often.
 _FIRST_LOOK, _LAST_LOOK = 0.005, 0.01
@@ -33,21 +33,23 @@ class _Line:
         self.takes = 0
 
 
-class Gate:
+class HostLimiter:
     """Lets pages through: ``total`` of this worker at once, and of each host as many, and as often, as is asked for.
 
     At most ``most_waiting`` stand in line for one host. ``clock`` must not jump.
     """
 
-    def __init__(self, total: int, *, places: Places, most_waiting: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, total: int, *, semaphore: ProcessSemaphore, max_waiting: int, clock: Callable[[], float]
+    ) -> None:
         self._total = BoundedSemaphore(total)
-        self._places = places
-        self._most_waiting = most_waiting
+        self._places = semaphore
+        self._most_waiting = max_waiting
         self._clock = clock
         self._lines: dict[str, _Line] = {}
 
-    def enter(
-        self, host: str, *, concurrency: int, delay: float, until: float, may_go: Callable[[], None] = lambda: None
+    def acquire(
+        self, host: str, *, concurrency: int, delay: float, deadline: float, check: Callable[[], None] = lambda: None
     ) -> Callable[[], None]:
         """Take one of the ``concurrency`` places at ``host``, ``delay`` seconds after the last page was begun there.
 
@@ -65,10 +67,10 @@ class Gate:
             raise Overloaded(f"{line.waiting} pages of {host} are waited for already")
         line.waiting += 1
         try:
-            self._acquire(line.turn, host, until)
+            self._acquire(line.turn, host, deadline)
             try:
-                may_go()
-                return self._begin(line, host, concurrency, delay, until)
+                check()
+                return self._begin(line, host, concurrency, delay, deadline)
             finally:
                 line.turn.release()
         finally:
@@ -103,7 +105,7 @@ class Gate:
             # Who waits in another process looks only now and then; this one knows at once what came free here.
             gevent.sleep(_LAST_LOOK)
         look = _FIRST_LOOK
-        while (place := self._places.take(key, count)) is None:
+        while (place := self._places.acquire(key, count)) is None:
             left = until - self._clock()
             if left <= 0:
                 raise _too_many(host)
@@ -113,7 +115,7 @@ class Gate:
         return place
 
     def _leave(self, line: _Line, place: int) -> None:
-        self._places.give_back(place)
+        self._places.release(place)
         line.freed.set()
 
     def _trim(self) -> None:

@@ -22,7 +22,7 @@ _URL = re.compile(
 )
 
 
-class BadUrlError(ValueError):
+class InvalidUrlError(ValueError):
     """This cannot be asked for."""
 
 
@@ -44,7 +44,7 @@ class Endpoint(NamedTuple):
         """Whether this is the port that needs no telling."""
         return self.port == _DEFAULT_PORTS[self.scheme]
 
-    def has_host_of(self, other: "Endpoint") -> bool:
+    def is_same_host(self, other: "Endpoint") -> bool:
         """Tell whether both are one host at one port, or at the default ports of http and https."""
         return self.host == other.host and (
             self.port == other.port or (self.has_default_port and other.has_default_port)
@@ -52,7 +52,7 @@ class Endpoint(NamedTuple):
 
 
 @functools.lru_cache(4096)
-def read_url(url: str) -> tuple[Endpoint, str]:
+def parse_url(url: str) -> tuple[Endpoint, str]:
     """Return the endpoint of a URL, and what is asked for there.
 
     Raises:
@@ -61,27 +61,27 @@ def read_url(url: str) -> tuple[Endpoint, str]:
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise BadUrlError("a URL that cannot be asked for")
+        raise InvalidUrlError("a URL that cannot be asked for")
     scheme, host, port, path, query = match.groups()
     scheme = scheme.lower()
     number = int(port) if port else _DEFAULT_PORTS[scheme]
     if not 0 < number < 65_536:  # noqa: PLR2004 - 16 bits
-        raise BadUrlError("a URL with a port that cannot be")
+        raise InvalidUrlError("a URL with a port that cannot be")
     return Endpoint(scheme, host.lower().strip("[]"), number), (path or "/") + (query or "")
 
 
-def host_of(url: str) -> str:
+def authority_of(url: str) -> str:
     """Return the host that a URL leads to, with its port where that is not the scheme's own. Raises as ``read_url``."""
-    return read_url(url)[0].authority
+    return parse_url(url)[0].authority
 
 
-def site_of(url: str) -> str:
+def origin_of(url: str) -> str:
     """Return what is before the path of a URL, written in one way. Raises as ``read_url``."""
-    endpoint, _ = read_url(url)
+    endpoint, _ = parse_url(url)
     return f"{endpoint.scheme}://{endpoint.authority}"
 
 
-def write_get(endpoint: Endpoint, target: str, fields: bytes) -> bytes:
+def serialize_get(endpoint: Endpoint, target: str, fields: bytes) -> bytes:
     """Return a GET as bytes; Host is added to the fields, which are written already."""
     # A URL that was read has nothing in it that could be taken for the end of a line.
     return f"GET {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n".encode("latin-1") + fields

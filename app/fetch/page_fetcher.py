@@ -17,12 +17,12 @@ import requests
 
 from app.config.source import Source
 from app.domain.errors import LookupFailed, OriginDown, OriginFailed, TooSlow
-from app.domain.records import Outcome, failure
-from app.domain.url import BadUrl, ascii_url
-from app.fetch.connection_pool import Connections
-from app.fetch.header_fields import Fields
-from app.fetch.http_request import BadUrlError, Endpoint, read_url
-from app.fetch.transport import Transport
+from app.domain.records import Outcome, error_for_outcome
+from app.domain.url import InvalidUrl, normalize_url
+from app.fetch.connection_pool import ConnectionPool
+from app.fetch.header_fields import HeaderFields
+from app.fetch.http_request import Endpoint, InvalidUrlError, parse_url
+from app.fetch.transport import TransportAdapter
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 86_400.0
@@ -50,17 +50,17 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     validators: Validators = Validators()
 
 
-class Fetcher:
+class PageFetcher:
     """Fetches pages over connections that are kept and shared by the greenlets of one process.
 
     ``wall`` tells seconds since the epoch, for dates in Retry-After.
     """
 
-    def __init__(self, *, user_agent: str, wall: Callable[[], float], connections: Connections | None = None) -> None:
-        self._connections = Connections() if connections is None else connections
+    def __init__(self, *, user_agent: str, wall_clock: Callable[[], float], pool: ConnectionPool | None = None) -> None:
+        self._connections = ConnectionPool() if pool is None else pool
         self._fields = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
-        self._headers = Fields(self._fields)
-        self._wall = wall
+        self._headers = HeaderFields(self._fields)
+        self._wall = wall_clock
 
     def fetch(
         self,
@@ -69,7 +69,7 @@ class Fetcher:
         *,
         timeout: float,
         validators: Validators | None = None,
-        may_follow: Callable[[str], None] = lambda _: None,
+        check_redirect: Callable[[str], None] = lambda _: None,
     ) -> Page | None:
         """Return the page at ``url``, its redirects followed, whole within ``timeout`` seconds in all.
 
@@ -88,13 +88,13 @@ class Fetcher:
         """
         page = _endpoint_of(url)
         self.check(source, url)
-        home = page if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = page if source.id_selects_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, _conditions(validators))
-        return _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
+        return _within(timeout, page, lambda: self._follow(errand, timeout, check_redirect))
 
     def check(self, source: Source, url: str) -> None:
         """Look whether ``source`` may ask for ``url`` at all, where its ids name the host. Raises OriginFailed."""
-        if not source.names_host:
+        if not source.id_selects_host:
             return
         page = _endpoint_of(url)
         if not _is_allowed(page, source):
@@ -103,14 +103,14 @@ class Fetcher:
             # Else whoever asks would try the ports of such a host through us.
             raise OriginFailed(f"{page.authority} is not at a port that its source may name")
 
-    def fetch_beginning(
+    def fetch_prefix(
         self,
         source: Source,
         url: str,
         *,
         timeout: float,
         size: int,
-        may_follow: Callable[[str], None] = lambda _: None,
+        check_redirect: Callable[[str], None] = lambda _: None,
     ) -> Page:
         """Return the first ``size`` bytes, after decompression, of what is at ``url``: no more is read.
 
@@ -122,13 +122,13 @@ class Fetcher:
 
         """
         try:
-            url = ascii_url(url)
-        except BadUrl as error:
+            url = normalize_url(url)
+        except InvalidUrl as error:
             raise OriginFailed(f"{_line(url)!r} cannot be asked for: {error}") from error
         page = _endpoint_of(url)
-        home = None if source.names_host else _endpoint_of(source.page_url.replace("{id}", ""))
+        home = None if source.id_selects_host else _endpoint_of(source.page_url.replace("{id}", ""))
         errand = _Errand(source, url, page, home, {}, size)
-        beginning = _within(timeout, page, lambda: self._follow(errand, timeout, may_follow))
+        beginning = _within(timeout, page, lambda: self._follow(errand, timeout, check_redirect))
         if beginning is None:
             raise AssertionError("no condition, and yet not modified")
         return beginning
@@ -164,9 +164,9 @@ class Fetcher:
         request.method, request.url = "GET", url
         request.headers = self._headers  # which nobody changes
         if further := errand.headers_for(endpoint):
-            request.headers = Fields({**self._fields, **further})
-        transport = Transport(
-            connections=self._connections, max_bytes=errand.max_bytes, private_network=errand.may_be_private(endpoint)
+            request.headers = HeaderFields({**self._fields, **further})
+        transport = TransportAdapter(
+            pool=self._connections, max_bytes=errand.max_bytes, private_network=errand.may_be_private(endpoint)
         )
         return transport.send(request, stream=True, timeout=(timeout, None))
 
@@ -183,12 +183,12 @@ class Fetcher:
         status = answer.status_code
         text = f"{endpoint.authority} answered {status} {_line(answer.reason or '')}".rstrip()
         retry_after = answer.headers.get("Retry-After")
-        outcome = source.status_outcome(status) or _outcome(status, asks_to_wait=retry_after is not None)
+        outcome = source.outcome_for_status(status) or _outcome(status, asks_to_wait=retry_after is not None)
         if outcome is Outcome.ORIGIN_FAILED and status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return OriginDown(text, status=status)
         if outcome is Outcome.NO_SUCH_ITEM:
             text = f"no such item: {text}"
-        return failure(outcome, text, status=status, retry_after=self._seconds(retry_after))
+        return error_for_outcome(outcome, text, status=status, retry_after=self._seconds(retry_after))
 
     def _seconds(self, retry_after: str | None) -> float:
         """Read Retry-After (RFC 9110, 10.2.3), seconds or a date; 0 where it says nothing that can be read."""
@@ -224,16 +224,16 @@ class _Errand(msgspec.Struct, frozen=True):
     def headers_for(self, endpoint: Endpoint) -> dict[str, str]:
         home = self.home
         # Nor in the clear if they were not.
-        if home is None or not endpoint.has_host_of(home) or endpoint.scheme not in {home.scheme, "https"}:
+        if home is None or not endpoint.is_same_host(home) or endpoint.scheme not in {home.scheme, "https"}:
             return self.conditions
         return {**self.conditions, **self.source.headers}
 
     def means_something(self, status: int) -> bool:
         """Tell whether the source has a word for this status of a page."""
-        return status != http.HTTPStatus.OK and self.size is None and self.source.status_outcome(status) is not None
+        return status != http.HTTPStatus.OK and self.size is None and self.source.outcome_for_status(status) is not None
 
     def is_known(self, endpoint: Endpoint) -> bool:
-        return endpoint.has_host_of(self.endpoint) or _is_allowed(endpoint, self.source)
+        return endpoint.is_same_host(self.endpoint) or _is_allowed(endpoint, self.source)
 
     def may_be_private(self, endpoint: Endpoint) -> bool:
         return self.source.private_network and (self.size is None or self.is_known(endpoint))
@@ -242,11 +242,11 @@ class _Errand(msgspec.Struct, frozen=True):
         """Return where a redirect leads, if it may lead there."""
         target = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
         try:
-            if len(target) <= _MAX_URL and len(target := ascii_url(urljoin(url, target))) <= _MAX_URL:
-                there, _ = read_url(target)
+            if len(target) <= _MAX_URL and len(target := normalize_url(urljoin(url, target))) <= _MAX_URL:
+                there, _ = parse_url(target)
                 if self.size is not None or self.is_known(there):
                     return target, there
-        except (ValueError, BadUrl):
+        except (ValueError, InvalidUrl):
             pass
         raise OriginFailed(
             f"{endpoint.authority} redirects to {_line(target)!r}, which is not allowed", status=answer.status_code
@@ -268,8 +268,8 @@ def _within(timeout: float, endpoint: Endpoint, work: Callable[[], _T]) -> _T:
 
 def _endpoint_of(url: str) -> Endpoint:
     try:
-        return read_url(url)[0]
-    except BadUrlError as error:
+        return parse_url(url)[0]
+    except InvalidUrlError as error:
         raise OriginFailed(f"{_line(url)!r} cannot be asked for") from error
 
 

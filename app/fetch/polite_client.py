@@ -6,64 +6,52 @@ So it is for each host that a redirect leads to: it has its own gate, and its ow
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from app.config.source import Source
 from app.domain.errors import LookupFailed, OriginDown, OriginError, ServiceError
-from app.domain.events import NOBODY, Observer
-from app.domain.records import NOT_MODIFIED, Outcome, word_for
-from app.fetch.host_health import Hosts
-from app.fetch.host_limiter import Gate
-from app.fetch.http_request import host_of, site_of
-from app.fetch.page_fetcher import Page, Validators
-from app.fetch.robots import MAX_SIZE, Robots
+from app.domain.events import NULL_OBSERVER, Observer
+from app.domain.records import NOT_MODIFIED, Outcome, outcome_label
+from app.fetch.host_health import HostHealth
+from app.fetch.host_limiter import HostLimiter
+from app.fetch.http_request import authority_of, origin_of
+from app.fetch.page_fetcher import Page, PageFetcher, Validators
+from app.fetch.robots import MAX_SIZE, RobotsPolicy
 
 T = TypeVar("T")
 
 #: Is called with where a redirect leads, and may raise.
-MayFollow = Callable[[str], None]
+CheckRedirect = Callable[[str], None]
 
 #: Asks once, within so many seconds.
-Fetch = Callable[[float, MayFollow], Page | None]
+Fetch = Callable[[float, CheckRedirect], Page | None]
 
 
-class Fetcher(Protocol):
-    """Asks once, as ``app.fetch.page_fetcher.Fetcher`` does."""
-
-    def check(self, source: Source, url: str) -> None: ...  # noqa: D102 - see the class
-    def fetch(  # noqa: D102
-        self, source: Source, url: str, *, timeout: float, validators: Validators | None, may_follow: MayFollow
-    ) -> Page | None: ...
-    def fetch_beginning(  # noqa: D102
-        self, source: Source, url: str, *, timeout: float, size: int, may_follow: MayFollow
-    ) -> Page: ...
-
-
-class Visitor:
+class PoliteClient:
     """Visits origins. ``clock`` must not jump. The observer is told of each try at a page, of robots.txt not."""
 
     def __init__(
         self,
         *,
-        fetcher: Fetcher,
-        gate: Gate,
-        hosts: Hosts,
-        robots: Robots,
+        fetcher: PageFetcher,
+        limiter: HostLimiter,
+        host_health: HostHealth,
+        robots: RobotsPolicy,
         clock: Callable[[], float],
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._fetcher = fetcher
-        self._gate = gate
-        self._hosts = hosts
+        self._gate = limiter
+        self._hosts = host_health
         self._robots = robots
         self._clock = clock
         self._observer = observer
 
-    def visit(
+    def fetch(
         self,
         source: Source,
         url: str,
-        patience: float,
+        max_wait: float,
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
@@ -81,7 +69,7 @@ class Visitor:
             Overloaded: the wait at the gate was too long, or would be.
 
         """
-        until = self._clock() + patience
+        until = self._clock() + max_wait
         self._fetcher.check(source, url)
         self._check_robots(source, url, until)
         tries = _Tries(self._observer, source, self._clock)
@@ -90,19 +78,26 @@ class Visitor:
             _Way(self._hosts, source, partial(self._check_hop, source, url, until)),
             url,
             until,
-            lambda seconds, may_follow: tries.fetched(
-                partial(self._fetcher.fetch, source, url, timeout=seconds, validators=validators, may_follow=may_follow)
+            lambda seconds, check_redirect: tries.fetched(
+                partial(
+                    self._fetcher.fetch,
+                    source,
+                    url,
+                    timeout=seconds,
+                    validators=validators,
+                    check_redirect=check_redirect,
+                )
             ),
             partial(tries.read, read),
         )
 
-    def throttled(self, source: Source, url: str, error: OriginError) -> None:
+    def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Remember that a page said, in its own words, that its host is not to be asked for a while."""
-        self._hosts.hear(host_of(url), error, source.error_ttl, was_trial=False)
+        self._hosts.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
 
     def _check_hop(self, source: Source, url: str, until: float, target: str) -> None:
-        if source.robots and site_of(target) == site_of(url):
-            self._robots.check_hop(target)  # whose rules are known
+        if source.robots and origin_of(target) == origin_of(url):
+            self._robots.check_redirect(target)  # whose rules are known
         else:
             self._check_robots(source, target, until)
 
@@ -111,9 +106,9 @@ class Visitor:
             return
 
         def fetch_file(address: str) -> bytes:
-            def fetch(seconds: float, may_follow: MayFollow) -> Page:
-                return self._fetcher.fetch_beginning(
-                    source, address, timeout=seconds, size=MAX_SIZE, may_follow=may_follow
+            def fetch(seconds: float, check_redirect: CheckRedirect) -> Page:
+                return self._fetcher.fetch_prefix(
+                    source, address, timeout=seconds, size=MAX_SIZE, check_redirect=check_redirect
                 )
 
             way = _Way(self._hosts, source, lambda _: None)
@@ -123,7 +118,7 @@ class Visitor:
 
     def _with_manners(self, way: "_Way", url: str, until: float, fetch: Fetch, read: Callable[[Page], T]) -> T | None:
         """Call ``fetch`` at most once more than there are retries, then ``read``."""
-        host = host_of(url)
+        host = authority_of(url)
         self._hosts.check(host)  # before anybody stands in line in vain
         seconds: float = way.source.timeout
         failure: OriginDown | None = None
@@ -135,7 +130,7 @@ class Visitor:
                     if failure is None:
                         raise
                     # There is no room for another try: the first one counts.
-                    self._hosts.hear(way.last, failure, way.source.error_ttl, was_trial=False)
+                    self._hosts.record_error(way.last, failure, way.source.error_ttl, was_trial=False)
                     raise copy.copy(failure) from None
                 began = self._clock()
                 try:
@@ -161,7 +156,7 @@ class Visitor:
         """Go where a redirect leads, as one goes to a page."""
         try:
             way.check_hop(target)
-            self._go_to(host_of(target), way, until, until - self._clock())
+            self._go_to(authority_of(target), way, until, until - self._clock())
         except ServiceError:
             way.is_refused = True
             raise
@@ -170,12 +165,12 @@ class Visitor:
         """Take a place at a host, unless one is held already, and look whether it may be asked."""
         if host not in way.hosts:
             source = way.source
-            leave = self._gate.enter(
+            leave = self._gate.acquire(
                 host,
                 concurrency=source.concurrency,
                 delay=source.delay,
-                until=until,
-                may_go=lambda: self._hosts.check(host),
+                deadline=until,
+                check=lambda: self._hosts.check(host),
             )
             way.places.append(leave)
             way.hosts[host] = self._hosts.admit(host, seconds)
@@ -189,7 +184,7 @@ class _Way:
     ``is_refused`` says that it ended before a host that is not to be asked: what is raised then is no host's word.
     """
 
-    def __init__(self, known: Hosts, source: Source, check_hop: MayFollow) -> None:
+    def __init__(self, known: HostHealth, source: Source, check_hop: CheckRedirect) -> None:
         self.source = source
         self.check_hop = check_hop
         self.hosts: dict[str, bool] = {}
@@ -213,9 +208,9 @@ class _Way:
         """Remember that these hosts have answered, or what the last one did instead."""
         for host, is_trial in self.hosts.items():
             if error is None or host != self.last or self.is_refused:
-                self._known.answered(host)
+                self._known.record_success(host)
             else:
-                self._known.hear(host, error, self.source.error_ttl, was_trial=is_trial)
+                self._known.record_error(host, error, self.source.error_ttl, was_trial=is_trial)
 
 
 class _Tries:
@@ -233,7 +228,7 @@ class _Tries:
         try:
             page = fetch()
         except Exception as error:
-            self._tell(word_for(error), self._clock() - began)
+            self._tell(outcome_label(error), self._clock() - began)
             raise
         self._seconds = self._clock() - began
         if page is None:
@@ -245,10 +240,10 @@ class _Tries:
         try:
             finding = read(page)
         except Exception as error:
-            self._tell(word_for(error), self._seconds)
+            self._tell(outcome_label(error), self._seconds)
             raise
         self._tell(Outcome.FOUND, self._seconds)
         return finding
 
     def _tell(self, outcome: str, seconds: float) -> None:
-        self._observer.fetched(self._source.name, outcome, seconds)
+        self._observer.page_fetched(self._source.name, outcome, seconds)

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _STRIDE = 1024
 
 
-def default_path() -> Path:
+def default_lock_path() -> Path:
     """Return the file that all of this user's processes on this machine share."""
     folder = Path("/dev/shm")  # noqa: S108 - who may use the file is checked when it is opened
     if not folder.is_dir():
@@ -27,7 +27,7 @@ def default_path() -> Path:
     return folder / f"covers-{os.geteuid()}.places"
 
 
-class Places:
+class ProcessSemaphore:
     """Places by key, shared through the file at ``path``; where that cannot be used, by this process alone.
 
     Made once in each process, after any fork.
@@ -42,7 +42,7 @@ class Places:
         except OSError as error:
             _log.warning("%s cannot be used (%s): concurrency and delay hold for each worker alone", path, error)
 
-    def take(self, key: str, count: int) -> int | None:
+    def acquire(self, key: str, count: int) -> int | None:
         """Return one of the ``count`` places of ``key``, at most 1,024, or None where all are taken."""
         first = _first_place(key)
         # Around from the one behind the latest: what was taken longest ago is most likely free.
@@ -54,7 +54,7 @@ class Places:
                 return place
         return None
 
-    def give_back(self, place: int) -> None:
+    def release(self, place: int) -> None:
         """Give back a place that was taken."""
         self._held.discard(place)
         if self._file is not None:

@@ -3,27 +3,33 @@
 from collections.abc import Iterator
 from typing import Final
 
-from app.concurrency.greenlets import give_way
-from app.fetch.connection_pool import ClosedError, Connection, Connections
-from app.fetch.decompression import decoded, limited
-from app.fetch.response_parser import Answer, BadAnswerError
-from app.fetch.transport_errors import FOREIGN, translated
+from app.concurrency.greenlets import yield_to_hub
+from app.fetch.connection_pool import Connection, ConnectionClosedError, ConnectionPool
+from app.fetch.decompression import decode_content, limit_bytes
+from app.fetch.response_parser import InvalidResponseError, ResponseParser
+from app.fetch.transport_errors import LOW_LEVEL_ERRORS, to_requests_error
 
 _PIECE: Final = 65_536
 
 
-class RawBody:
+class ResponseBody:
     """The body of an answer, as ``Response.raw``: read as it is asked for, within the limits.
 
     Its connection is kept as soon as the answer has come whole; else ``close`` closes it, without waiting for the rest.
     """
 
     def __init__(
-        self, connection: Connection, answer: Answer, *, connections: Connections, max_bytes: int, encoding: str
+        self,
+        connection: Connection,
+        parser: ResponseParser,
+        *,
+        pool: ConnectionPool,
+        max_bytes: int,
+        encoding: str,
     ) -> None:
         self._connection: Connection | None = connection
-        self._answer = answer
-        self._connections = connections
+        self._answer = parser
+        self._connections = pool
         self._max_bytes = max_bytes
         self._encoding = encoding
         self._pieces: Iterator[bytes] | None = None
@@ -53,9 +59,9 @@ class RawBody:
                     break
                 ready.append(piece)
                 there += len(piece)
-        except FOREIGN as error:
+        except LOW_LEVEL_ERRORS as error:
             self._let_go()
-            raise translated(error) from error
+            raise to_requests_error(error) from error
         except BaseException:  # Timeout and GreenletExit
             self._let_go()
             raise
@@ -72,22 +78,22 @@ class RawBody:
         self._let_go()
 
     def _read(self, *, is_decoded: bool) -> Iterator[bytes]:
-        sent = limited(self._receive(), self._max_bytes)
-        plain = decoded(sent, self._encoding) if is_decoded else sent
+        sent = limit_bytes(self._receive(), self._max_bytes)
+        plain = decode_content(sent, self._encoding) if is_decoded else sent
         if plain is sent:
             yield from sent
             return
-        for piece in limited(plain, self._max_bytes):
+        for piece in limit_bytes(plain, self._max_bytes):
             yield piece
-            give_way()  # a receive may have brought a thousand pieces
+            yield_to_hub()  # a receive may have brought a thousand pieces
 
     def _receive(self) -> Iterator[bytes]:
         answer = self._answer
         if not answer.has_length:
-            raise BadAnswerError("a page without a length, whose end cannot be told from a cut")
+            raise InvalidResponseError("a page without a length, whose end cannot be told from a cut")
         while not answer.is_complete:
             if self._connection is None:
-                raise ClosedError("the answer was closed before it was read")
+                raise ConnectionClosedError("the answer was closed before it was read")
             yield answer.take_body()
             answer.feed(receive(self._connection))
         self._let_go()
@@ -98,15 +104,17 @@ class RawBody:
         if connection is None:
             return
         if self._answer.is_complete and self._answer.is_reusable:
-            self._connections.keep(connection)
+            self._connections.release(connection)
         else:
             connection.close()
-        self._answer.end()
+        self._answer.close()
 
 
 def receive(connection: Connection) -> bytes:
     """Return what comes next. Raises ClosedError where nothing does, else as the connection's own method."""
     received = connection.receive()
     if not received:
-        raise ClosedError("the connection was closed " + ("in the middle" if connection.has_answered else "unanswered"))
+        raise ConnectionClosedError(
+            "the connection was closed " + ("in the middle" if connection.has_received else "unanswered")
+        )
     return received

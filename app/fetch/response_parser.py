@@ -15,11 +15,11 @@ _MAX_FRAMING = 131_072
 _FRAMING_SHARE = 4
 
 
-class BadAnswerError(Exception):
+class InvalidResponseError(Exception):
     """This is no answer that can be used. The text says what it is instead."""
 
 
-def framing_allowance(body_bytes: int) -> int:
+def max_framing_bytes(body_bytes: int) -> int:
     """Return how many bytes may be around a body: heads, the framing of its chunks, trailers.
 
     Chunks of 24 bytes are a quarter more than what they hold.
@@ -27,7 +27,7 @@ def framing_allowance(body_bytes: int) -> int:
     return _MAX_FRAMING + body_bytes // _FRAMING_SHARE
 
 
-class Answer:
+class ResponseParser:
     """One final answer; the interim ones before it are passed over.
 
     From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` by their names in lower case (the values of one
@@ -40,7 +40,7 @@ class Answer:
         self.status = 0
         self.reason = b""
         self.fields: dict[str, str] = {}
-        self.is_begun = False
+        self.has_headers = False
         self.is_complete = False
         self.is_reusable = False
         self.has_length = False
@@ -62,28 +62,28 @@ class Answer:
             self.is_reusable = False
             if self.is_complete:
                 self._problem = self._problem or "an answer that is longer than it says"
-                self.end()
+                self.close()
                 return
             self._problem = self._problem or f"{self._what_is_broken()} ({error})"
-            if not self.is_begun:
-                raise BadAnswerError(self._problem) from error
+            if not self.has_headers:
+                raise InvalidResponseError(self._problem) from error
             # Else it is the body that is broken, which is for those who want it: a 404 is one all the same.
         self._received += len(data)
         if self.is_complete:
-            self.end()
-        elif not self.is_begun and self._received > _MAX_HEAD:
-            raise BadAnswerError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
-        elif self._received - self._body_bytes > framing_allowance(self._body_bytes):
+            self.close()
+        elif not self.has_headers and self._received > _MAX_HEAD:
+            raise InvalidResponseError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
+        elif self._received - self._body_bytes > max_framing_bytes(self._body_bytes):
             self._problem = "an answer with more around its body than there may be"
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Read no further. The parser holds this one's methods, so both would live on until the collector comes."""
         self.__dict__.pop("_parser", None)
 
     def take_body(self) -> bytes:
         """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
         if self._problem:
-            raise BadAnswerError(self._problem)
+            raise InvalidResponseError(self._problem)
         taken = b"".join(self._body)
         self._body.clear()
         return taken
@@ -91,12 +91,12 @@ class Answer:
     def _what_is_broken(self) -> str:
         if not self.status:
             return "an answer that is not HTTP"
-        return "a page in broken chunks" if self.is_begun else "an answer with a broken header"
+        return "a page in broken chunks" if self.has_headers else "an answer with a broken header"
 
-    def _fail(self, text: str) -> BadAnswerError:
+    def _fail(self, text: str) -> InvalidResponseError:
         """Return an exception to leave the parser with, which says nothing of it to its caller."""
         self._problem = text
-        return BadAnswerError(text)
+        return InvalidResponseError(text)
 
     # What follows is called by httptools.
 
@@ -118,7 +118,7 @@ class Answer:
             raise self._fail(f"an answer with more than {_MAX_FIELDS} header fields")
         if self._field_bytes > _MAX_HEAD:
             raise self._fail(f"an answer whose header is longer than {_MAX_HEAD} bytes")
-        if not self.is_begun:
+        if not self.has_headers:
             key, text = name.lower().decode("ascii"), value.rstrip(b" \t").decode("latin-1")
             self.fields[key] = f"{self.fields[key]}, {text}" if key in self.fields else text
 
@@ -141,7 +141,7 @@ class Answer:
         if is_coded and (coding != "chunked" or version == "1.0"):
             raise self._fail(f"an answer in a transfer coding that was not asked for: {coding[:40]!r}")
         self.has_length = is_coded or self.status in {204, 304} or "content-length" in self.fields
-        self.is_begun = True
+        self.has_headers = True
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""

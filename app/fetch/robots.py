@@ -9,11 +9,11 @@ from cachetools import LRUCache
 from protego import Protego
 
 from app.concurrency.clock import Clock
-from app.concurrency.greenlets import in_thread
-from app.concurrency.keyed_lock import Turns
+from app.concurrency.greenlets import run_in_thread
+from app.concurrency.keyed_lock import KeyedLock
 from app.domain.errors import Blocked, LookupFailed, OriginError, OriginFailed, Throttled
-from app.fetch.http_request import site_of
-from app.store.circuit_breaker import Shelf
+from app.fetch.http_request import origin_of
+from app.store.circuit_breaker import StoreNamespace
 
 #: So much of a file is read; RFC 9309, 2.5, asks for 500 KiB at least.
 MAX_SIZE = 512 * 1024
@@ -63,22 +63,22 @@ class _Rules:
         return self._run(lambda: self._protego.can_fetch(url, user_agent))
 
     def _run(self, work: Callable[[], T]) -> T:
-        return in_thread(work) if self._is_big else work()
+        return run_in_thread(work) if self._is_big else work()
 
 
-class Robots:
+class RobotsPolicy:
     """The rules of hosts for ``user_agent``, fetched when they are asked for first and kept for a day, for all workers.
 
     ``clock`` tells seconds since the epoch.
     """
 
-    def __init__(self, *, user_agent: str, shelf: Shelf[RobotsFile], clock: Clock) -> None:
+    def __init__(self, *, user_agent: str, shared: StoreNamespace[RobotsFile], clock: Clock) -> None:
         self._user_agent = user_agent
-        self._shelf = shelf
+        self._shelf = shared
         self._clock = clock
         self._names = {"*", *re.findall(r"[a-z_-]+(?=/)|^[a-z_-]+", user_agent.lower())}
         self._known: LRUCache[str, _Rules] = LRUCache(_KEPT, getsizeof=lambda rules: 512 + len(rules.file.text))
-        self._turns = Turns()
+        self._turns = KeyedLock()
 
     def check(self, url: str, fetch: Callable[[str], bytes], error_ttl: float) -> None:
         """Look whether the page at ``url`` may be fetched; ``fetch`` returns the beginning of a file.
@@ -91,24 +91,24 @@ class Robots:
             Throttled: the host asked to wait when it was asked for its rules.
 
         """
-        site = site_of(url)
+        site = origin_of(url)
         rules = self._rules(site, fetch, error_ttl)
         if rules.file.problem:
             raise OriginFailed(f"{site}/robots.txt cannot be had, so nothing may be fetched: {rules.file.problem}")
         if not rules.allow(url, self._user_agent):
             raise Blocked(f"{site}/robots.txt does not allow this page")
 
-    def check_hop(self, url: str) -> None:
+    def check_redirect(self, url: str) -> None:
         """Look whether a redirect may be followed, as far as its host's rules are known. Raises Blocked."""
-        known = self._known.get(site_of(url))
+        known = self._known.get(origin_of(url))
         if known is not None and not known.allow(url, self._user_agent):
-            raise Blocked(f"{site_of(url)}/robots.txt does not allow where this page leads")
+            raise Blocked(f"{origin_of(url)}/robots.txt does not allow where this page leads")
 
     def _rules(self, site: str, fetch: Callable[[str], bytes], error_ttl: float) -> _Rules:
         known = self._known.get(site)
         if known is not None and self._clock() < known.file.good_until:
             return known
-        with self._turns.of(site):
+        with self._turns.hold(site):
             known = self._known.get(site)
             if known is None or self._clock() >= known.file.good_until:
                 file = self._renewed(site, known.file if known is not None else None, fetch, error_ttl)

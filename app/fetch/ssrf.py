@@ -24,7 +24,7 @@ _NOT_PUBLIC = tuple(
 )
 
 
-def is_public(address: str) -> bool:
+def is_public_address(address: str) -> bool:
     """Tell whether ``address``, in the form of a socket's address, is a single host of the public internet.
 
     What is private, loopback, link-local, shared by a carrier's customers, multicast, reserved, unspecified, broadcast,

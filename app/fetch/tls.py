@@ -51,7 +51,7 @@ def new_context(environ: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-class Session:
+class TlsSession:
     """The client's side of one TLS connection. What it does raises ssl.SSLError where the peer breaks the protocol."""
 
     __slots__ = ("_incoming", "_outgoing", "_tls")
@@ -60,7 +60,7 @@ class Session:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
-    def shake_hands(self) -> bool:
+    def do_handshake(self) -> bool:
         """Go on with the handshake; return whether it is done, or else wants more of what the peer says."""
         try:
             self._tls.do_handshake()
@@ -68,20 +68,20 @@ class Session:
             return False
         return True
 
-    def take_outgoing(self) -> bytes:
+    def take_pending_output(self) -> bytes:
         """Return the sealed bytes that are to be sent now, if any."""
         return self._outgoing.read() if self._outgoing.pending else b""
 
-    def feed(self, sealed: bytes) -> None:
+    def feed_encrypted(self, sealed: bytes) -> None:
         """Take what was received."""
         self._incoming.write(sealed)
 
-    def seal(self, plain: bytes) -> bytes:
+    def encrypt(self, plain: bytes) -> bytes:
         """Return these bytes as they are to be sent."""
         self._tls.write(plain)
         return self._outgoing.read()
 
-    def read(self) -> bytes | None:
+    def read_decrypted(self) -> bytes | None:
         """Return all plain bytes that there are so far; None when there are none, empty when the peer has ended it."""
         pieces: list[bytes] = []
         try:

@@ -16,31 +16,31 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, InvalidURL
 from requests.utils import get_encoding_from_headers
 
-from app.fetch.connection_pool import Connection, Connections
-from app.fetch.header_fields import BadFieldError, Fields, written
-from app.fetch.http_request import BadUrlError, Endpoint, read_url, write_get
-from app.fetch.response_body import RawBody, receive
-from app.fetch.response_parser import Answer, framing_allowance
-from app.fetch.transport_errors import FOREIGN, translated
+from app.fetch.connection_pool import Connection, ConnectionPool
+from app.fetch.header_fields import HeaderFields, InvalidHeaderFieldError, serialize_fields
+from app.fetch.http_request import Endpoint, InvalidUrlError, parse_url, serialize_get
+from app.fetch.response_body import ResponseBody, receive
+from app.fetch.response_parser import ResponseParser, max_framing_bytes
+from app.fetch.transport_errors import LOW_LEVEL_ERRORS, to_requests_error
 
 #: A longer Content-Type says nothing: reading one of 64 kB takes requests 15 ms.
 _MAX_CONTENT_TYPE = 256
 
 
-class Transport(BaseAdapter):
+class TransportAdapter(BaseAdapter):
     """Sends requests over ``connections``, which several transports may share.
 
     A body may have ``max_bytes``, as sent and after decompression. Addresses that are not public are dialled only with
     ``private_network``.
     """
 
-    def __init__(self, *, connections: Connections, max_bytes: int, private_network: bool) -> None:
+    def __init__(self, *, pool: ConnectionPool, max_bytes: int, private_network: bool) -> None:
         super().__init__()
-        self._connections = connections
+        self._connections = pool
         self._max_bytes = max_bytes
         self._private_network = private_network
         # Against what the reader of answers does not see: records of TLS that hold next to nothing, or nothing.
-        self._budget = max_bytes + framing_allowance(max_bytes)
+        self._budget = max_bytes + max_framing_bytes(max_bytes)
 
     def send(  # noqa: PLR0917 - BaseAdapter has it so
         self,
@@ -67,20 +67,24 @@ class Transport(BaseAdapter):
         if request.method != "GET" or request.body:
             raise ValueError("only a GET without a body is sent")
         try:
-            endpoint, target = read_url(request.url or "")
+            endpoint, target = parse_url(request.url or "")
             fields = request.headers
-            head = write_get(endpoint, target, fields.written if type(fields) is Fields else written(fields.items()))
-        except BadUrlError as error:
+            head = serialize_get(
+                endpoint,
+                target,
+                fields.serialized if type(fields) is HeaderFields else serialize_fields(fields.items()),
+            )
+        except InvalidUrlError as error:
             raise InvalidURL(str(error)) from error
-        except BadFieldError as error:
+        except InvalidHeaderFieldError as error:
             raise InvalidHeader(str(error)) from error
         to_connect, to_read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         try:
             connection, answer = self._ask(endpoint, head, to_connect, to_read)
-        except FOREIGN as error:
-            raise translated(error) from error
+        except LOW_LEVEL_ERRORS as error:
+            raise to_requests_error(error) from error
         encoding = answer.fields.get("content-encoding", "")
-        raw = RawBody(connection, answer, connections=self._connections, max_bytes=self._max_bytes, encoding=encoding)
+        raw = ResponseBody(connection, answer, pool=self._connections, max_bytes=self._max_bytes, encoding=encoding)
         return _Answered(request, answer, raw)
 
     def close(self) -> None:
@@ -89,28 +93,28 @@ class Transport(BaseAdapter):
 
     def _ask(
         self, endpoint: Endpoint, head: bytes, to_connect: float | None, to_read: float | None
-    ) -> tuple[Connection, Answer]:
+    ) -> tuple[Connection, ResponseParser]:
         """Send a request and read up to the end of the answer's head, over a connection that waits if there is one."""
-        waiting = self._connections.take(endpoint, private_network=self._private_network)
+        waiting = self._connections.acquire_idle(endpoint, private_network=self._private_network)
         if waiting is not None:
             try:
                 return waiting, self._exchange(waiting, head, to_read)
             except (ConnectionError, ssl.SSLError):
-                if waiting.has_answered:
+                if waiting.has_received:
                     raise
                 # It was closed while the request was on its way: that says nothing of the request.
-        connection = self._connections.dial(endpoint, private_network=self._private_network, timeout=to_connect)
+        connection = self._connections.connect(endpoint, private_network=self._private_network, timeout=to_connect)
         return connection, self._exchange(connection, head, to_read)
 
-    def _exchange(self, connection: Connection, head: bytes, to_read: float | None) -> Answer:
-        answer = Answer()
+    def _exchange(self, connection: Connection, head: bytes, to_read: float | None) -> ResponseParser:
+        answer = ResponseParser()
         try:
             connection.send(head, budget=self._budget, timeout=to_read)
-            while not answer.is_begun:
+            while not answer.has_headers:
                 answer.feed(receive(connection))
         except BaseException:  # whichever way out, Timeout and GreenletExit included
             connection.close()
-            answer.end()
+            answer.close()
             raise
         return answer
 
@@ -120,12 +124,12 @@ class _Answered(Response):
 
     _blank: ClassVar = {name: value for name, value in vars(Response()).items() if name != "cookies"}
 
-    def __init__(self, request: PreparedRequest, answer: Answer, raw: RawBody) -> None:
+    def __init__(self, request: PreparedRequest, answer: ResponseParser, raw: ResponseBody) -> None:
         self.__dict__.update(self._blank)
         self.history = []
         self.status_code = answer.status
         self.reason = answer.reason.decode("latin-1")
-        self.headers = Fields(answer.fields)
+        self.headers = HeaderFields(answer.fields)
         content_type = answer.fields.get("content-type", "")
         self.encoding = _encoding_of(content_type) if 0 < len(content_type) <= _MAX_CONTENT_TYPE else None
         self.url = request.url or ""
@@ -141,4 +145,4 @@ class _Answered(Response):
 
 @lru_cache(256)
 def _encoding_of(content_type: str) -> str | None:
-    return get_encoding_from_headers(Fields({"content-type": content_type}))
+    return get_encoding_from_headers(HeaderFields({"content-type": content_type}))

@@ -8,32 +8,38 @@ from requests import ConnectionError as NoConnectionError
 from requests import ReadTimeout
 from requests.exceptions import ConnectTimeout, InvalidURL, RequestException, SSLError
 
-from app.fetch.connection_pool import AddressRefusedError, DialTimeoutError, TooManyBytesError
-from app.fetch.decompression import BadBodyError
-from app.fetch.response_parser import BadAnswerError
+from app.fetch.connection_pool import AddressNotAllowedError, ByteBudgetExceededError, ConnectTimeoutError
+from app.fetch.decompression import InvalidBodyError
+from app.fetch.response_parser import InvalidResponseError
 
 
-class BadAnswer(RequestException):
+class InvalidResponse(RequestException):
     """The answer breaks HTTP or a limit: another try would bring the same."""
 
 
-class AddressRefused(InvalidURL):
+class AddressNotAllowed(InvalidURL):
     """The host is at no address that may be dialled."""
 
 
 #: All that comes from below and is no bug.
-FOREIGN: Final = (OSError, BadAnswerError, BadBodyError, AddressRefusedError, TooManyBytesError)
+LOW_LEVEL_ERRORS: Final = (
+    OSError,
+    InvalidResponseError,
+    InvalidBodyError,
+    AddressNotAllowedError,
+    ByteBudgetExceededError,
+)
 
 _SILENT: Final = MappingProxyType(
     {
-        AddressRefusedError: (AddressRefused, "it has a private address, which private_network does not allow"),
-        TooManyBytesError: (BadAnswer, "an answer with more around its body than there may be"),
-        DialTimeoutError: (ConnectTimeout, "no connection in time"),
+        AddressNotAllowedError: (AddressNotAllowed, "it has a private address, which private_network does not allow"),
+        ByteBudgetExceededError: (InvalidResponse, "an answer with more around its body than there may be"),
+        ConnectTimeoutError: (ConnectTimeout, "no connection in time"),
     }
 )
 
 
-def translated(error: Exception) -> RequestException:
+def to_requests_error(error: Exception) -> RequestException:
     """Return the exception of requests for one of ``FOREIGN``, with one line that needs no other."""
     if type(error) in _SILENT:
         kind, text = _SILENT[type(error)]
@@ -48,4 +54,4 @@ def translated(error: Exception) -> RequestException:
         case OSError():
             return NoConnectionError(error.strerror or str(error) or type(error).__name__)
         case _:
-            return BadAnswer(str(error))
+            return InvalidResponse(str(error))

@@ -12,7 +12,7 @@ import msgspec
 
 from app.config.source import Source
 from app.domain.errors import LookupFailed, NoCover, NoSuchItem, OriginError, Throttled
-from app.domain.records import CoverRecord, Finding, Outcome, outcome_of
+from app.domain.records import CoverRecord, FoundCover, Outcome, outcome_of
 
 _JITTER = 0.1
 
@@ -21,30 +21,30 @@ class Freshness(enum.Enum):
     """What may be done with a record."""
 
     FRESH = enum.auto()
-    STALE = enum.auto()
-    KEPT = enum.auto()
-    GONE = enum.auto()
+    STALE_WHILE_REVALIDATE = enum.auto()
+    STALE_IF_ERROR = enum.auto()
+    EXPIRED = enum.auto()
 
 
-def freshness(record: CoverRecord, source: Source, now: float) -> Freshness:
+def freshness_of(record: CoverRecord, source: Source, now: float) -> Freshness:
     """Return what may be done with a record of this source."""
     if now < record.fresh_until:
         return Freshness.FRESH
     if not record.is_found:
-        return Freshness.GONE
+        return Freshness.EXPIRED
     if now < record.fresh_until + source.grace:
-        return Freshness.STALE
+        return Freshness.STALE_WHILE_REVALIDATE
     if now < record.fresh_until + source.grace + source.keep:
-        return Freshness.KEPT
-    return Freshness.GONE
+        return Freshness.STALE_IF_ERROR
+    return Freshness.EXPIRED
 
 
-def is_due(record: CoverRecord, now: float) -> bool:
+def is_refresh_due(record: CoverRecord, now: float) -> bool:
     """Tell whether the origin may be asked again."""
-    return now >= record.next_check
+    return now >= record.refresh_due_at
 
 
-def seconds_worth_keeping(record: CoverRecord, source: Source, now: float) -> float:
+def retention_seconds(record: CoverRecord, source: Source, now: float) -> float:
     """Return for how many seconds a record is worth keeping."""
     end = record.fresh_until
     if record.is_found:
@@ -52,7 +52,7 @@ def seconds_worth_keeping(record: CoverRecord, source: Source, now: float) -> fl
     return end - now
 
 
-def clamped(record: CoverRecord, now: float) -> CoverRecord:
+def clamp_to_clock(record: CoverRecord, now: float) -> CoverRecord:
     """Return a record that another clock wrote as one of this clock: none is from the future."""
     ahead = record.fetched_at - now
     if ahead <= 0:
@@ -65,43 +65,45 @@ def clamped(record: CoverRecord, now: float) -> CoverRecord:
     )
 
 
-def found(source: Source, finding: Finding, *, now: float, luck: float) -> CoverRecord:
+def found_record(source: Source, cover: FoundCover, *, now: float, jitter: float) -> CoverRecord:
     """Return the record of a cover that was found on its page now."""
     return CoverRecord(
         outcome=Outcome.FOUND,
         fetched_at=now,
-        fresh_until=now + _jittered(source.ttl, luck),
-        url=finding.url,
-        rule=finding.rule,
-        made_by=source.fingerprint,
-        etag=finding.etag,
-        last_modified=finding.last_modified,
-        status=finding.status,
-        final_url=finding.final_url,
-        misses=finding.misses,
+        fresh_until=now + _jittered(source.ttl, jitter),
+        url=cover.url,
+        rule=cover.rule,
+        source_fingerprint=source.fingerprint,
+        etag=cover.etag,
+        last_modified=cover.last_modified,
+        status=cover.status,
+        final_url=cover.final_url,
+        misses=cover.misses,
     )
 
 
-def renewed(record: CoverRecord, source: Source, *, now: float, luck: float) -> CoverRecord:
+def revalidated_record(record: CoverRecord, source: Source, *, now: float, jitter: float) -> CoverRecord:
     """Return the record of a cover whose page is what it was: 304."""
-    end = now + _jittered(source.ttl, luck)
+    end = now + _jittered(source.ttl, jitter)
     return msgspec.structs.replace(record, fetched_at=now, fresh_until=end, not_before=None, error="")
 
 
-def failed(known: CoverRecord | None, source: Source, error: LookupFailed, *, now: float, luck: float) -> CoverRecord:
+def failed_record(
+    previous: CoverRecord | None, source: Source, error: LookupFailed, *, now: float, jitter: float
+) -> CoverRecord:
     """Return what is known after the origin was asked in vain.
 
     A cover that is known outlives every failure until its ``keep`` ends, and so it does a page on which the rules find
     nothing: rules break more often than covers vanish. Only the origin's own "no such item" ends it.
     """
-    lasts = _seconds_of_failure(source, error, luck)
+    lasts = _seconds_of_failure(source, error, jitter)
     if (
-        known is not None
-        and known.is_found
+        previous is not None
+        and previous.is_found
         and not isinstance(error, NoSuchItem)
-        and freshness(known, source, now) is not Freshness.GONE
+        and freshness_of(previous, source, now) is not Freshness.EXPIRED
     ):
-        return msgspec.structs.replace(known, not_before=now + lasts, error=str(error))
+        return msgspec.structs.replace(previous, not_before=now + lasts, error=str(error))
     return CoverRecord(
         outcome=outcome_of(error),
         fetched_at=now,

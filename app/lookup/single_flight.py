@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 
 from gevent.event import Event
 
-from app.concurrency.greenlets import Runners
+from app.concurrency.greenlets import GreenletPool
 from app.domain.errors import Overloaded
-from app.domain.events import NOBODY, Observer
+from app.domain.events import NULL_OBSERVER, Observer
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -23,7 +23,7 @@ V = TypeVar("V")
 _MOST_IDLE = 256
 
 
-class FlightLost(Overloaded):
+class FlightAborted(Overloaded):
     """The flight's greenlet was killed before it came to a result."""
 
 
@@ -35,9 +35,9 @@ class Flight(Generic[V]):
         self._land = land
         self._landed = Event()
         self._value: V | None = None
-        self._error: BaseException | None = FlightLost("the lookup was ended before it came to a result")
+        self._error: BaseException | None = FlightAborted("the lookup was ended before it came to a result")
 
-    def fly(self) -> None:
+    def run(self) -> None:
         """Run the function; what it raises is the waiters'."""
         try:
             self._value = self._run()
@@ -64,14 +64,14 @@ class Flight(Generic[V]):
         return self._value  # type: ignore[return-value]  # no error, so it is what the function returned
 
 
-class Flights(Generic[K, V]):
+class SingleFlight(Generic[K, V]):
     """The flights under way by key, at most ``limit`` of them."""
 
-    def __init__(self, limit: int, observer: Observer = NOBODY) -> None:
+    def __init__(self, limit: int, observer: Observer = NULL_OBSERVER) -> None:
         self._under_way: dict[K, Flight[V]] = {}
         self._limit = limit
         self._observer = observer
-        self._runners = Runners(_MOST_IDLE)
+        self._runners = GreenletPool(_MOST_IDLE)
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -91,18 +91,18 @@ class Flights(Generic[K, V]):
             if len(self._under_way) >= self._limit:
                 raise Overloaded(f"{self._limit} lookups are waiting already")
             flight = self._under_way[key] = Flight(run, partial(self._land, key))
-            self._observer.flights(+1)
-            self._runners.run(flight.fly)
+            self._observer.flights_changed(+1)
+            self._runners.spawn(flight.run)
         else:
-            self._observer.flight_shared()
+            self._observer.flight_joined()
         return flight
 
-    def leave_behind(self, key: K) -> None:
+    def forget(self, key: K) -> None:
         """Let nobody join the flight that is under way for ``key``, if there is one; it goes on for its waiters."""
         self._under_way.pop(key, None)
 
     def _land(self, key: K, flight: Flight[V]) -> None:
-        self._observer.flights(-1)
+        self._observer.flights_changed(-1)
         if self._under_way.get(key) is flight:
             del self._under_way[key]
 

@@ -14,10 +14,10 @@ from gevent.event import AsyncResult
 if TYPE_CHECKING:  # gevent's classes are generic in their stubs alone
     Handle = AsyncResult[Any] | Greenlet[..., Any] | concurrent.futures.Future[Any]
 
-HANDLES: Final = (AsyncResult, Greenlet, concurrent.futures.Future)
+DEFERRED_TYPES: Final = (AsyncResult, Greenlet, concurrent.futures.Future)
 
 
-def value_of(handle: "Handle", seconds: float) -> Any:
+def wait_for_result(handle: "Handle", seconds: float) -> Any:
     """Return the value of ``handle``, or raise its exception; wait for it at most so many ``seconds``.
 
     Raises ``TimeoutError`` when it is not there by then, and ``RuntimeError`` for an end that is neither value nor

@@ -15,13 +15,13 @@ import gevent
 from gevent import Timeout
 
 from app.concurrency.greenlets import spawn
-from app.domain.events import NOBODY, Observer
-from app.rpc.deferred_result import HANDLES, value_of
+from app.domain.events import NULL_OBSERVER, Observer
+from app.rpc.cacheable_result import CacheableResult, IsValid
+from app.rpc.deferred_result import DEFERRED_TYPES, wait_for_result
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Fault
-from app.rpc.introspection import CAPABILITIES, Method, describe
-from app.rpc.lasting import Holds, Lasting
-from app.rpc.parser import read_call
-from app.rpc.serializer import write_fault, write_value
+from app.rpc.introspection import CAPABILITIES, Method, inspect_method
+from app.rpc.parser import parse_call
+from app.rpc.serializer import serialize_fault, serialize_value
 
 log: Final = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        explain: Callable[[Exception], Fault | None],
+        map_error: Callable[[Exception], Fault | None],
         max_calls: int = 1000,
         deadline: float = 10.0,
-        observer: Observer = NOBODY,
+        observer: Observer = NULL_OBSERVER,
     ) -> None:
-        self._explain = explain
+        self._explain = map_error
         self._observer = observer
         self._max_calls = max_calls
         self._deadline = deadline
@@ -67,7 +67,7 @@ class Dispatcher:
         function: Callable[..., Any],
         name: str | None = None,
         *,
-        weigh: Callable[[tuple[Any, ...]], int] | None = None,
+        count_lookups: Callable[[tuple[Any, ...]], int] | None = None,
     ) -> None:
         """Let callers call ``function`` as ``name``, by default its own.
 
@@ -76,24 +76,24 @@ class Dispatcher:
 
         Its docstring and annotations are what introspection tells; parameters that do not fit the annotations are a
         fault -32602 before it is called. It returns the answer, a handle (``app.rpc.deferred_result``) that will hold
-        it, or an answer that lasts (``app.rpc.lasting``). It may raise a ``Fault`` or what ``explain`` knows. Raises
-        ``ValueError`` for a name that is taken or not of XML-RPC's letters, and for a function that cannot be called by
-        position.
+        it, or an answer that lasts (``app.rpc.cacheable_result``). It may raise a ``Fault`` or what
+        ``explain`` knows. Raises ``ValueError`` for a name that is taken or not of XML-RPC's letters, and for
+        a function that cannot be called by position.
         """
         name = function.__name__ if name is None else name
         if not _is_name(name) or name in self._methods:
             raise ValueError(f"{name!r} is taken, or no name for a method")
-        self._methods[name] = describe(function, name)
-        if weigh is not None:
-            self._weights[name] = weigh
+        self._methods[name] = inspect_method(function, name)
+        if count_lookups is not None:
+            self._weights[name] = count_lookups
 
     def dispatch(
         self,
         body: bytes,
         *,
         charset: str | None = None,
-        lasts: Callable[[Holds], None] | None = None,
-        tell: Callable[[str, int | None], None] | None = None,
+        on_cacheable: Callable[[IsValid], None] | None = None,
+        on_finished: Callable[[str, int | None], None] | None = None,
     ) -> bytes:
         """Return the answer to the request ``body``; ``charset`` is that of its Content-Type, None where it has none.
 
@@ -106,27 +106,27 @@ class Dispatcher:
         began = time.monotonic()
         method, code = "", None
         try:
-            call = read_call(body, charset=charset)
+            call = parse_call(body, charset=charset)
             method = call.method
             value = self._answer(method, call.params, began + self._deadline)
-            if isinstance(value, Lasting):
-                answer = write_value(value.value, dialect=call.dialect)
-                if lasts is not None:
-                    lasts(value.holds)
+            if isinstance(value, CacheableResult):
+                answer = serialize_value(value.value, dialect=call.dialect)
+                if on_cacheable is not None:
+                    on_cacheable(value.is_valid)
             else:
-                answer = write_value(value, dialect=call.dialect)
+                answer = serialize_value(value, dialect=call.dialect)
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
-            code, answer = _written(self.fault_of(error))
+            code, answer = _written(self.to_fault(error))
         self._tell(method, code, began)
-        if tell is not None:
-            tell(method, code)
+        if on_finished is not None:
+            on_finished(method, code)
         return answer
 
     def _tell(self, method: str, code: int | None, began: float) -> None:
         name = method if method in self._methods else ""
-        self._observer.called(name, code, time.monotonic() - began)
+        self._observer.call_finished(name, code, time.monotonic() - began)
 
-    def fault_of(self, error: BaseException) -> Fault:
+    def to_fault(self, error: BaseException) -> Fault:
         """Return what a caller is told of ``error``; one that nobody can explain is logged here."""
         if isinstance(error, Fault):
             return error
@@ -144,8 +144,8 @@ class Dispatcher:
 
     def _answer(self, name: str, params: tuple[Any, ...], ends: float) -> Any:
         value = self._method(name).call(params)
-        while isinstance(value, HANDLES):
-            value = value_of(value, ends - time.monotonic())
+        while isinstance(value, DEFERRED_TYPES):
+            value = wait_for_result(value, ends - time.monotonic())
         return value
 
     def _method(self, name: str) -> Method:
@@ -196,9 +196,9 @@ class Dispatcher:
             name, params = _entry_call(call)
             allowance.take(self._weights[name](params) if name in self._weights else 1)
             value = self._answer(name, params, began + self._deadline)
-            if isinstance(value, Lasting):
+            if isinstance(value, CacheableResult):
                 value = value.value
-            write_value([[value]])  # one that cannot be written is to spoil its own entry only
+            serialize_value([[value]])  # one that cannot be written is to spoil its own entry only
         except (Exception, Timeout) as error:  # noqa: BLE001 - each becomes a fault
             return self._entry_fault(name, error, began)
         self._tell(name, None, began)
@@ -213,7 +213,7 @@ class Dispatcher:
         return self._entry_fault(method, TimeoutError("the answer is not there in time"), began)
 
     def _entry_fault(self, name: str, error: BaseException, began: float) -> dict[str, Any]:
-        fault = self.fault_of(error)
+        fault = self.to_fault(error)
         self._tell(name, fault.code, began)
         return {"faultCode": fault.code, "faultString": fault.text}
 
@@ -246,4 +246,4 @@ def _entry_call(call: Any) -> tuple[str, tuple[Any, ...]]:
 
 def _written(fault: Fault) -> tuple[int, bytes]:
     # A function of its own: a fault in a variable of the frame that its traceback leads to would be a cycle of garbage.
-    return fault.code, write_fault(fault.code, fault.text)
+    return fault.code, serialize_fault(fault.code, fault.text)

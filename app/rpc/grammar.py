@@ -19,7 +19,7 @@ _is_method_name: Final = re.compile(r"[A-Za-z0-9_.:/]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Place:
+class GrammarState:
     """One place: what may open here, and what happens to the text when the element closes here.
 
     ``opens`` maps a tag to the place inside of the element and the place after it. A leaf has ``read``, which turns its
@@ -31,16 +31,18 @@ class Place:
     read: Callable[[str], Any] | None = None
     done: Callable[[Unmarshaller], None] | None = None
     nests: bool = False
-    opens: dict[str, tuple["Place", "Place"]] = field(default_factory=dict)  # filled in below: places are circular
+    opens: dict[str, tuple["GrammarState", "GrammarState"]] = field(
+        default_factory=dict
+    )  # filled in below: places are circular
 
 
-def _incomplete(name: str, missing: str, *, nests: bool = False) -> Place:
+def _incomplete(name: str, missing: str, *, nests: bool = False) -> GrammarState:
     """Return a place that cannot be left by its end tag, because ``missing`` has not been met."""
 
     def refuse(_values: Unmarshaller) -> NoReturn:
         raise Fault(INVALID_REQUEST, f"{name} without {missing}")
 
-    return Place(name=name, done=refuse, nests=nests)
+    return GrammarState(name=name, done=refuse, nests=nests)
 
 
 def _method_name(text: str) -> str:
@@ -49,23 +51,23 @@ def _method_name(text: str) -> str:
     return text
 
 
-_CLOSED = Place(name="a complete element")
+_CLOSED = GrammarState(name="a complete element")
 
-DOCUMENT: Final = Place(name="the document")
+DOCUMENT: Final = GrammarState(name="the document")
 _CALL = _incomplete("<methodCall>", "<methodName>")
-_NAMED_CALL = Place(name="<methodCall>", done=lambda values: values.end_params(""))
-_FULL_CALL = Place(name="<methodCall>", done=lambda values: values.end_params(""))
-_METHOD_NAME = Place(name="<methodName>", read=_method_name)
-_PARAMS = Place(name="<params>")
+_NAMED_CALL = GrammarState(name="<methodCall>", done=lambda values: values.end_params(""))
+_FULL_CALL = GrammarState(name="<methodCall>", done=lambda values: values.end_params(""))
+_METHOD_NAME = GrammarState(name="<methodName>", read=_method_name)
+_PARAMS = GrammarState(name="<params>")
 _PARAM = _incomplete("<param>", "<value>")
-_VALUE = Place(name="<value>", read=str)  # without a type it is a string
+_VALUE = GrammarState(name="<value>", read=str)  # without a type it is a string
 _ARRAY = _incomplete("<array>", "<data>", nests=True)
-_FULL_ARRAY = Place(name="<array>", done=lambda values: values.end_array(""))
-_DATA = Place(name="<data>")
-_STRUCT = Place(name="<struct>", done=lambda values: values.end_struct(""), nests=True)
+_FULL_ARRAY = GrammarState(name="<array>", done=lambda values: values.end_array(""))
+_DATA = GrammarState(name="<data>")
+_STRUCT = GrammarState(name="<struct>", done=lambda values: values.end_struct(""), nests=True)
 _MEMBER = _incomplete("<member>", "<name>")
 _NAMED_MEMBER = _incomplete("<member>", "<value>")
-_NAME = Place(name="<name>", read=str)
+_NAME = GrammarState(name="<name>", read=str)
 
 DOCUMENT.opens.update(methodCall=(_CALL, _CLOSED))
 _CALL.opens.update(methodName=(_METHOD_NAME, _NAMED_CALL))
@@ -73,8 +75,8 @@ _NAMED_CALL.opens.update(params=(_PARAMS, _FULL_CALL))
 _PARAMS.opens.update(param=(_PARAM, _PARAMS))
 _PARAM.opens.update(value=(_VALUE, _CLOSED))
 _VALUE.opens.update(array=(_ARRAY, _CLOSED), struct=(_STRUCT, _CLOSED))
-_VALUE.opens.update((kind, (Place(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in SCALARS.items())
-_VALUE.opens.update((kind, (Place(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in EXTENSIONS.items())
+_VALUE.opens.update((kind, (GrammarState(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in SCALARS.items())
+_VALUE.opens.update((kind, (GrammarState(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in EXTENSIONS.items())
 _VALUE.opens.update((f"{APACHE_NAMESPACE} {kind}", _VALUE.opens[kind]) for kind in EXTENSIONS)
 _ARRAY.opens.update(data=(_DATA, _FULL_ARRAY))
 _DATA.opens.update(value=(_VALUE, _DATA))

@@ -14,8 +14,8 @@ from itertools import product
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
+from app.rpc.cacheable_result import CacheableResult
 from app.rpc.faults import INVALID_PARAMS, Fault
-from app.rpc.lasting import Lasting
 
 # A Python type, its word in XML-RPC, and the types that the reader makes of that word. The first that fits counts, so
 # bool stands before int, str and bytes before the other sequences. An int does for a double, as it does in Python.
@@ -54,15 +54,15 @@ class Method:
     function: Callable[..., Any]
     help: str
     signatures: list[list[str]] | str
-    least: int
-    most: int
-    accepts: tuple[frozenset[type] | None, ...]
+    min_params: int
+    max_params: int
+    param_types: tuple[frozenset[type] | None, ...]
 
     def call(self, params: tuple[Any, ...]) -> Any:
         """Return what the function returns. Raises what it raises, and ``Fault`` -32602 if ``params`` do not fit it."""
-        if not self.least <= len(params) <= self.most:
+        if not self.min_params <= len(params) <= self.max_params:
             raise Fault(INVALID_PARAMS, f"{self.name} takes {self._count()}, not {len(params)}")
-        for number, (given, accepted) in enumerate(zip(params, self.accepts, strict=False), 1):
+        for number, (given, accepted) in enumerate(zip(params, self.param_types, strict=False), 1):
             if accepted is not None and type(given) not in accepted:
                 words = " or ".join(word for word, types in _ARRIVING.items() if types <= accepted)
                 raise Fault(
@@ -72,13 +72,15 @@ class Method:
         return self.function(*params)
 
     def _count(self) -> str:
-        if self.most == sys.maxsize:
-            return f"{self.least} or more parameters"
-        counts = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
-        return f"{counts} parameter{'' if self.most == 1 else 's'}"
+        if self.max_params == sys.maxsize:
+            return f"{self.min_params} or more parameters"
+        counts = (
+            f"{self.min_params}" if self.min_params == self.max_params else f"{self.min_params} to {self.max_params}"
+        )
+        return f"{counts} parameter{'' if self.max_params == 1 else 's'}"
 
 
-def describe(function: Callable[..., Any], name: str) -> Method:
+def inspect_method(function: Callable[..., Any], name: str) -> Method:
     """Return what can be said of ``function``, to be called as ``name``.
 
     ``help`` is the docstring, dedented. ``signatures`` is a list of lists of type names, that of the result first: one
@@ -103,9 +105,9 @@ def describe(function: Callable[..., Any], name: str) -> Method:
         function=function,
         help=inspect.getdoc(function) or "",
         signatures=UNDEFINED if is_open or result is None or None in words else _signatures(result, told, least),
-        least=least,
-        most=sys.maxsize if is_open else len(positional),
-        accepts=tuple(None if given is None else _accepted(given) for given in words),
+        min_params=least,
+        max_params=sys.maxsize if is_open else len(positional),
+        param_types=tuple(None if given is None else _accepted(given) for given in words),
     )
 
 
@@ -133,7 +135,7 @@ def _words(annotation: Any) -> tuple[str, ...] | None:
     if origin in {Union, UnionType}:
         words = [_words(member) for member in get_args(annotation)]
         return None if None in words else tuple(dict.fromkeys(word for some in words for word in some or ()))
-    if origin in {Future, Lasting}:  # what it holds is the answer
+    if origin in {Future, CacheableResult}:  # what it holds is the answer
         return _words(get_args(annotation)[0])
     if origin is Literal:
         return tuple(dict.fromkeys(_word(type(member)) for member in get_args(annotation)))

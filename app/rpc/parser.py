@@ -21,7 +21,7 @@ import msgspec
 
 from app.rpc.dialect import APACHE, APACHE_NAMESPACE, MAX_DEPTH, PLAIN, Dialect
 from app.rpc.faults import INVALID_CHARACTER, INVALID_REQUEST, PARSE_ERROR, UNSUPPORTED_ENCODING, Fault
-from app.rpc.grammar import DOCUMENT, Place
+from app.rpc.grammar import DOCUMENT, GrammarState
 
 MAX_TAGS: Final = 100_000  # "<" in a body: a multicall of 1,000 entries has about 30,000
 MAX_ATTRIBUTES: Final = 10_000  # in a body that could have more, or what looks like them in its texts
@@ -51,7 +51,7 @@ DEEPEST: Final = 3 * MAX_DEPTH + 2
 _attributes: Final = re.compile(rb"""=[ \t\r\n]*["']""").findall
 
 
-class Call(msgspec.Struct, frozen=True):
+class MethodCall(msgspec.Struct, frozen=True):
     """A request as it was read: the method's name, its parameters, and the dialect to answer in."""
 
     method: str
@@ -59,7 +59,7 @@ class Call(msgspec.Struct, frozen=True):
     dialect: Dialect = PLAIN
 
 
-def read_call(body: bytes, *, charset: str | None = None) -> Call:
+def parse_call(body: bytes, *, charset: str | None = None) -> MethodCall:
     """Return the call that ``body`` holds; ``charset`` is the parameter of the Content-Type, None where it has none.
 
     The encoding is that of the charset, else of the byte order mark, else of the XML declaration, else UTF-8: the first
@@ -73,7 +73,7 @@ def read_call(body: bytes, *, charset: str | None = None) -> Call:
         return _parse(_as_utf8(body, declaration.codec), declaration.codec)
 
 
-def _parse(body: bytes, codec: str | None) -> Call:
+def _parse(body: bytes, codec: str | None) -> MethodCall:
     if len(body) > MAX_ATTRIBUTES:
         _count(body)
     if 0 in body[:2]:  # expat would take it for UTF-16
@@ -100,7 +100,7 @@ def _parse(body: bytes, codec: str | None) -> Call:
         raise _not_well_formed(error, body, preamble) from None
     _drop_blanks(text)
     method, *params = values.close()  # its name is the first text of a call
-    return Call(cast("str", method), tuple(params), preamble.dialect)
+    return MethodCall(cast("str", method), tuple(params), preamble.dialect)
 
 
 def _count(body: bytes) -> None:
@@ -133,7 +133,7 @@ def _tag_handlers(
     Closures, because every tag passes here: bound methods make a plain call a sixth slower.
     """
     place = DOCUMENT
-    places_after: list[Place] = []  # of each open element, the place to be in once it has closed
+    places_after: list[GrammarState] = []  # of each open element, the place to be in once it has closed
     keep = values.append
 
     def start(tag: str, _attributes: list[str]) -> None:

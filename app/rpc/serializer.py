@@ -26,7 +26,7 @@ _awkward: Final = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufff
 _REFERENCES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 
 
-def write_value(value: Any, *, dialect: Dialect = PLAIN) -> bytes:
+def serialize_value(value: Any, *, dialect: Dialect = PLAIN) -> bytes:
     """Return the whole ``methodResponse`` that answers with ``value``.
 
     None, bool, int, float, str, bytes, datetime, list, tuple and dict have a word, and so have their subclasses. An int
@@ -40,7 +40,7 @@ def write_value(value: Any, *, dialect: Dialect = PLAIN) -> bytes:
     return "".join(parts).encode()
 
 
-def write_fault(code: int, text: str) -> bytes:
+def serialize_fault(code: int, text: str) -> bytes:
     """Return the whole ``methodResponse`` of a fault. A code beyond the 32 bit that it has becomes -32603."""
     if not _MIN_INT <= code <= _MAX_INT:
         code = INTERNAL_ERROR

@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 from gunicorn import util
 
-from app.server.connection_timeouts import NEVER, Watch
+from app.server.connection_timeouts import NEVER, ConnectionTimeouts
 
 #: A peer that sends a body or takes an answer has its full time again after so many bytes.
 STEP = 16_384
@@ -47,11 +47,11 @@ class Stage(enum.Enum):
     IDLE = enum.auto()
     HEAD = enum.auto()
     BODY = enum.auto()
-    ANSWER = enum.auto()
+    RESPONSE = enum.auto()
     END = enum.auto()
 
 
-class BodyFailed(Exception):
+class BodyError(Exception):
     """A body that its peer did not send whole, or not in time; ``status`` says how that is answered."""
 
     def __init__(self, status: http.HTTPStatus, text: str) -> None:
@@ -59,7 +59,7 @@ class BodyFailed(Exception):
         self.status = status
 
 
-class BodyLate(BodyFailed):
+class BodyTimeout(BodyError):
     """A body that did not come in time."""
 
     def __init__(self) -> None:
@@ -83,35 +83,35 @@ class Connection:
         "_readable",
         "_step",
         "_watch",
-        "due",
+        "expires_at",
+        "has_unread_input",
         "is_broken",
-        "is_late",
-        "is_unread",
         "socket",
         "stage",
+        "timed_out",
     )
 
-    def __init__(self, sock: Any, watch: Watch, *, head: float, body: float, answer: float) -> None:
+    def __init__(self, sock: Any, timeouts: ConnectionTimeouts, *, head: float, body: float, response: float) -> None:
         self.socket = sock
         self.stage = Stage.IDLE
         #: The round in which the peer's time is over; the watch looks at it.
-        self.due = NEVER
+        self.expires_at = NEVER
         #: The socket has failed: nothing can be said to the peer any more.
         self.is_broken = False
         #: What was waited for did not come in time.
-        self.is_late = False
+        self.timed_out = False
         #: The peer may be sending what nobody will read.
-        self.is_unread = False
-        self._watch = watch
+        self.has_unread_input = False
+        self._watch = timeouts
         self._hub: Any = gevent.get_hub()
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
-        self._head_rounds = watch.rounds(head)
-        self._body_rounds = watch.rounds(body) + _WORD_ROUNDS
-        self._answer_rounds = watch.rounds(answer)
+        self._head_rounds = timeouts.ticks(head)
+        self._body_rounds = timeouts.ticks(body) + _WORD_ROUNDS
+        self._answer_rounds = timeouts.ticks(response)
         self._patience = 0  # the rounds that the peer has left for what is read
         self._step = 0  # the bytes since it had all of them
         self._is_to_continue = False
-        watch.connections.add(self)
+        timeouts.connections.add(self)
 
     def next_request(self, begun: bytes) -> bytes:
         """Return the first bytes of the next request: ``begun``, where there are such, else as soon as some come.
@@ -124,8 +124,8 @@ class Connection:
             gevent.sleep(0)
             return begun
         self.stage = Stage.IDLE
-        if self._watch.is_leaving:
-            self.hear_no_more()
+        if self._watch.is_draining:
+            self.stop_receiving()
         try:
             data = self._receive(_CHUNK)
         except OSError:
@@ -133,7 +133,7 @@ class Connection:
         self.stage = Stage.HEAD
         return data
 
-    def rest_of(self, received: bytes, end: int) -> bytes:
+    def receive_until(self, received: bytes, end: int) -> bytes:
         """Return ``received`` with what comes of a body that ends at ``end``, and perhaps of what is behind that.
 
         Where it ends earlier, the peer has closed, failed, or let its time run out: ``is_late`` tells that.
@@ -168,10 +168,10 @@ class Connection:
         self.stage = Stage.BODY
         data = self._receive(size)
         if not data:
-            self.is_unread = True
-            if self.is_late:
-                raise BodyLate
-            raise BodyFailed(http.HTTPStatus.BAD_REQUEST, "The body ended too early.")
+            self.has_unread_input = True
+            if self.timed_out:
+                raise BodyTimeout
+            raise BodyError(http.HTTPStatus.BAD_REQUEST, "The body ended too early.")
         self._step += len(data)
         if self._step >= STEP:
             self._step = 0
@@ -184,8 +184,8 @@ class Connection:
         By that the others have their turn before each receiving, and none fails for want of bytes, as the one by which
         gevent's own recv() begins would nearly always: that costs a fifth of a request.
         """
-        began = self._watch.round
-        self.due = began + self._patience
+        began = self._watch.tick
+        self.expires_at = began + self._patience
         try:
             self._hub.wait(self._readable)
             data: bytes = self.socket.recv(size)
@@ -193,8 +193,8 @@ class Connection:
             self.is_broken = True
             raise
         finally:
-            self.due = NEVER
-        self._patience -= self._watch.round - began
+            self.expires_at = NEVER
+        self._patience -= self._watch.tick - began
         return data
 
     def sendall(self, data: bytes) -> None:
@@ -204,8 +204,8 @@ class Connection:
             OSError: the connection is broken, or was cut since the peer did not take it.
 
         """
-        self.stage = Stage.ANSWER
-        self.due = self._watch.round + self._answer_rounds
+        self.stage = Stage.RESPONSE
+        self.expires_at = self._watch.tick + self._answer_rounds
         try:
             sent = self.socket.send(data)
             if sent < len(data):
@@ -214,7 +214,7 @@ class Connection:
             self.is_broken = True
             raise
         finally:
-            self.due = NEVER
+            self.expires_at = NEVER
 
     def _send_rest(self, rest: memoryview) -> None:
         taken = 0
@@ -225,44 +225,44 @@ class Connection:
             taken += sent
             if taken >= STEP:
                 taken = 0
-                self.due = self._watch.round + self._answer_rounds
+                self.expires_at = self._watch.tick + self._answer_rounds
 
     def is_idle(self) -> bool:
         """Tell whether it waits for a request of which nothing has come."""
         return self.stage is Stage.IDLE
 
-    def is_listening(self) -> bool:
+    def is_waiting_for_peer(self) -> bool:
         """Tell whether the peer is waited for: to ask, or to go on with its request."""
-        return self.due < NEVER and self.stage is not Stage.ANSWER
+        return self.expires_at < NEVER and self.stage is not Stage.RESPONSE
 
-    def listens_since(self) -> int:
+    def waiting_since(self) -> int:
         """Return the round in which the waiting for this request, or for this step of its body, began."""
         if self.stage is Stage.END:
             return 0  # the peer has had its answer
-        return self.due - (self._body_rounds if self.stage is Stage.BODY else self._head_rounds)
+        return self.expires_at - (self._body_rounds if self.stage is Stage.BODY else self._head_rounds)
 
     def drop(self) -> None:
         """End it now, without a word."""
         self.is_broken = True
         self._shutdown(socket.SHUT_RDWR)
 
-    def cut(self) -> None:
+    def time_out(self) -> None:
         """End what the peer is waited for: the reading, or the whole connection when it does not take its answer.
 
         Whoever waits for the socket is woken by that as by the peer's own end; nothing is thrown into a greenlet,
         which might be elsewhere when it arrives.
         """
-        self.due = NEVER
-        if self.stage is Stage.ANSWER:
+        self.expires_at = NEVER
+        if self.stage is Stage.RESPONSE:
             with suppress(OSError):
                 # What the kernel still holds for the peer goes with it.
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._shutdown(socket.SHUT_RDWR)
         else:
-            self.is_late = True
+            self.timed_out = True
             self._shutdown(socket.SHUT_RD)
 
-    def hear_no_more(self) -> None:
+    def stop_receiving(self) -> None:
         """Read what has been received, and after that the end."""
         self._shutdown(socket.SHUT_RD)
 
@@ -277,7 +277,7 @@ class Connection:
     def close(self) -> None:
         """End the connection."""
         try:
-            if self.is_unread and not self.is_broken:
+            if self.has_unread_input and not self.is_broken:
                 self._linger()
         finally:
             self._watch.connections.discard(self)
@@ -287,7 +287,7 @@ class Connection:
     def _linger(self) -> None:
         self.stage = Stage.END
         self._shutdown(socket.SHUT_WR)
-        self._patience = self._watch.rounds(_LINGER_SECONDS)
+        self._patience = self._watch.ticks(_LINGER_SECONDS)
         left = _LINGER_BYTES
         with suppress(OSError):
             while left > 0 and (data := self._receive(_LINGER_CHUNK)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NEVER: Final = sys.maxsize
 
 
-class Watch:
+class ConnectionTimeouts:
     """Looks at all connections every ``interval`` seconds and cuts those whose peers have let their time run out.
 
     Time is counted in rounds, not read from a clock: to set a term costs a connection an addition, where a timer of
@@ -22,40 +22,40 @@ class Watch:
 
     def __init__(self, interval: float) -> None:
         self.connections: set[Connection] = set()
-        self.round = 0
-        self.is_leaving = False
+        self.tick = 0
+        self.is_draining = False
         self._interval = interval
 
-    def rounds(self, seconds: float) -> int:
+    def ticks(self, seconds: float) -> int:
         """Return how many rounds take at least ``seconds``, and at most an interval more."""
         return math.ceil(seconds / self._interval) + 1
 
-    def go_round(self) -> None:
+    def run(self) -> None:
         """Look at the connections, again and again."""
         while True:
             gevent.sleep(self._interval)
-            self.round += 1
+            self.tick += 1
             for connection in tuple(self.connections):
-                if connection.due <= self.round:
-                    connection.cut()
+                if connection.expires_at <= self.tick:
+                    connection.time_out()
 
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Tell whether no request is under way."""
         return all(connection.is_idle() for connection in self.connections)
 
-    def make_room(self) -> bool:
+    def evict_longest_waiting(self) -> bool:
         """Drop the connection that has waited longest for its peer to say something; tell whether there was one."""
-        waiting = [connection for connection in self.connections if connection.is_listening()]
+        waiting = [connection for connection in self.connections if connection.is_waiting_for_peer()]
         if waiting:
-            min(waiting, key=lambda connection: connection.listens_since()).drop()
+            min(waiting, key=lambda connection: connection.waiting_since()).drop()
         return bool(waiting)
 
-    def leave(self) -> None:
+    def drain(self) -> None:
         """Have idle connections end now, and the others after the request that is under way.
 
         A request that has been received, though nobody has read it yet, is under way.
         """
-        self.is_leaving = True
+        self.is_draining = True
         for connection in self.connections:
             if connection.is_idle():
-                connection.hear_no_more()
+                connection.stop_receiving()

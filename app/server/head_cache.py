@@ -16,7 +16,7 @@ from gunicorn.http.errors import InvalidHeader
 from gunicorn.http.message import Request as GunicornRequest
 from gunicorn.http.parser import RequestParser
 
-from app.server.response_cache import Repeats
+from app.server.response_cache import ResponseCache
 
 #: Longer heads are not remembered: those of XML-RPC clients have some 200 bytes.
 _MAX_HEAD = 2048
@@ -88,7 +88,7 @@ class KnownRequest(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CachedHead:
     """A head that is known: its bytes, where a request with it ends, and what is made of it."""
 
     raw: bytes
@@ -113,24 +113,24 @@ class Head:
 
 
 #: Stands for none: no request begins with it.
-NO_HEAD: Final = Head(raw=b"\0", end=sys.maxsize, attributes={}, headers=[], environ={})
+NO_CACHED_HEAD: Final = CachedHead(raw=b"\0", end=sys.maxsize, attributes={}, headers=[], environ={})
 
 
-class Heads:
+class HeadCache:
     """The heads met last at one listener, from peers that are trusted alike, and answers to requests that have them."""
 
     def __init__(self, cfg: Any) -> None:
-        self.repeats = Repeats(_REPEATS_BYTES)
-        self._heads = LRUCache[bytes, Head](_MAX_HEADS)
+        self.responses = ResponseCache(_REPEATS_BYTES)
+        self._heads = LRUCache[bytes, CachedHead](_MAX_HEADS)
         self._errors = _Errors(cfg)
 
-    def find(self, data: bytes, last: Head) -> Head | None:
+    def find(self, data: bytes, last: CachedHead) -> CachedHead | None:
         """Return the known head of the request that ``data`` begins with; ``last`` is the one of the request before."""
         if data.startswith(last.raw):
             return last
         return self._heads.get(data[: data.find(_END, 0, _MAX_HEAD) + len(_END)])
 
-    def learn(self, data: bytes, request: Request, environ: dict[str, Any]) -> None:
+    def store(self, data: bytes, request: Request, environ: dict[str, Any]) -> None:
         """Remember what gunicorn has made of the request that ``data`` begins with, if it is a plain one.
 
         Plain is: a POST of HTTP/1.1 with a Content-Length, that expects nothing and ends nothing. The environ is as
@@ -153,7 +153,7 @@ class Heads:
             attributes = {name: value for name, value in vars(request).items() if name not in _OWN_ATTRIBUTES}
             variables = {name: value for name, value in environ.items() if name not in _OWN_VARIABLES}
             variables["wsgi.errors"] = self._errors
-            self._heads[data[:size]] = Head(
+            self._heads[data[:size]] = CachedHead(
                 raw=data[:size],
                 end=size + reader.length,
                 attributes=attributes,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
-from app.server.connection import BodyFailed, BodyLate, Connection
-from app.server.head_cache import NO_HEAD, Head, Heads, Parser, Request
-from app.server.response import Answer, date
+from app.server.connection import BodyError, BodyTimeout, Connection
+from app.server.head_cache import NO_CACHED_HEAD, CachedHead, HeadCache, Parser, Request
+from app.server.response import Response, date
 
 if TYPE_CHECKING:
     from app.server.worker import Worker
@@ -27,25 +27,27 @@ _MAX_AWAITED = 8192
 _KEEPS, _CLOSES = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
 
-class Conversation:
+class HttpSession:
     """A connection served by a worker until its end.
 
     ``place`` is the listener's name and ``peer`` the peer's address, both as sockets have them; ``heads`` are those
     that are known to hold for such a peer, if any do.
     """
 
-    def __init__(self, worker: "Worker", connection: Connection, *, place: Any, peer: Any, heads: Heads | None) -> None:
+    def __init__(
+        self, worker: "Worker", connection: Connection, *, place: Any, peer: Any, heads: HeadCache | None
+    ) -> None:
         self._worker = worker
         self._connection = connection
         self._place = place
         self._peer = peer
         self._heads = heads
-        self._head = NO_HEAD
+        self._head = NO_CACHED_HEAD
         self._parser = Parser(worker.cfg, connection, peer)
         self._proxy: dict[str, Any] = {}
         self._began = datetime.min  # noqa: DTZ901 - when the application was asked, where that is logged
 
-    def go_on(self) -> None:
+    def run(self) -> None:
         """Answer requests in their order until the connection ends."""
         received: bytes | None = b""
         while received is not None and (received := self._connection.next_request(received)):
@@ -63,7 +65,7 @@ class Conversation:
             return self._serve_parsed(received)
         at_first = len(received)
         if at_first < head.end <= _MAX_AWAITED:  # many clients send a head and its body apart
-            received = self._connection.rest_of(received, head.end)
+            received = self._connection.receive_until(received, head.end)
         if len(received) < head.end:
             return self._serve_parsed(received)
         if at_first != head.end and (again := self._find_again(received[: head.end])) is not None:
@@ -72,7 +74,7 @@ class Conversation:
 
     def _find_again(self, received: bytes) -> bytes | None:
         """Return the answer that may be given again, whole."""
-        if self._heads is None or (repeat := self._heads.repeats.get(received)) is None or self._worker.is_observed:
+        if self._heads is None or (repeat := self._heads.responses.get(received)) is None or self._worker.is_observed:
             return None
         before, between, behind, again = repeat
         try:
@@ -82,13 +84,13 @@ class Conversation:
             value = None
         if value is not None:
             return b"".join((before, date(), between, value, behind))
-        self._heads.repeats.drop(received)
+        self._heads.responses.drop(received)
         return None
 
     def _serve_again(self, answer: bytes, rest: bytes) -> bytes | None:
         worker = self._worker
-        worker.count()
-        keeps = worker.goes_on()
+        worker.count_request()
+        keeps = worker.accepts_requests()
         try:
             self._connection.sendall(answer if keeps else answer.replace(_KEEPS, _CLOSES, 1))
         except OSError as error:
@@ -96,14 +98,14 @@ class Conversation:
             return None
         if keeps:
             return rest
-        self._connection.is_unread |= bool(rest)
+        self._connection.has_unread_input |= bool(rest)
         return None
 
-    def _serve_known(self, head: Head, received: bytes) -> bytes | None:
+    def _serve_known(self, head: CachedHead, received: bytes) -> bytes | None:
         worker, connection, peer = self._worker, self._connection, self._peer
         self._head = head
         request = head.request(received, peer)
-        answer = Answer(request, connection, worker.cfg, worker.goes_on)
+        answer = Response(request, connection, worker.cfg, worker.accepts_requests)
         worker.pre_request(worker, request)
         environ = {
             **head.environ,
@@ -112,15 +114,15 @@ class Conversation:
             "REMOTE_ADDR": peer[0],
             "REMOTE_PORT": str(peer[1]),
             "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection, answer),  # noqa: SLF001 - as create
-            "worker.repeat": answer.repeat_with,
+            "worker.repeat": answer.allow_caching,
         }
         keeps = self._answer(request, answer, environ)
-        if keeps and answer.repeat is not None and self._heads is not None:
-            self._heads.repeats.put(received[: head.end], answer.repeat)
+        if keeps and answer.cacheable is not None and self._heads is not None:
+            self._heads.responses.put(received[: head.end], answer.cacheable)
         rest = received[head.end :]
         if keeps:
             return rest
-        connection.is_unread |= bool(rest)
+        connection.has_unread_input |= bool(rest)
         return None
 
     def _serve_parsed(self, received: bytes) -> bytes | None:
@@ -138,8 +140,8 @@ class Conversation:
                 self._peer,
                 self._place,
                 worker.cfg,
-                response_class=Answer,
-                response_args=(worker.goes_on,),
+                response_class=Response,
+                response_args=(worker.accepts_requests,),
             )
         except (StopIteration, NoMoreData):
             return None
@@ -149,23 +151,23 @@ class Conversation:
         environ["gunicorn.socket"] = connection.socket
         environ["wsgi.multithread"] = True
         if self._heads is not None:
-            self._heads.learn(received, request, environ)
+            self._heads.store(received, request, environ)
         keeps = self._answer(request, answer, environ) and parser.finish_body()
         rest: bytes = parser.unreader.take_buffered()
         if keeps:
             return rest
-        connection.is_unread |= bool(rest) or request.is_body_left()
+        connection.has_unread_input |= bool(rest) or request.is_body_left()
         return None
 
-    def _answer(self, request: Request, answer: Answer, environ: dict[str, Any]) -> bool:
+    def _answer(self, request: Request, answer: Response, environ: dict[str, Any]) -> bool:
         """Have the application answer; return whether the connection goes on."""
         worker = self._worker
         if worker.is_logged:
             self._began = datetime.now()  # noqa: DTZ005 - only a difference is taken
-        worker.count()
+        worker.count_request()
         try:
-            if self._connection.is_late and request.is_body_left():
-                raise BodyLate
+            if self._connection.timed_out and request.is_body_left():
+                raise BodyTimeout
             chunks = worker.wsgi(environ, answer.start_response)
             if worker.is_already_handled(chunks):
                 return True
@@ -188,11 +190,11 @@ class Conversation:
                 worker.log.exception("Exception in post_request hook")
         return not answer.must_close
 
-    def _log_access(self, request: Request, answer: Answer, environ: dict[str, Any]) -> None:
+    def _log_access(self, request: Request, answer: Response, environ: dict[str, Any]) -> None:
         if self._worker.is_logged:
             self._worker.log.access(answer, request, environ, datetime.now() - self._began)  # noqa: DTZ005 - as above
 
-    def _fail(self, request: Request, answer: Answer, environ: dict[str, Any], error: BaseException) -> None:
+    def _fail(self, request: Request, answer: Response, environ: dict[str, Any], error: BaseException) -> None:
         """Answer in the place of an application that has failed to.
 
         Whose fault it is cannot be told by the error's class: an application has OSErrors of its own.
@@ -202,7 +204,7 @@ class Conversation:
             log.debug("Closing connection. %s", error)
         elif answer.headers_sent:
             log.error("Error handling request", exc_info=error)
-        elif isinstance(error, BodyFailed):
+        elif isinstance(error, BodyError):
             self._refuse(answer, error.status)
         elif getattr(request.body, "failed", False):
             self._refuse_as_gunicorn(request, error)
@@ -212,7 +214,7 @@ class Conversation:
             self._refuse(answer, http.HTTPStatus.INTERNAL_SERVER_ERROR)
         self._log_access(request, answer, environ)
 
-    def _refuse(self, answer: Answer, status: http.HTTPStatus) -> None:
+    def _refuse(self, answer: Response, status: http.HTTPStatus) -> None:
         answer.status, answer.headers = f"{status.value} {status.phrase}", []
         body = f"{status.phrase}\n"
         head = (
@@ -225,6 +227,6 @@ class Conversation:
             self._worker.log.debug("Closing connection. %s", error)
 
     def _refuse_as_gunicorn(self, request: Request | None, error: BaseException) -> None:
-        self._connection.is_unread = True
+        self._connection.has_unread_input = True
         if not self._connection.is_broken:
             self._worker.handle_error(request, self._connection, self._peer, error)

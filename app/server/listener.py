@@ -9,7 +9,7 @@ import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from app.server.connection_timeouts import Watch
+from app.server.connection_timeouts import ConnectionTimeouts
 
 #: Who waits for a place is looked for again after so many seconds.
 _RETRY_SECONDS = 0.05
@@ -18,7 +18,7 @@ _RETRY_SECONDS = 0.05
 _QUIET_ROUNDS = 40
 
 
-class Server(StreamServer):
+class Listener(StreamServer):
     """gevent's server for a listener; ``places`` for connections and the watch over them are those of the worker.
 
     When all places are taken, or no file descriptor is left, the connection that has waited longest for its peer has to
@@ -27,19 +27,25 @@ class Server(StreamServer):
     """
 
     def __init__(
-        self, listener: Any, handle: Callable[..., None], *, places: Pool, watch: Watch, warn: Callable[[str], None]
+        self,
+        listener: Any,
+        handle: Callable[..., None],
+        *,
+        pool: Pool,
+        watch: ConnectionTimeouts,
+        warn: Callable[[str], None],
     ) -> None:
         self._watch = watch
         self._warn = warn
         self._warned = -_QUIET_ROUNDS
-        self._places = places
-        super().__init__(listener, handle=handle, spawn=places)
+        self._places = pool
+        super().__init__(listener, handle=handle, spawn=pool)
         self.__dict__["full"] = self._is_full  # where gevent has put the pool's
 
     def _is_full(self) -> bool:
         if not self._places.full():
             return False
-        self._watch.make_room()
+        self._watch.evict_longest_waiting()
         # gevent looks again when a place is free, which may not be for as long as those who have them ask on and on.
         gevent.spawn_later(_RETRY_SECONDS, self._look_again)
         return True
@@ -55,10 +61,10 @@ class Server(StreamServer):
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
-            if self._watch.round - self._warned >= _QUIET_ROUNDS:
-                self._warned = self._watch.round
+            if self._watch.tick - self._warned >= _QUIET_ROUNDS:
+                self._warned = self._watch.tick
                 self._warn("No file descriptors are left: the connections that have waited longest are dropped.")
-            if not self._watch.make_room():
+            if not self._watch.evict_longest_waiting():
                 raise
             return None
         if accepted is not None and self.family in {socket.AF_INET, socket.AF_INET6}:

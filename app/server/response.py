@@ -10,7 +10,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http import wsgi
 
-from app.server.response_cache import Repeat
+from app.server.response_cache import CachedResponse
 
 #: A header by which gunicorn finds nothing out, as a line.
 _FREE = re.compile(r"X-[A-Za-z0-9-]+: [\x21-\x7e]+", re.ASCII)
@@ -19,7 +19,7 @@ _FREE = re.compile(r"X-[A-Za-z0-9-]+: [\x21-\x7e]+", re.ASCII)
 _FINDINGS = ("_omits_body", "chunked", "headers", "response_length", "status", "status_code", "upgrade")
 
 
-class Answer(wsgi.Response):
+class Response(wsgi.Response):
     """gunicorn's response in one send where it fits: apart, a peer's delayed ACK can keep the body back for 40 ms.
 
     Its head is sent with the first bytes of the body or at the end, as PEP 3333 asks. ``goes_on`` tells then whether
@@ -30,15 +30,15 @@ class Answer(wsgi.Response):
     headers_sent: bool
     must_close: bool
     #: By what it may be given again, where it was sent whole, the connection goes on and the application says so.
-    repeat: Repeat | None
+    cacheable: CachedResponse | None
 
     def __init__(self, req: Any, sock: Any, cfg: Any, goes_on: Callable[[], bool]) -> None:
         super().__init__(req, sock, cfg)
         self._goes_on = goes_on
         self._again: tuple[str, Callable[[], bytes | None]] | None = None
-        self.repeat = None
+        self.cacheable = None
 
-    def repeat_with(self, header: str, again: Callable[[], bytes | None]) -> None:
+    def allow_caching(self, header: str, again: Callable[[], bytes | None]) -> None:
         """Let it be given again to requests of the same bytes, each time with the value of ``header`` from ``again``.
 
         That returns it as it is sent, or None when the answer holds no more. It has to be said before any of the answer
@@ -87,7 +87,7 @@ class Answer(wsgi.Response):
 
     def _send(self, data: bytes) -> None:
         if self.headers_sent:
-            self.repeat = None
+            self.cacheable = None
             self.sock.sendall(data)
             return
         self.must_close = self.should_close()  # it stays so when the rest of a body has come by the end of the answer
@@ -97,7 +97,7 @@ class Answer(wsgi.Response):
         self.sock.sendall(b"".join((before, date(), own, behind, data)))
         if self._again is not None and len(data) == self.response_length and not self.must_close:
             header, again = self._again
-            self.repeat = Repeat(before, f"\r\n{header}: ".encode("latin-1"), behind + data, again)
+            self.cacheable = CachedResponse(before, f"\r\n{header}: ".encode("latin-1"), behind + data, again)
 
     def _own_and_others(self) -> tuple[bytes, list[tuple[str, str]]]:
         """Return the header that differs each time that the answer is given, as it is sent, and the other headers."""
@@ -129,7 +129,7 @@ def _findings(
     status: str, headers: tuple[tuple[str, str], ...], method: str, version: tuple[int, int]
 ) -> dict[str, Any]:
     """Return what gunicorn's response finds out at its start, by the name of its attributes."""
-    response = Answer(SimpleNamespace(method=method, version=version), None, None, bool)
+    response = Response(SimpleNamespace(method=method, version=version), None, None, bool)
     wsgi.Response.start_response(response, status, headers)
     return {name: getattr(response, name) for name in _FINDINGS}
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 _OVERHEAD = 800
 
 
-class Repeat(NamedTuple):
+class CachedResponse(NamedTuple):
     """An answer that may be given again: its bytes before the Date, from there to a header's value, and behind that.
 
     ``again`` returns the value that this header has the next time, or None when the answer holds no more.
@@ -22,22 +22,22 @@ class Repeat(NamedTuple):
     before: bytes
     between: bytes
     behind: bytes
-    again: Callable[[], bytes | None]
+    header_value: Callable[[], bytes | None]
 
 
-class Repeats:
+class ResponseCache:
     """The answers to requests by their bytes, some ``size`` bytes in all; the oldest goes first."""
 
     def __init__(self, size: int) -> None:
         self._left = size
-        self._repeats = OrderedDict[bytes, Repeat]()  # whose oldest is found at once, unlike a dict's
+        self._repeats = OrderedDict[bytes, CachedResponse]()  # whose oldest is found at once, unlike a dict's
         #: Returns the answer to the request of these bytes, if there is one; whether it holds, ``again`` tells.
         self.get = self._repeats.get
 
     def __len__(self) -> int:
         return len(self._repeats)
 
-    def put(self, request: bytes, repeat: Repeat) -> None:
+    def put(self, request: bytes, repeat: CachedResponse) -> None:
         """Keep the answer to this request."""
         self.drop(request)
         self._repeats[request] = repeat
@@ -52,5 +52,5 @@ class Repeats:
             self._left += _size(request, repeat)
 
 
-def _size(request: bytes, repeat: Repeat) -> int:
+def _size(request: bytes, repeat: CachedResponse) -> int:
     return len(request) + len(repeat.before) + len(repeat.between) + len(repeat.behind) + _OVERHEAD

@@ -14,10 +14,10 @@ from gunicorn.http.message import HeaderPolicy
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.server.connection import Connection
-from app.server.connection_timeouts import Watch
-from app.server.head_cache import Heads
-from app.server.http_session import Conversation
-from app.server.listener import Server
+from app.server.connection_timeouts import ConnectionTimeouts
+from app.server.head_cache import HeadCache
+from app.server.http_session import HttpSession
+from app.server.listener import Listener
 
 #: An idle connection has so many seconds to ask once more before a worker that leaves closes it: by then, what a client
 #: has sent while it could not know has come, and is answered.
@@ -34,7 +34,7 @@ class Worker(GeventWorker):
     body_seconds = 10.0
 
     #: Seconds for a step of an answer to be taken.
-    answer_seconds = 10.0
+    response_seconds = 10.0
 
     #: Seconds between two looks at the connections; the others are kept to within these.
     interval = 0.25
@@ -44,10 +44,10 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cfg = self.cfg
-        self._watch = Watch(self.interval)
+        self._watch = ConnectionTimeouts(self.interval)
         self._is_foreign = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
         #: Whether a signal has said so; a worker leaves of its own accord too, at ``max_requests``.
-        self.is_told_to_leave = False
+        self.was_told_to_stop = False
         # Settings do not change in a worker's life, and to look one up costs a microsecond.
         self._keepalive = cfg.keepalive
         hears_before, hears_after = _has_hook(cfg, "pre_request"), _has_hook(cfg, "post_request")
@@ -60,13 +60,13 @@ class Worker(GeventWorker):
         self.is_observed = self.is_logged or hears_after or is_debugged
         # A hook may change a request before its environ is made, and PROXY changes its peer: then nothing is known.
         self._knows_heads = cfg.proxy_protocol == "off" and not hears_before
-        self._heads: dict[tuple[Any, bool], Heads] = defaultdict(lambda: Heads(cfg))
+        self._heads: dict[tuple[Any, bool], HeadCache] = defaultdict(lambda: HeadCache(cfg))
 
-    def goes_on(self) -> bool:
+    def accepts_requests(self) -> bool:
         """Tell whether connections may go on with another request."""
         return self.alive and self._keepalive > 0
 
-    def count(self) -> None:
+    def count_request(self) -> None:
         """Count a request, and leave at ``max_requests``."""
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
@@ -79,14 +79,14 @@ class Worker(GeventWorker):
             super().handle(listener, client, addr)
             return
         head = self._keepalive or self.head_seconds
-        connection = Connection(client, self._watch, head=head, body=self.body_seconds, answer=self.answer_seconds)
+        connection = Connection(client, self._watch, head=head, body=self.body_seconds, response=self.response_seconds)
         try:
             place = listener.getsockname()
-            Conversation(self, connection, place=place, peer=addr, heads=self._heads_for(place, addr)).go_on()
+            HttpSession(self, connection, place=place, peer=addr, heads=self._heads_for(place, addr)).run()
         finally:
             connection.close()
 
-    def _heads_for(self, place: Any, peer: Any) -> Heads | None:
+    def _heads_for(self, place: Any, peer: Any) -> HeadCache | None:
         """Return the heads that hold for such a peer: what a head may say depends on whether its peer is trusted."""
         if not (self._knows_heads and isinstance(peer, tuple)):
             return None
@@ -101,25 +101,25 @@ class Worker(GeventWorker):
             return
         places = Pool(self.worker_connections)
         servers = [self._listen(listener, places) for listener in self.sockets]
-        gevent.spawn(self._watch.go_round)
+        gevent.spawn(self._watch.run)
         while self.alive:
             self.notify()
             gevent.sleep(self.interval)
         if self.cfg.workers == 1:
             # The master starts another when this one has left: until then there is nobody else to accept.
-            self._wait_while(lambda: not (self.is_told_to_leave or self._watch.is_quiet()))
+            self._wait_while(lambda: not (self.was_told_to_stop or self._watch.is_idle()))
         for server in servers:
             server.close()
         gevent.sleep(_LAST_WORD_SECONDS)
-        self._watch.leave()
+        self._watch.drain()
         if not self._wait_while(lambda: bool(places)):
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
             places.kill(timeout=1)
 
-    def _listen(self, listener: Any, places: Pool) -> Server:
+    def _listen(self, listener: Any, places: Pool) -> Listener:
         listener.setblocking(1)
         handle = partial(self.handle, listener)
-        server = Server(listener, handle, places=places, watch=self._watch, warn=self.log.warning)
+        server = Listener(listener, handle, pool=places, watch=self._watch, warn=self.log.warning)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
@@ -137,7 +137,7 @@ class Worker(GeventWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Leave after what is under way."""
-        self.is_told_to_leave = True
+        self.was_told_to_stop = True
         super().handle_exit(sig, frame)
 
 

@@ -21,13 +21,13 @@ class Store(Protocol):
     def get(self, key: str) -> bytes | None:
         """Return the value, or None. One whose lifetime has ended may still be returned: its reader knows its times."""
 
-    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
+    def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
         """Keep the value for about ``lifetime`` seconds; where room is short, those that are not precious go first."""
 
     def forget(self, key: str) -> bool:
         """Drop the value, and let everybody know; return whether there was one."""
 
-    def forgotten(self, since: str) -> tuple[str, list[str]]:
+    def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return what was forgotten after the point ``since``, oldest first, and the point to ask from next time.
 
         Points are the store's own texts. Asked with an empty one it tells nothing but the present point.
@@ -44,32 +44,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; a later call may open them again."""
-
-
-class NoStore:
-    """No store: nothing is known beyond a worker's memory, and every lease is granted."""
-
-    def get(self, key: str) -> bytes | None:  # noqa: ARG002 - the port's names
-        """Return None."""
-        return None
-
-    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
-        """Keep nothing."""
-
-    def forget(self, key: str) -> bool:  # noqa: ARG002 - the port's names
-        """Return False: nothing was known here."""
-        return False
-
-    def forgotten(self, since: str) -> tuple[str, list[str]]:
-        """Return that nothing was."""
-        return since, []
-
-    def lease(self, key: str, token: str, seconds: float) -> bool:  # noqa: ARG002 - the port's names
-        """Grant it."""
-        return True
-
-    def release(self, key: str, token: str) -> None:
-        """Do nothing: nobody holds it."""
-
-    def close(self) -> None:
-        """Do nothing: nothing is open."""

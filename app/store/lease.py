@@ -2,34 +2,29 @@
 
 import secrets
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Self
 
 import gevent
+
+from app.store.circuit_breaker import CircuitBreakingStore
 
 #: How long a lease lasts unless it is prolonged, in seconds: so long a worker that is killed delays the others.
 LEASE_SECONDS = 2.0
 
 
-class Lessor(Protocol):
-    """Grants leases, as ``app.store.circuit_breaker.GuardedStore`` does; raises nothing."""
-
-    def lease(self, key: str, token: str, seconds: float) -> bool: ...  # noqa: D102 - see the class
-    def release(self, key: str, token: str) -> None: ...  # noqa: D102 - see the class
-
-
 class Lease:
     """A lease that is held while the ``with`` block runs: prolonged in time, given back at the end."""
 
-    def __init__(self, lessor: Lessor, key: str, token: str) -> None:
-        self._lessor = lessor
+    def __init__(self, store: CircuitBreakingStore[Any], key: str, token: str) -> None:
+        self._store = store
         self._key = key
         self._token = token
 
     @classmethod
-    def taken(cls, lessor: Lessor, key: str) -> Self | None:
+    def acquire(cls, store: CircuitBreakingStore[Any], key: str) -> Self | None:
         """Return the key's lease, or None where somebody else has it."""
         token = secrets.token_hex(8)
-        return cls(lessor, key, token) if lessor.lease(key, token, LEASE_SECONDS) else None
+        return cls(store, key, token) if store.lease(key, token, LEASE_SECONDS) else None
 
     def __enter__(self) -> Self:
         """Begin to prolong it."""
@@ -42,9 +37,9 @@ class Lease:
     ) -> None:
         """Give it back, whatever happened."""
         self._prolonging.kill(block=False)
-        self._lessor.release(self._key, self._token)
+        self._store.release(self._key, self._token)
 
     def _prolong(self) -> None:
         while True:
-            self._lessor.lease(self._key, self._token, LEASE_SECONDS)
+            self._store.lease(self._key, self._token, LEASE_SECONDS)
             gevent.sleep(LEASE_SECONDS / 3)

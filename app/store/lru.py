@@ -14,7 +14,7 @@ V = TypeVar("V")
 _Recent = OrderedDict[str, bytes]
 
 
-class Memory(Generic[V]):
+class LruCache(Generic[V]):
     """At most ``size`` precious values, and a tenth as many others.
 
     How long a value is good for is its reader's business: what is out of date is replaced, or pushed out in time. For
@@ -27,23 +27,23 @@ class Memory(Generic[V]):
         *,
         encode: Callable[[V], bytes],
         decode: Callable[[bytes], V],
-        is_precious: Callable[[V], bool],
+        is_positive: Callable[[V], bool],
     ) -> None:
         self._precious, self._others = _Recent(), _Recent()
         self._size = size
         self._encode = encode
         self._decode = decode
-        self._is_precious = is_precious
+        self._is_precious = is_positive
 
     def __len__(self) -> int:
         return len(self._precious) + len(self._others)
 
     def get(self, key: str) -> V | None:
         """Return the value, or None."""
-        data = self.encoded(key)
+        data = self.get_encoded(key)
         return None if data is None else self._decode(data)
 
-    def encoded(self, key: str) -> bytes | None:
+    def get_encoded(self, key: str) -> bytes | None:
         """Return the value as it is kept, or None: the very same object until another value is put."""
         place = self._precious
         data = place.get(key)

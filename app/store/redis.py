@@ -24,7 +24,7 @@ from redis.retry import Retry
 from app.store.base import StoreError
 
 #: For connecting, and for each read or write of a socket.
-STEP_SECONDS = 0.2
+SOCKET_SECONDS = 0.2
 #: For a call in all: no time-out of a socket bounds resolving, drips, and waiting for a connection.
 CALL_SECONDS = 0.5
 #: In each worker, opened when needed. A call costs 0.15 ms of processor time, so eight keep a worker busy where an
@@ -34,25 +34,25 @@ MAX_CONNECTIONS = 8
 VALUES = "covers:value:"
 LEASES = "covers:lease:"
 #: The stream of what was forgotten.
-NEWS = "covers:forgotten"
+INVALIDATIONS = "covers:forgotten"
 #: Before the first entry of any stream.
-BEGINNING = "0-0"
+STREAM_START = "0-0"
 #: So many entries are read at a time; the stream itself is kept at about 10,000.
-MAX_NEWS = 1000
+MAX_INVALIDATIONS = 1000
 
 #: A century in milliseconds. Redis refuses what would end after the year 292 million.
 MAX_LIFETIME = 100 * 365 * 86_400_000
 
 # Sent in full each time (EVAL): what EVALSHA saves cannot be measured, and it has a case more: scripts that are lost.
-TAKE = """
+ACQUIRE_SCRIPT = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-GIVE_BACK = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+RELEASE_SCRIPT = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 # In this order it works in a full server too, where a script may write once it has made room.
-FORGET = """
+FORGET_SCRIPT = """
 local dropped = redis.call('DEL', KEYS[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'key', ARGV[1])
 return dropped
@@ -79,8 +79,8 @@ class RedisStore:
             parts._replace(query="").geturl(),
             max_connections=MAX_CONNECTIONS,
             timeout=CALL_SECONDS,
-            socket_connect_timeout=STEP_SECONDS,
-            socket_timeout=STEP_SECONDS,
+            socket_connect_timeout=SOCKET_SECONDS,
+            socket_timeout=SOCKET_SECONDS,
             retry=Retry(NoBackoff(), 0),
             # With no retry this says only: not on this connection again. A server that was demoted keeps its clients,
             # and its name may lead to another one by now.
@@ -102,7 +102,7 @@ class RedisStore:
             value: bytes | None = self._client.get(VALUES + key)
             return value
 
-    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:  # noqa: ARG002 - see above
+    def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:  # noqa: ARG002 - see above
         """Keep the value for ``lifetime`` seconds, at least a millisecond and at most a century."""
         with self._asking():
             self._client.set(VALUES + key, value, px=_milliseconds(lifetime))
@@ -110,34 +110,34 @@ class RedisStore:
     def forget(self, key: str) -> bool:
         """Drop the value, and let everybody know; return whether there was one."""
         with self._asking():
-            return bool(self._client.eval(FORGET, 2, VALUES + key, NEWS, key))
+            return bool(self._client.eval(FORGET_SCRIPT, 2, VALUES + key, INVALIDATIONS, key))
 
-    def forgotten(self, since: str) -> tuple[str, list[str]]:
+    def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return what was forgotten after the point ``since``, a thousand at most, and the point to ask from next.
 
         A server that lost the stream, and tells less than was known, is asked from its beginning next time: what is
         forgotten twice costs a lookup, what is missed would be served on.
         """
         with self._asking():
-            newest = self._client.xrevrange(NEWS, count=1)
-            present = newest[0][0].decode() if newest else BEGINNING
+            newest = self._client.xrevrange(INVALIDATIONS, count=1)
+            present = newest[0][0].decode() if newest else STREAM_START
             if since in ("", present):
                 return present, []
-            streams = self._client.xread({NEWS: since}, count=MAX_NEWS)
+            streams = self._client.xread({INVALIDATIONS: since}, count=MAX_INVALIDATIONS)
             if not streams:
-                return BEGINNING, []
+                return STREAM_START, []
             news = streams[0][1]
             return news[-1][0].decode(), [entry[b"key"].decode(errors="surrogatepass") for _point, entry in news]
 
     def lease(self, key: str, token: str, seconds: float) -> bool:
         """Take the lease of a key, or prolong one that has this token; return whether it is held by the token now."""
         with self._asking():
-            return bool(self._client.eval(TAKE, 1, LEASES + key, token, _milliseconds(seconds)))
+            return bool(self._client.eval(ACQUIRE_SCRIPT, 1, LEASES + key, token, _milliseconds(seconds)))
 
     def release(self, key: str, token: str) -> None:
         """Give the lease of a key back, if it is this token's."""
         with self._asking():
-            self._client.eval(GIVE_BACK, 1, LEASES + key, token)
+            self._client.eval(RELEASE_SCRIPT, 1, LEASES + key, token)
 
     def close(self) -> None:
         """Close all connections, those that a greenlet waits on too; a later call opens new ones."""

@@ -16,7 +16,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from app.store.base import StoreError
-from app.store.sqlite_file import StoreFile, writing
+from app.store.sqlite_file import StoreFile, write_transaction
 
 if TYPE_CHECKING:
     from gevent.event import AsyncResult
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for which an answer is waited for: a busy disk or machine takes its time, and a store that is passed over for
 #: that costs more than the wait.
-PATIENCE = 2.0
+TIMEOUT = 2.0
 
 #: Seconds for which closing waits for the thread; one that hangs is ended behind it.
 _CLOSING = 0.5
@@ -72,13 +72,13 @@ class SqliteStore:
         max_rows: int,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._path = Path(path)
         self._max_rows = max_rows
         self._clock = clock
         self._monotonic = monotonic
-        self._patience = patience
+        self._patience = timeout
         self._writes_between_counts = max(1, min(_WRITES_BETWEEN_COUNTS, max_rows // 100))
         self._writes_until_count = 0
         self._surplus = 0
@@ -92,9 +92,9 @@ class SqliteStore:
         )
         return rows[0][0] if rows else None
 
-    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
+    def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
         """Keep the value for about ``lifetime`` seconds."""
-        row = key, value, self._clock() + lifetime, is_precious
+        row = key, value, self._clock() + lifetime, is_positive
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("REPLACE INTO covers (key, value, expires, is_precious) VALUES (?, ?, ?, ?)", row)
@@ -107,7 +107,7 @@ class SqliteStore:
         now = self._clock()
 
         def work(connection: sqlite3.Connection) -> bool:
-            with writing(connection):
+            with write_transaction(connection):
                 gone = connection.execute("DELETE FROM covers WHERE key = ?", (key,)).rowcount
                 connection.execute("INSERT INTO purges (key, at) VALUES (?, ?)", (key, now))
             self._make_room(connection)
@@ -115,7 +115,7 @@ class SqliteStore:
 
         return self._ask(work)
 
-    def forgotten(self, since: str) -> tuple[str, list[str]]:
+    def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return what was forgotten after the point ``since``, oldest first, and the point to ask from next time.
 
         News is kept for an hour. A point of a file that was here before is the beginning of the one that is here now.
@@ -186,8 +186,8 @@ class SqliteStore:
             raise StoreError(f"{self._path} does not answer") from None
         finally:
             timeout.close()
-        while file.news:
-            _log.error(file.news.pop())
+        while file.log_messages:
+            _log.error(file.log_messages.pop())
         if isinstance(answer, StoreError):
             raise answer
         return answer  # type: ignore[no-any-return]  # gevent's stubs add None to what a task returns

@@ -42,7 +42,7 @@ class StoreFile:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self.news: list[str] = []
+        self.log_messages: list[str] = []
         self._path = path
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
@@ -101,7 +101,7 @@ class StoreFile:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         if version < len(MIGRATIONS):
-            with writing(connection):
+            with write_transaction(connection):
                 for number in range(_version(connection), len(MIGRATIONS)):
                     for statement in MIGRATIONS[number].split(";"):
                         connection.execute(statement)
@@ -122,7 +122,7 @@ class StoreFile:
                 for suffix in ("", "-wal", "-shm"):
                     with suppress(FileNotFoundError):
                         Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
-                self.news.append(f"{self._path}: {error}; it is set aside as {aside}, and a new one begun")
+                self.log_messages.append(f"{self._path}: {error}; it is set aside as {aside}, and a new one begun")
             # Not before: SQLite, closing, removes -wal by its name, unless it sees that the file was moved.
             self._disconnect()
 
@@ -160,7 +160,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
+def write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Make one transaction that writes from its start: one that read first would find the lock taken at once."""
     connection.execute("BEGIN IMMEDIATE")
     with connection:

@@ -14,32 +14,36 @@ import msgspec
 from app.concurrency.clock import Clock
 from app.domain.errors import ServiceError
 from app.domain.events import Observer
-from app.domain.records import INTERNAL_ERROR, NOT_MODIFIED, OVERLOADED, CacheState, Outcome
+from app.domain.records import INTERNAL_ERROR, NOT_MODIFIED, OVERLOADED, CacheStatus, Outcome
 from app.rpc import faults
-from app.telemetry.shared_counters import Board, Key
+from app.telemetry.shared_counters import Key, SharedCounters
 
 #: What is counted, and by what. Calls that are answered from memory once more are counted as repeats alone.
-CALLS, REPEATS = "calls", "repeats"  # by method and fault; by source and method
+CALLS, CACHED_RESPONSES = "calls", "repeats"  # by method and fault; by source and method
 LOOKUPS, FETCHES = "lookups", "fetches"  # by source, outcome and cache; by source and outcome
 CALL_SECONDS, FETCH_SECONDS = "call seconds", "fetch seconds"  # by method, by source; and by bucket
-SHARED, STORE_FAILURES = "shared", "store failures"
-DIED = "died"  # workers that ended without leaving
+FLIGHTS_JOINED, STORE_FAILURES = "shared", "store failures"
+WORKERS_DIED = "died"  # workers that ended without leaving
 
 #: What is so now, in the worker whose row it is.
-FLIGHTS, WAITING, ENTRIES, PASSED_OVER = "flights", "waiting", "entries", "passed over"
-HEARD_AT, OPEN_UNTIL, WAITS_UNTIL = "heard at", "open until", "waits until"  # by host; by the machine's clock
-LAG, BEAT_DUE = "lag", "beat due"  # seconds; when the hub's next beat is due by the same clock, 0 without a worker
+FLIGHTS, WAITERS, MEMORY_ENTRIES, STORE_BYPASSED = "flights", "waiting", "entries", "passed over"
+HOST_UPDATED_AT, CIRCUIT_OPEN_UNTIL, THROTTLED_UNTIL = (
+    "heard at",
+    "open until",
+    "waits until",
+)  # by host; by the machine's clock
+HUB_LAG, NEXT_TICK = "lag", "beat due"  # seconds; when the hub's next beat is due by the same clock, 0 without a worker
 
 #: The upper bounds of buckets, in seconds, and what of a histogram has a column.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SUM: Final = "sum"
 _PARTS: Final = (*map(str, BUCKETS), "+Inf", SUM)
 
-_STATES: Final = (FLIGHTS, WAITING, ENTRIES, PASSED_OVER, LAG, BEAT_DUE)
-_HOST_STATES: Final = (HEARD_AT, OPEN_UNTIL, WAITS_UNTIL)
+_STATES: Final = (FLIGHTS, WAITERS, MEMORY_ENTRIES, STORE_BYPASSED, HUB_LAG, NEXT_TICK)
+_HOST_STATES: Final = (HOST_UPDATED_AT, CIRCUIT_OPEN_UNTIL, THROTTLED_UNTIL)
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
+class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
     """By what is counted: the methods that are published, the sources, the hosts that sources name.
 
     What callers or origins make up has no column of its own: there are as many as the configuration asks for.
@@ -51,13 +55,13 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
 
     def columns(self) -> Iterator[Key]:
         """Tell the columns that are needed."""
-        yield from ((name,) for name in (SHARED, STORE_FAILURES, DIED, *_STATES))
+        yield from ((name,) for name in (FLIGHTS_JOINED, STORE_FAILURES, WORKERS_DIED, *_STATES))
         for method in ("", *self.methods):
             yield from ((CALLS, method, fault) for fault in _FAULTS.values())
             yield from ((CALL_SECONDS, method, part) for part in _PARTS)
         for source in self.sources:
-            yield from ((REPEATS, source, method) for method in ("", *self.methods))
-            yield from ((LOOKUPS, source, outcome, cache) for outcome, cache in product(Outcome, CacheState))
+            yield from ((CACHED_RESPONSES, source, method) for method in ("", *self.methods))
+            yield from ((LOOKUPS, source, outcome, cache) for outcome, cache in product(Outcome, CacheStatus))
             yield from ((LOOKUPS, source, outcome, "") for outcome in (Outcome.TOO_SLOW, OVERLOADED, INTERNAL_ERROR))
             yield from ((FETCHES, source, outcome) for outcome in (*Outcome, NOT_MODIFIED, OVERLOADED, INTERNAL_ERROR))
             yield from ((FETCH_SECONDS, source, part) for part in _PARTS)
@@ -65,13 +69,13 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
             yield from ((name, host) for name in _HOST_STATES)
 
 
-class Tally(Observer):
+class Counters(Observer):
     """Counts in its ``row`` of the board, whatever is told of ``labels``. ``monotonic`` is the machine's clock."""
 
-    def __init__(self, board: Board, row: int, labels: Labels, *, monotonic: Clock) -> None:
+    def __init__(self, shared: SharedCounters, slot: int, labels: LabelValues, *, monotonic: Clock) -> None:
         self._monotonic = monotonic
-        board.add(labels.columns())
-        self._cells = {key: board.cell(key, row) for key in labels.columns()}
+        shared.add(labels.columns())
+        self._cells = {key: shared.cell(key, slot) for key in labels.columns()}
         self._calls = {
             method: {code: self._cells[CALLS, method, text] for code, text in _FAULTS.items()}
             for method in ("", *labels.methods)
@@ -79,20 +83,20 @@ class Tally(Observer):
         self._call_seconds = {method: self._histogram(CALL_SECONDS, method) for method in ("", *labels.methods)}
         self._fetch_seconds = {source: self._histogram(FETCH_SECONDS, source) for source in labels.sources}
         self._repeats: dict[tuple[str, str], Callable[[], None]] = {}
-        clear_states(board, row)
+        clear_gauges(shared, slot)
 
-    def called(self, method: str, fault: int | None, seconds: float) -> None:
+    def call_finished(self, method: str, fault: int | None, seconds: float) -> None:
         """Count the call."""
         by_fault = self._calls[method]
         numbers, place = by_fault.get(fault) or by_fault[0]
         numbers[place] += 1
         self._call_seconds[method](seconds)
 
-    def repeats(self, source: str, method: str) -> Callable[[], None]:
+    def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:
         """Return what counts a call and a lookup in one."""
         count = self._repeats.get((source, method))
         if count is None:
-            numbers, place = self._cells[REPEATS, source, method]
+            numbers, place = self._cells[CACHED_RESPONSES, source, method]
 
             def count() -> None:
                 numbers[place] += 1
@@ -100,54 +104,54 @@ class Tally(Observer):
             self._repeats[source, method] = count
         return count
 
-    def looked_up(self, source: str, outcome: str, cache: str) -> None:
+    def lookup_finished(self, source: str, outcome: str, cache: str) -> None:
         """Count the lookup; to have come to what no lookup comes to is an error of ours."""
         cell = self._cells.get((LOOKUPS, source, outcome, cache))
         numbers, place = cell or self._cells[LOOKUPS, source, INTERNAL_ERROR, ""]
         numbers[place] += 1
 
-    def waiting(self, change: int) -> None:
+    def waiters_changed(self, change: int) -> None:
         """Count those who wait now."""
-        self._add((WAITING,), change)
+        self._add((WAITERS,), change)
 
-    def flights(self, change: int) -> None:
+    def flights_changed(self, change: int) -> None:
         """Count the flights under way now."""
         self._add((FLIGHTS,), change)
 
-    def flight_shared(self) -> None:
+    def flight_joined(self) -> None:
         """Count who has joined a flight."""
-        self._add((SHARED,))
+        self._add((FLIGHTS_JOINED,))
 
-    def fetched(self, source: str, outcome: str, seconds: float) -> None:
+    def page_fetched(self, source: str, outcome: str, seconds: float) -> None:
         """Count the page that was asked for."""
         self._add((FETCHES, source, outcome))
         self._fetch_seconds[source](seconds)
 
-    def store_failed(self) -> None:
+    def store_operation_failed(self) -> None:
         """Count the failure."""
         self._add((STORE_FAILURES,))
 
-    def store_passed_over(self) -> None:
+    def store_bypassed(self) -> None:
         """Set that it is."""
-        self._set((PASSED_OVER,), 1)
+        self._set((STORE_BYPASSED,), 1)
 
-    def store_answers(self) -> None:
+    def store_recovered(self) -> None:
         """Set that it is not."""
-        self._set((PASSED_OVER,), 0)
+        self._set((STORE_BYPASSED,), 0)
 
-    def host_changed(self, host: str, open_for: float, waits_for: float) -> None:
+    def host_state_changed(self, host: str, open_for: float, waits_for: float) -> None:
         """Set it, for a host that a source names."""
-        if (HEARD_AT, host) in self._cells:
+        if (HOST_UPDATED_AT, host) in self._cells:
             now = self._monotonic()
-            self._set((HEARD_AT, host), now)
-            self._set((OPEN_UNTIL, host), now + open_for)
-            self._set((WAITS_UNTIL, host), now + waits_for)
+            self._set((HOST_UPDATED_AT, host), now)
+            self._set((CIRCUIT_OPEN_UNTIL, host), now + open_for)
+            self._set((THROTTLED_UNTIL, host), now + waits_for)
 
-    def beat(self, *, lag: float, due: float, entries: int) -> None:
+    def record_hub_lag(self, *, lag: float, due: float, entries: int) -> None:
         """Set how late the hub was, when its next beat is due, and how many entries the memory has."""
-        self._set((LAG,), lag)
-        self._set((BEAT_DUE,), due)
-        self._set((ENTRIES,), entries)
+        self._set((HUB_LAG,), lag)
+        self._set((NEXT_TICK,), due)
+        self._set((MEMORY_ENTRIES,), entries)
 
     def _add(self, key: Key, amount: int = 1) -> None:
         numbers, place = self._cells[key]
@@ -170,20 +174,20 @@ class Tally(Observer):
         return observe
 
 
-def count_end(board: Board, row: int, *, was_stuck: bool) -> None:
+def count_worker_exit(shared: SharedCounters, slot: int, *, was_stuck: bool) -> None:
     """Count a worker that has died, by its row: one that leaves has cleared its states, unless it was stuck before."""
-    numbers, place = board.cell((BEAT_DUE,), row)
+    numbers, place = shared.cell((NEXT_TICK,), slot)
     if numbers[place] or was_stuck:
-        numbers, place = board.cell((DIED,), row)
+        numbers, place = shared.cell((WORKERS_DIED,), slot)
         numbers[place] += 1
-    clear_states(board, row)
+    clear_gauges(shared, slot)
 
 
-def clear_states(board: Board, row: int) -> None:
+def clear_gauges(shared: SharedCounters, slot: int) -> None:
     """Set what is so in a worker to what it is where there is none; what it has counted stays."""
-    for key in board.keys:
+    for key in shared.keys:
         if key[0] in {*_STATES, *_HOST_STATES}:
-            numbers, place = board.cell(key, row)
+            numbers, place = shared.cell(key, slot)
             numbers[place] = 0
 
 

@@ -23,7 +23,7 @@ from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from app.config.settings import LogFormat, load_server
+from app.config.settings import LogFormat, load_server_settings
 from app.telemetry.request_context import ACCESS_FIELDS, request_id
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Logger(glogging.Logger):
         """Make the handlers by gunicorn's settings, at the start and at each reload."""
         super().setup(cfg)
         # This object outlives a reload, after which the code and the ids of requests are others.
-        importlib.import_module(__name__).put_in_form(self)
+        importlib.import_module(__name__).configure_handlers(self)
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> dict[str, Any]:
         """Return what an access log format may name, and what our form has."""
@@ -62,14 +62,14 @@ class StatsdLogger(Logger, Statsd):
     """Likewise, for gunicorn's logger that tells statsd."""
 
 
-def put_in_form(log: Logger) -> None:
+def configure_handlers(log: Logger) -> None:
     """Give the handlers that gunicorn has made our form, and those of its errors to all others who log.
 
     Handlers of a ``--log-config`` stay as they are, and then it says itself what becomes of the others.
     """
-    form = load_server(os.environ).log_format
+    form = load_server_settings(os.environ).log_format
     for handler in _own(log.error_log) + _own(log.access_log):
-        handler.setFormatter(formatter_for(handler, form))
+        handler.setFormatter(create_formatter(handler, form))
     if not (log.cfg.logconfig or log.cfg.logconfig_dict or log.cfg.logconfig_json):
         others = logging.getLogger()
         for handler in _own(others):
@@ -85,7 +85,7 @@ def _own(log: logging.Logger) -> list[logging.Handler]:
     return [handler for handler in log.handlers if getattr(handler, "_gunicorn", False)]
 
 
-def formatter_for(handler: logging.Handler, form: LogFormat | None) -> logging.Formatter:
+def create_formatter(handler: logging.Handler, form: LogFormat | None) -> logging.Formatter:
     """Return what makes a handler's lines; without a form they are plain on a terminal, and JSON elsewhere."""
     is_terminal = isinstance(handler, logging.StreamHandler) and handler.stream.isatty()
     rendering: list[Processor] = [JSONRenderer()]
@@ -116,7 +116,7 @@ def _prefix(handler: logging.Handler) -> str:
     return (format_ or "").partition("%(message)s")[0]
 
 
-def hear_greenlets() -> None:
+def log_greenlet_errors() -> None:
     """Have the log told of an exception that ends a greenlet of this process, which gevent would print."""
     hub: Any = gevent.get_hub()
     hub.print_exception = _tell_failure

@@ -23,12 +23,12 @@ request_id: Final = ContextVar("request_id", default="")
 ACCESS_FIELDS: Final = "covers.access_fields"
 
 
-def given_id(text: str) -> str:
+def accept_request_id(text: str) -> str:
     """Return an id that a caller gave, or an empty text where it is none: it stands in headers and in the log."""
     return text if _is_good(text) else ""
 
 
-def new_ids() -> Iterator[bytes]:
+def generate_request_ids() -> Iterator[bytes]:
     """Yield ids that no other process has: a prefix of the process, and a number.
 
     The prefix is drawn when the first one is asked for. Workers are forked before that.

@@ -8,33 +8,33 @@ from collections.abc import Callable
 
 import msgspec
 
-from app.telemetry.shared_counters import Board
+from app.telemetry.shared_counters import SharedCounters
 
 
-class Seat(msgspec.Struct, frozen=True):
+class WorkerSlot(msgspec.Struct, frozen=True):
     """Where a worker counts, and what tells whether it leaves because the server ends.
 
     A worker that is replaced by another one, after a reload or after ``max_requests``, leaves no less; but callers find
     the server where it was.
     """
 
-    board: Board
-    row: int
-    is_leaving: Callable[[], bool]
+    counters: SharedCounters
+    index: int
+    is_shutting_down: Callable[[], bool]
 
 
-_taken: list[Seat] = []
+_assigned: list[WorkerSlot] = []
 
 
-def take(board: Board, row: int, is_told_to_leave: Callable[[], bool]) -> None:
+def assign(counters: SharedCounters, index: int, was_told_to_stop: Callable[[], bool]) -> None:
     """Have this process, a worker just forked, sit here; ``is_told_to_leave`` tells whether it was told to end."""
-    reloads = board.reloads
-    _taken[:] = [Seat(board, row, lambda: is_told_to_leave() and board.reloads == reloads)]
+    reloads = counters.reloads
+    _assigned[:] = [WorkerSlot(counters, index, lambda: was_told_to_stop() and counters.reloads == reloads)]
 
 
-def seat_in_force() -> Seat:
+def current_slot() -> WorkerSlot:
     """Return this process's seat, the same ever after."""
-    if not _taken:
-        board = Board.blank(1)
-        _taken.append(Seat(board, board.free_row(()), lambda: False))
-    return _taken[0]
+    if not _assigned:
+        board = SharedCounters.create(1)
+        _assigned.append(WorkerSlot(board, board.free_slot(()), lambda: False))
+    return _assigned[0]

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 #: Answers of fewer bytes are not worth compressing (the threshold of CPython's own XML-RPC server).
-GZIP_FROM: Final = 1400
+GZIP_MIN_BYTES: Final = 1400
 
 JSON: Final = "application/json"
 
 _WEIGHT = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*(?=;|$)", re.ASCII)
 
 
-def compressed(environ: "WSGIEnvironment", response: Response) -> Response:
+def compress_response(environ: "WSGIEnvironment", response: Response) -> Response:
     """Return the response as gzip where it is large enough and the caller takes gzip."""
-    if len(response.body) < GZIP_FROM:
+    if len(response.body) < GZIP_MIN_BYTES:
         return response
     vary = (*response.headers, ("Vary", "Accept-Encoding"))
     if not accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from app.concurrency.clock import Clock
-from app.config.sources import Registry
+from app.config.sources import SourceRegistry
 from app.domain.errors import InvalidParams, NoCover, Throttled
-from app.domain.records import Answer, CacheState
-from app.lookup.service import Lookup
-from app.methods import explanation
+from app.domain.records import CacheStatus, LookupResult
+from app.lookup.service import LookupService
+from app.methods import explain_record
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, Fault
 from app.web.content_negotiation import JSON, prefers_json
-from app.web.etag import is_known, weak_etag
-from app.web.response import Response, plain
+from app.web.etag import is_not_modified, weak_etag
+from app.web.response import Response, plain_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,15 +36,15 @@ _HEADERS: Final = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"), ("X
 _EXPOSED: Final = ("Access-Control-Expose-Headers", "Retry-After")
 
 
-class CoverHandler:
+class CoverEndpoint:
     """Answers GET and HEAD below /cover/. ``fault_of`` tells what a caller is told of an exception."""
 
     def __init__(
-        self, *, sources: Registry, lookup: Lookup, fault_of: Callable[[Exception], Fault], clock: Clock
+        self, *, sources: SourceRegistry, lookup: LookupService, to_fault: Callable[[Exception], Fault], clock: Clock
     ) -> None:
         self._sources = sources
         self._lookup = lookup
-        self._fault_of = fault_of
+        self._fault_of = to_fault
         self._clock = clock
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
@@ -56,17 +56,17 @@ class CoverHandler:
         except Exception as error:  # noqa: BLE001 - each becomes a status; one that nobody can explain is logged
             return self._failed(error, {} if as_json else None)
         record = answer.record
-        known = explanation(item, answer, self._sources[item.source]) if as_json else None
+        known = explain_record(item, answer, self._sources[item.source]) if as_json else None
         if not record.is_found:
-            return self._failed(record.failure(self._clock()), known)
+            return self._failed(record.to_error(self._clock()), known)
         headers = (*_HEADERS, ("Cache-Control", f"max-age={self._seconds_good(answer)}"))
         if known is not None:
             return _record(environ, known, headers)
-        return plain(http.HTTPStatus.TEMPORARY_REDIRECT, record.url, (*headers, ("Location", record.url)))
+        return plain_text(http.HTTPStatus.TEMPORARY_REDIRECT, record.url, (*headers, ("Location", record.url)))
 
-    def _seconds_good(self, answer: Answer) -> int:
+    def _seconds_good(self, answer: LookupResult) -> int:
         """Return for how many seconds caches may keep a cover."""
-        return _SHORT if answer.cache is CacheState.STALE else max(0, int(answer.record.fresh_until - self._clock()))
+        return _SHORT if answer.cache is CacheStatus.STALE else max(0, int(answer.record.fresh_until - self._clock()))
 
     def _failed(self, error: Exception, known: dict[str, Any] | None) -> Response:
         """Answer with what went wrong: a line, or JSON where ``known`` is what the record says, if there is one."""
@@ -76,7 +76,7 @@ class CoverHandler:
         wait = (("Retry-After", str(math.ceil(error.retry_after))), _EXPOSED) if isinstance(error, Throttled) else ()
         headers = (*_HEADERS, ("Cache-Control", caching), *wait)
         if known is None:
-            return plain(status, fault.text, headers)
+            return plain_text(status, fault.text, headers)
         return Response(status, _encoded(known or {"error": fault.text}), JSON, headers)
 
 
@@ -93,7 +93,7 @@ def _record(environ: "WSGIEnvironment", known: dict[str, Any], headers: tuple[tu
     """Return a record as JSON, or 304 for who has it already: where it came from this time makes no difference."""
     etag = weak_etag(_encoded(known | {"cache": ""}))
     headers = (*headers, ("ETag", etag))
-    if is_known(environ, etag):
+    if is_not_modified(environ, etag):
         return Response(http.HTTPStatus.NOT_MODIFIED, b"", headers=headers)
     return Response(http.HTTPStatus.OK, _encoded(known), JSON, headers)
 

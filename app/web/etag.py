@@ -15,7 +15,7 @@ def weak_etag(content: bytes) -> str:
     return f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 
-def is_known(environ: "WSGIEnvironment", etag: str) -> bool:
+def is_not_modified(environ: "WSGIEnvironment", etag: str) -> bool:
     """Tell whether the caller has the answer of this ETag, by If-None-Match (RFC 9110, 13.1.2: compared weakly)."""
     known = environ.get("HTTP_IF_NONE_MATCH", "").strip()
     return known == "*" or etag.removeprefix("W/") in _TAG.findall(known)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gevent.threadpool import ThreadPool
 
-from app.concurrency.greenlets import in_thread
+from app.concurrency.greenlets import run_in_thread
 from app.telemetry.prometheus import CONTENT_TYPE
 from app.web.response import Response
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-class Exposition:
+class MetricsEndpoint:
     """Answers /metrics with what ``text`` returns: in a thread, one at a time, since a long one takes milliseconds."""
 
-    def __init__(self, text: Callable[[], bytes]) -> None:
-        self._text: Final = text
+    def __init__(self, exposition: Callable[[], bytes]) -> None:
+        self._text: Final = exposition
         self._threads = ThreadPool(1)
 
     def __call__(self, _environ: "WSGIEnvironment") -> Response:
         """Answer a request."""
-        return Response(http.HTTPStatus.OK, in_thread(self._text, self._threads), CONTENT_TYPE)
+        return Response(http.HTTPStatus.OK, run_in_thread(self._text, self._threads), CONTENT_TYPE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from app.concurrency.greenlets import give_way
+from app.concurrency.greenlets import yield_to_hub
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 BODY_SECONDS = 10.0
 
 #: After decompression a body may be this many times as large as before.
-INFLATED = 4
+MAX_INFLATION = 4
 
 _CHUNK = 65_536
 
 
-class BodyRefused(Exception):
+class BodyRejected(Exception):
     """The body cannot be had: ``status`` says how that is answered, the text why."""
 
     def __init__(self, status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -43,24 +43,24 @@ def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BOD
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
         # RFC 9110, 12.5.3: the answer names what would have been accepted.
-        raise BodyRefused(
+        raise BodyRejected(
             http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "The only Content-Encoding that is read is gzip.",
             (("Accept-Encoding", "gzip"),),
         )
     body = _received(environ, max_body, seconds)
-    return body if encoding in {"", "identity"} else _gunzip(body, INFLATED * max_body)
+    return body if encoding in {"", "identity"} else _gunzip(body, MAX_INFLATION * max_body)
 
 
 def _received(environ: "WSGIEnvironment", max_body: int, seconds: float) -> bytes:
     """Return the bytes as sent."""
     coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
     if coding not in {"", "chunked"}:
-        raise BodyRefused(http.HTTPStatus.NOT_IMPLEMENTED, "The only Transfer-Encoding that is read is chunked.")
+        raise BodyRejected(http.HTTPStatus.NOT_IMPLEMENTED, "The only Transfer-Encoding that is read is chunked.")
     chunked = coding == "chunked"
     declared = environ.get("CONTENT_LENGTH", "")
     if not chunked and not declared:
-        raise BodyRefused(http.HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")
+        raise BodyRejected(http.HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")
     length = None if chunked else int(declared)  # gunicorn has refused any other than digits
     if length is not None and length > max_body:
         raise _too_large(max_body)
@@ -73,7 +73,7 @@ def _received(environ: "WSGIEnvironment", max_body: int, seconds: float) -> byte
     if length is None and len(body) > max_body:
         raise _too_large(max_body)
     if length is not None and len(body) < length:
-        raise BodyRefused(http.HTTPStatus.BAD_REQUEST, f"The body ended after {len(body)} of {length} bytes.")
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, f"The body ended after {len(body)} of {length} bytes.")
     return body
 
 
@@ -84,11 +84,11 @@ def _read_in_time(environ: "WSGIEnvironment", limit: int, seconds: float) -> byt
     except gevent.Timeout as expired:
         if expired is not timer:
             raise
-        raise BodyRefused(
+        raise BodyRejected(
             http.HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} seconds."
         ) from None
     except Exception as error:  # a broken chunk, a reset: gunicorn's errors have no common class
-        raise BodyRefused(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
     finally:
         timer.close()
         del timer  # else, where it was raised, its traceback and this frame would hold each other
@@ -103,7 +103,7 @@ def _read(environ: "WSGIEnvironment", limit: int) -> bytes:
     while limit > 0 and (part := source.read(min(limit, _CHUNK))):
         parts.append(part)
         limit -= len(part)
-        give_way()
+        yield_to_hub()
     return b"".join(parts)
 
 
@@ -112,13 +112,13 @@ def _gunzip(body: bytes, limit: int) -> bytes:
     try:
         data = inflate.decompress(body, limit + 1)
     except zlib.error as error:
-        raise BodyRefused(http.HTTPStatus.BAD_REQUEST, "The body is not the gzip that it claims to be.") from error
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not the gzip that it claims to be.") from error
     if len(data) > limit:
         raise _too_large(limit)
     if not inflate.eof or inflate.unused_data:
-        raise BodyRefused(http.HTTPStatus.BAD_REQUEST, "The body is not one whole gzip member.")
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not one whole gzip member.")
     return data
 
 
-def _too_large(limit: int) -> BodyRefused:
-    return BodyRefused(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit} bytes.")
+def _too_large(limit: int) -> BodyRejected:
+    return BodyRejected(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {limit} bytes.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gevent import Timeout
 
-from app.telemetry.request_context import ACCESS_FIELDS, given_id, new_ids, request_id
+from app.telemetry.request_context import ACCESS_FIELDS, accept_request_id, generate_request_ids, request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,27 +26,29 @@ _VARIABLE: Final = "HTTP_X_REQUEST_ID"
 _REPEAT: Final = "worker.repeat"
 
 #: Where the environ has then what is to be told of an answer that holds for as long as a function returns True.
-LASTS: Final = "covers.lasts"
+ON_CACHEABLE: Final = "covers.lasts"
 
 _ERROR_STATUS: Final = f"{http.HTTPStatus.INTERNAL_SERVER_ERROR.value} {http.HTTPStatus.INTERNAL_SERVER_ERROR.phrase}"
 
 
-class Identified:
+class RequestIdMiddleware:
     """A WSGI application around another: requests get their ids here, the caller's where that is a good one."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
-        self._next_id = new_ids().__next__
+        self._next_id = generate_request_ids().__next__
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Have the request answered (PEP 3333). An exception that nobody has caught is answered here with 500."""
-        given = given_id(environ.get(_VARIABLE, ""))
+        given = accept_request_id(environ.get(_VARIABLE, ""))
         own = given or self._next_id().decode()
         request_id.set(own)
         environ[ACCESS_FIELDS] = {"request_id": own}
         if (repeat := environ.get(_REPEAT)) is not None:
             # The same bytes have the same id, if any.
-            environ[LASTS] = _lasting(repeat, itertools.repeat(given.encode()).__next__ if given else self._next_id)
+            environ[ON_CACHEABLE] = _lasting(
+                repeat, itertools.repeat(given.encode()).__next__ if given else self._next_id
+            )
 
         # No function of its own: its annotations would be made each time, which takes as long as all the rest of this.
         start = partial(_start, start_response, own)

@@ -23,6 +23,6 @@ class Response(msgspec.Struct, frozen=True):
 Handler = Callable[["WSGIEnvironment"], Response]
 
 
-def plain(status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def plain_text(status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """Return a line for a person."""
     return Response(status, f"{text}\n".encode(), headers=headers)

@@ -4,8 +4,8 @@ import http
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from app.web.request_body import BodyRefused
-from app.web.response import Handler, Response, plain
+from app.web.request_body import BodyRejected
+from app.web.response import Handler, Response, plain_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 
 #: What answers the requests of a path, by their methods.
-Methods = Mapping[str, Handler]
+MethodHandlers = Mapping[str, Handler]
 
 
-class Application:
+class Router:
     """The WSGI application. ``routes`` has what answers by path; a path that ends in ``/*`` stands for all below it."""
 
-    def __init__(self, routes: Mapping[str, Methods]) -> None:
+    def __init__(self, routes: Mapping[str, MethodHandlers]) -> None:
         self._paths = {path: methods for path, methods in routes.items() if not path.endswith("/*")}
         self._trees = {path[:-1]: methods for path, methods in routes.items() if path.endswith("/*")}
 
@@ -36,19 +36,21 @@ class Application:
     def _answer(self, environ: "WSGIEnvironment") -> Response:
         methods = self._methods(environ["PATH_INFO"])
         if methods is None:
-            return plain(http.HTTPStatus.NOT_FOUND, "Nothing is here. XML-RPC is answered at /RPC2, the page is at /.")
+            return plain_text(
+                http.HTTPStatus.NOT_FOUND, "Nothing is here. XML-RPC is answered at /RPC2, the page is at /."
+            )
         handler = methods.get(environ["REQUEST_METHOD"])
         if handler is None:
             allowed = ", ".join(methods)
-            return plain(
+            return plain_text(
                 http.HTTPStatus.METHOD_NOT_ALLOWED, f"What is answered here is {allowed}.", (("Allow", allowed),)
             )
         try:
             return handler(environ)
-        except BodyRefused as refused:
-            return plain(refused.status, str(refused), refused.headers)
+        except BodyRejected as refused:
+            return plain_text(refused.status, str(refused), refused.headers)
 
-    def _methods(self, path: str) -> Methods | None:
+    def _methods(self, path: str) -> MethodHandlers | None:
         methods = self._paths.get(path)
         if methods is None:
             for root, below in self._trees.items():

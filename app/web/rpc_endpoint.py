@@ -3,14 +3,14 @@
 import functools
 import http
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from app.rpc.dispatcher import Dispatcher
 from app.telemetry.request_context import ACCESS_FIELDS
-from app.web.content_negotiation import compressed
+from app.web.content_negotiation import compress_response
 from app.web.request_body import read_body
-from app.web.request_id import LASTS
-from app.web.response import Response, plain
+from app.web.request_id import ON_CACHEABLE
+from app.web.response import Response, plain_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -22,36 +22,25 @@ _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
 
 
-class Dispatch(Protocol):
-    """Answers an XML-RPC request, bytes to bytes, as ``app.rpc.dispatcher.Dispatcher.dispatch`` does."""
-
-    def __call__(  # noqa: D102 - see the class
-        self,
-        body: bytes,
-        *,
-        charset: str | None = None,
-        lasts: Callable[[Callable[[], bool]], None] | None = None,
-        tell: Callable[[str, int | None], None] | None = None,
-    ) -> bytes: ...
-
-
-class RpcHandler:
+class RpcEndpoint:
     """Answers POST /RPC2. ``max_body`` is the largest body of a request in bytes, as sent."""
 
-    def __init__(self, *, dispatch: Dispatch, max_body: int) -> None:
-        self._dispatch = dispatch
+    def __init__(self, *, dispatcher: Dispatcher, max_body: int) -> None:
+        self._dispatcher = dispatcher
         self._max_body = max_body
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
         """Answer a request. Raises BodyRefused for a body that cannot be had."""
         is_xml, charset = _read_type(environ.get("CONTENT_TYPE", ""))
         if not is_xml:
-            return plain(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
+            return plain_text(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
         body = read_body(environ, max_body=self._max_body)
         tell = functools.partial(_tell, environ[ACCESS_FIELDS])
-        answer = self._dispatch(body, charset=charset, lasts=environ.get(LASTS), tell=tell)
+        answer = self._dispatcher.dispatch(
+            body, charset=charset, on_cacheable=environ.get(ON_CACHEABLE), on_finished=tell
+        )
         # The charset unquoted: quoted it has broken clients.
-        return compressed(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
+        return compress_response(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
 
 
 def _tell(fields: dict[str, Any], method: str, fault: int | None) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from app.web.content_negotiation import GZIP_FROM, accepts_gzip
-from app.web.etag import is_known, weak_etag
-from app.web.response import Response, plain
+from app.web.content_negotiation import GZIP_MIN_BYTES, accepts_gzip
+from app.web.etag import is_not_modified, weak_etag
+from app.web.response import Response, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class _File(msgspec.Struct, frozen=True):
     etag: str
 
 
-class PageHandler:
+class StaticFiles:
     """Answers GET and HEAD of ``/`` and below /static/."""
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class PageHandler:
         path: str = environ["PATH_INFO"]
         file = self._files.get(_FIRST if path == "/" else path.removeprefix(ROOT))
         if file is None:
-            return plain(http.HTTPStatus.NOT_FOUND, "There is no such file.")
-        if is_known(environ, file.etag):
+            return plain_text(http.HTTPStatus.NOT_FOUND, "There is no such file.")
+        if is_not_modified(environ, file.etag):
             return file.unchanged
         return file.packed if accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")) else file.plain
 
@@ -79,7 +79,7 @@ def _read(path: Path) -> _File:
     headers = (*_HEADERS, ("ETag", etag))
     whole = Response(http.HTTPStatus.OK, body, _TYPES[path.suffix], headers)
     packed = whole
-    if len(body) >= GZIP_FROM:
+    if len(body) >= GZIP_MIN_BYTES:
         packed = msgspec.structs.replace(
             whole, body=gzip.compress(body, mtime=0), headers=(*headers, ("Content-Encoding", "gzip"))
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.cli.exit_status import WrongUsage
+from app.cli.exit_status import UsageError
 from app.cli.ids import MAX_LINE, read_ids
 
 
@@ -43,7 +43,7 @@ def test_a_line_without_end_is_refused(end: bytes) -> None:
     parts = [b"1\n", *[b"x" * 10_000] * 7 + [end]]
     ids = read_ids(lambda: parts.pop(0))
     assert next(ids) == "1"
-    with pytest.raises(WrongUsage, match=rf"^standard input: line 2: expected an id, got more than {MAX_LINE} bytes$"):
+    with pytest.raises(UsageError, match=rf"^standard input: line 2: expected an id, got more than {MAX_LINE} bytes$"):
         next(ids)
 
 
@@ -51,5 +51,5 @@ def test_input_that_cannot_be_read_is_told() -> None:
     def read() -> bytes:
         raise OSError(5, "Input/output error")
 
-    with pytest.raises(WrongUsage, match=r"^standard input: Input/output error$"):
+    with pytest.raises(UsageError, match=r"^standard input: Input/output error$"):
         next(read_ids(read))

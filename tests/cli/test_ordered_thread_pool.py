@@ -7,7 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from app.cli.ordered_thread_pool import in_order
+from app.cli.ordered_thread_pool import map_in_order
 
 
 def idle() -> None:
@@ -34,7 +34,7 @@ def test_results_come_in_the_order_of_the_work(jobs: int) -> None:
         done.append(number)
         return 2 * number
 
-    results = list(in_order(range(20), lambda: nullcontext(do), jobs=jobs, ahead=30, idle=idle))
+    results = list(map_in_order(range(20), lambda: nullcontext(do), jobs=jobs, ahead=30, idle=idle))
     assert results == [2 * number for number in range(20)]
     assert (done == sorted(done)) is (jobs == 1)
 
@@ -48,7 +48,7 @@ def test_a_result_comes_as_soon_as_its_turn_has_come() -> None:
         more.wait()
         yield 2
 
-    results = in_order(work(), lambda: nullcontext(double), jobs=2, ahead=10, idle=idle)
+    results = map_in_order(work(), lambda: nullcontext(double), jobs=2, ahead=10, idle=idle)
     assert next(results) == 2
     more.set()
     assert list(results) == [4]
@@ -68,7 +68,7 @@ def test_work_is_taken_so_far_ahead_and_no_further() -> None:
             first.wait()
         return number
 
-    waiting = gevent.spawn(lambda: list(in_order(work(), lambda: nullcontext(do), jobs=2, ahead=10, idle=idle)))
+    waiting = gevent.spawn(lambda: list(map_in_order(work(), lambda: nullcontext(do), jobs=2, ahead=10, idle=idle)))
     until(lambda: len(taken) >= 12)
     gevent.idle()
     assert len(taken) == 12
@@ -84,7 +84,7 @@ def test_so_many_work_at_once_and_no_more() -> None:
         go.wait()
         return number
 
-    waiting = gevent.spawn(lambda: list(in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=100, idle=idle)))
+    waiting = gevent.spawn(lambda: list(map_in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=100, idle=idle)))
     until(lambda: len(working) == 4)
     gevent.idle()
     assert working == [0, 1, 2, 3]
@@ -102,7 +102,7 @@ def test_each_works_with_a_function_of_its_own() -> None:
         yield double
         events.append("gone")
 
-    assert list(in_order(range(5), hire, jobs=3, ahead=10, idle=idle)) == [0, 2, 4, 6, 8]
+    assert list(map_in_order(range(5), hire, jobs=3, ahead=10, idle=idle)) == [0, 2, 4, 6, 8]
     until(lambda: sorted(events) == ["gone"] * 3 + ["hired"] * 3)
 
 
@@ -113,7 +113,7 @@ def test_no_more_are_hired_than_there_is_work_for() -> None:
         hired.append(1)
         return nullcontext(double)
 
-    assert list(in_order(range(2), hire, jobs=1000, ahead=10, idle=idle)) == [0, 2]
+    assert list(map_in_order(range(2), hire, jobs=1000, ahead=10, idle=idle)) == [0, 2]
     gevent.idle()
     assert sum(hired) <= 2
 
@@ -124,7 +124,7 @@ def test_what_is_raised_is_raised_in_its_turn() -> None:
     def do(number: int) -> float:
         return 1 / (3 - number)
 
-    results = in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=10, idle=idle)
+    results = map_in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=10, idle=idle)
     assert [next(results) for _ in range(3)] == [1 / 3, 1 / 2, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -135,7 +135,7 @@ def test_work_that_breaks_off_is_told_in_its_turn() -> None:
         yield 1
         raise ValueError("no more of this")
 
-    results = in_order(work(), lambda: nullcontext(double), jobs=4, ahead=10, idle=idle)
+    results = map_in_order(work(), lambda: nullcontext(double), jobs=4, ahead=10, idle=idle)
     assert next(results) == 2
     with pytest.raises(ValueError, match="no more of this"):
         next(results)
@@ -148,4 +148,4 @@ def test_who_waits_is_told_now_and_then() -> None:
         told.wait()
         return number
 
-    assert list(in_order([1], lambda: nullcontext(do), jobs=1, ahead=1, idle=told.set)) == [1]
+    assert list(map_in_order([1], lambda: nullcontext(do), jobs=1, ahead=1, idle=told.set)) == [1]

@@ -11,8 +11,8 @@ import pytest
 import trustme
 from gevent.server import StreamServer
 
-from app.cli.exit_status import Unreachable, WrongUsage
-from app.cli.service_client import Refused, Service
+from app.cli.exit_status import ServiceUnreachable, UsageError
+from app.cli.service_client import ServiceClient, ServiceFault
 from tests.support.scripted_origin import Behaviour, Origin, Request, one_after_the_other, page, raw, reset
 
 
@@ -44,12 +44,12 @@ def scripted() -> Iterator[Origin]:
 
 def find(scripted: Origin, source: str = "") -> str:
     """Ask once, over a connection of its own."""
-    with Service(f"{scripted.url}/RPC2").connect(source) as connection:
+    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection:
         return connection.find("42")
 
 
 def explain(scripted: Origin, source: str = "") -> Mapping[str, Any]:
-    with Service(f"{scripted.url}/RPC2").connect(source) as connection:
+    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection:
         return connection.explain("42")
 
 
@@ -73,7 +73,7 @@ def test_a_record_is_asked_for_likewise(scripted: Origin) -> None:
 @pytest.mark.parametrize(("content_id", "source"), [("4\x002", ""), ("42\x1b", ""), ("4\uffff2", ""), ("42", "\x07")])
 def test_what_xml_has_no_place_for_is_refused(scripted: Origin, content_id: str, source: str) -> None:
     """The service is not asked: to it the whole call would be broken."""
-    with Service(f"{scripted.url}/RPC2").connect(source) as connection, pytest.raises(Refused) as refused:
+    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection, pytest.raises(ServiceFault) as refused:
         connection.find(content_id)
     assert (refused.value.code, refused.value.text) == (-32602, "expected no control characters")
     assert scripted.requests == []
@@ -81,7 +81,7 @@ def test_what_xml_has_no_place_for_is_refused(scripted: Origin, content_id: str,
 
 def test_any_other_id_reaches_the_service_as_it_is(scripted: Origin) -> None:
     ids = ["<&>\"'", "a\tb", "ü", "\x7f", "\ufffd", "\U0001f3b5", "]]>"]
-    with Service(f"{scripted.url}/RPC2").connect() as connection:
+    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
         for content_id in ids:
             connection.find(content_id)
     assert [params for params, _ in calls(scripted)] == [(content_id,) for content_id in ids]
@@ -89,7 +89,7 @@ def test_any_other_id_reaches_the_service_as_it_is(scripted: Origin) -> None:
 
 def test_a_name_and_a_password_go_with_each_call(scripted: Origin) -> None:
     """To whatever stands before the service and asks for them."""
-    with Service(f"http://me:secret@127.0.0.1:{scripted.port}/RPC2").connect() as connection:
+    with ServiceClient(f"http://me:secret@127.0.0.1:{scripted.port}/RPC2").connect() as connection:
         connection.find("42")
     assert scripted.requests[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
 
@@ -98,14 +98,14 @@ def test_a_fault_is_told_as_it_is(scripted: Origin) -> None:
     """One that says that the service is overloaded too: it is not asked again."""
     scripted.default = answer(xmlrpc.client.Fault(503, "too much is waiting"))
     for ask in (find, explain):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ServiceFault) as refused:
             ask(scripted)
         assert (refused.value.code, refused.value.text) == (503, "too much is waiting")
     assert len(scripted.requests) == 2
 
 
 def test_a_connection_is_kept(scripted: Origin) -> None:
-    with Service(f"{scripted.url}/RPC2").connect() as connection:
+    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
         for _ in range(3):
             connection.find("42")
     assert scripted.connections == 1
@@ -113,7 +113,7 @@ def test_a_connection_is_kept(scripted: Origin) -> None:
 
 def test_a_kept_connection_that_was_closed_is_opened_again(scripted: Origin) -> None:
     scripted.default = then_close(COVER)
-    with Service(f"{scripted.url}/RPC2").connect() as connection:
+    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
         for _ in range(3):
             assert connection.find("42") == "https://shop.example/42.jpg"
     assert scripted.connections == 3
@@ -127,7 +127,7 @@ AWAY = [reset, raw(), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<?xml"
 def test_a_service_that_is_away_for_a_while_is_waited_for(scripted: Origin, away: Behaviour) -> None:
     """Where it has answered before, to any of its callers."""
     scripted.default = one_after_the_other(COVER, away, away, away, COVER)
-    service = Service(f"{scripted.url}/RPC2")
+    service = ServiceClient(f"{scripted.url}/RPC2")
     for _ in range(2):
         with service.connect() as connection:
             assert connection.find("42") == "https://shop.example/42.jpg"
@@ -135,9 +135,9 @@ def test_a_service_that_is_away_for_a_while_is_waited_for(scripted: Origin, away
 
 def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
     scripted.default = one_after_the_other(COVER, raw())
-    with Service(f"{scripted.url}/RPC2", patience=0.3).connect() as connection:
+    with ServiceClient(f"{scripted.url}/RPC2", patience=0.3).connect() as connection:
         connection.find("42")
-        with pytest.raises(Unreachable):
+        with pytest.raises(ServiceUnreachable):
             connection.find("42")
     assert len(scripted.requests) > 3
 
@@ -159,13 +159,13 @@ def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
 )
 def test_what_is_no_service_is_told_at_once(scripted: Origin, behaviour: Behaviour, reason: str) -> None:
     scripted.default = behaviour
-    with pytest.raises(Unreachable) as unreachable:
+    with pytest.raises(ServiceUnreachable) as unreachable:
         find(scripted)
     assert str(unreachable.value) == f"no service at {scripted.url}/RPC2: {reason}"
 
 
 def test_a_record_that_is_none_is_told(scripted: Origin) -> None:
-    with pytest.raises(Unreachable, match=r": its answer is no record$"):
+    with pytest.raises(ServiceUnreachable, match=r": its answer is no record$"):
         explain(scripted)
 
 
@@ -173,8 +173,10 @@ def test_a_port_where_nobody_listens_is_told() -> None:
     """Without the password that its URL may have."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(Unreachable, match=rf"^no service at http://127\.0\.0\.1:{port}/RPC2: Connection refused$"):
-        Service(f"http://me:secret@127.0.0.1:{port}/RPC2").connect().find("42")
+    with pytest.raises(
+        ServiceUnreachable, match=rf"^no service at http://127\.0\.0\.1:{port}/RPC2: Connection refused$"
+    ):
+        ServiceClient(f"http://me:secret@127.0.0.1:{port}/RPC2").connect().find("42")
 
 
 @pytest.mark.parametrize(
@@ -185,13 +187,13 @@ def test_a_port_where_nobody_listens_is_told() -> None:
     ],
 )  # fmt: skip
 def test_a_url_that_is_none_is_told(url: str) -> None:
-    with pytest.raises(WrongUsage, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8080/RPC2, got '"):
-        Service(url)
+    with pytest.raises(UsageError, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8080/RPC2, got '"):
+        ServiceClient(url)
 
 
 def test_a_password_in_a_url_that_is_none_is_not_repeated() -> None:
-    with pytest.raises(WrongUsage) as wrong:
-        Service("http://me:secret@shop:example/")
+    with pytest.raises(UsageError) as wrong:
+        ServiceClient("http://me:secret@shop:example/")
     assert "secret" not in str(wrong.value)
 
 
@@ -219,7 +221,7 @@ def test_a_service_is_asked_over_tls(
 
 
 def test_a_certificate_that_is_not_trusted_is_told(over_tls: Origin) -> None:
-    with pytest.raises(Unreachable, match="/RPC2: its certificate is not trusted: "):
+    with pytest.raises(ServiceUnreachable, match="/RPC2: its certificate is not trusted: "):
         find(over_tls)
 
 
@@ -227,7 +229,7 @@ def test_tls_where_there_is_none_is_told() -> None:
     server = StreamServer(("127.0.0.1", 0), lambda connection, _: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n"))
     server.start()
     try:
-        with pytest.raises(Unreachable, match=r"/RPC2: no TLS: wrong version number$"):
+        with pytest.raises(ServiceUnreachable, match=r"/RPC2: no TLS: wrong version number$"):
             find(Origin(port=int(server.server_port or 0), scheme="https"))
     finally:
         server.stop(timeout=1)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config.challenge_pages import CHALLENGES
-from app.config.settings import load, load_server, told_settings
+from app.config.challenge_pages import CHALLENGE_PAGES
+from app.config.settings import load_server_settings, load_settings, redacted_settings
 from app.domain.errors import SettingsError
 
 SHOP = """
@@ -23,7 +23,7 @@ def write(folder: Path, text: str) -> dict[str, str]:
 
 
 def test_without_anything_the_defaults_serve() -> None:
-    settings = load({})
+    settings = load_settings({})
     assert settings.default_source == "ozon"
     assert settings.store == "sqlite:var/covers.db"
     assert settings.lru_size == 100_000
@@ -36,14 +36,14 @@ def test_without_anything_the_defaults_serve() -> None:
 
 
 def test_the_seed_rule_is_built_in() -> None:
-    ozon = load({}).sources["ozon"]
-    assert ozon.page_url_of("42") == "http://www.ozon.ru/context/detail/id/42"
+    ozon = load_settings({}).sources["ozon"]
+    assert ozon.page_url_for("42") == "http://www.ozon.ru/context/detail/id/42"
     assert ozon.extract[0].regex == r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"
     assert ozon.id_pattern == r"\d{1,19}"
 
 
 def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
-    shop = load(write(tmp_path, SHOP)).sources["shop"]
+    shop = load_settings(write(tmp_path, SHOP)).sources["shop"]
     assert shop.id_pattern == "[A-Za-z0-9._-]{1,64}"
     day = 86_400.0
     assert (shop.ttl, shop.grace, shop.keep) == (30 * day, 7 * day, 365 * day)
@@ -60,38 +60,40 @@ def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
     [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
 )
 def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
-    assert load(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+    assert load_settings(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
 
 
 def test_a_table_with_page_and_rules_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
-    ozon = load(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
+    ozon = load_settings(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
     assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
 
 
 def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
-    ozon = load(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
+    ozon = load_settings(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
     assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
 
 
 def test_a_builtin_source_can_be_pointed_elsewhere(tmp_path: Path) -> None:
     """With a page_url alone it keeps its rules and signs."""
     table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
-    there, here = load({}).sources["deezer"], load(write(tmp_path, table)).sources["deezer"]
-    assert here.page_url_of("7") == "http://127.0.0.1:9/album/7"
+    there, here = load_settings({}).sources["deezer"], load_settings(write(tmp_path, table)).sources["deezer"]
+    assert here.page_url_for("7") == "http://127.0.0.1:9/album/7"
     assert here.private_network
-    assert (here.extract, here.signs, here.delay) == (there.extract, there.signs, there.delay)
+    assert (here.extract, here.response_patterns, here.delay) == (there.extract, there.response_patterns, there.delay)
 
 
 def test_a_source_that_takes_whole_urls_is_off_until_hosts_are_allowed(tmp_path: Path) -> None:
-    assert load({}).sources["page"].is_off
-    assert load(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_off
-    assert not load(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_off
+    assert load_settings({}).sources["page"].is_disabled
+    assert load_settings(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_disabled
+    assert (
+        not load_settings(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_disabled
+    )
 
 
 def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
     text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
-    shop = load(write(tmp_path, text)).sources["shop"]
-    assert [[str(sign) for sign in signs] for _, signs in shop.signs] == [
+    shop = load_settings(write(tmp_path, text)).sources["shop"]
+    assert [[str(sign) for sign in signs] for _, signs in shop.response_patterns] == [
         ["status 403"],
         ["regex robot"],
         ["regex gone", "css .none"],
@@ -100,37 +102,37 @@ def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
 
 
 def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path: Path) -> None:
-    assert load(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGES
-    assert load(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
+    assert load_settings(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGE_PAGES
+    assert load_settings(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
 def test_a_source_has_its_name_from_its_table_and_not_from_a_key(tmp_path: Path) -> None:
-    assert {name: source.name for name, source in load({}).sources.items()}["caa"] == "caa"
-    assert load(write(tmp_path, SHOP)).sources["shop"].name == "shop"
+    assert {name: source.name for name, source in load_settings({}).sources.items()}["caa"] == "caa"
+    assert load_settings(write(tmp_path, SHOP)).sources["shop"].name == "shop"
     with pytest.raises(SettingsError, match=r"sources\.shop\.name: unknown key"):
-        load(write(tmp_path, f"{SHOP}name = 'other'"))
+        load_settings(write(tmp_path, f"{SHOP}name = 'other'"))
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
-    settings = load(environ)
+    settings = load_settings(environ)
     assert (settings.lru_size, settings.max_calls, settings.deadline) == (7, 6, 2.5)
 
 
 def test_a_token_of_digits_stays_a_text() -> None:
-    assert load({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
+    assert load_settings({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
 
 
 def test_the_server_listens_where_the_environment_says() -> None:
-    server = load_server({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
+    server = load_server_settings({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
     assert (server.bind, server.workers) == ("[::1]:9000", 3)
-    assert load_server({}).bind == "127.0.0.1:8080"
+    assert load_server_settings({}).bind == "127.0.0.1:8080"
 
 
 def test_the_server_logs_as_the_environment_says() -> None:
-    server = load_server({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
+    server = load_server_settings({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
     assert (server.log_level, server.log_format) == ("debug", "plain")
-    assert (load_server({}).log_level, load_server({}).log_format) == ("info", None)
+    assert (load_server_settings({}).log_level, load_server_settings({}).log_format) == ("info", None)
 
 
 @pytest.mark.parametrize(
@@ -146,10 +148,10 @@ def test_the_server_logs_as_the_environment_says() -> None:
 )
 def test_what_is_told_of_the_settings_has_no_secrets(store: str, told: str) -> None:
     environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
-    known = told_settings(load(environ))
+    known = redacted_settings(load_settings(environ))
     assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
     assert known["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
-    assert told_settings(load({}))["admin_token"] is None
+    assert redacted_settings(load_settings({}))["admin_token"] is None
 
 
 def css_rule(selector: str) -> str:
@@ -286,7 +288,7 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
     """The line names the file, the key and what was expected."""
     environ = write(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
-        load(environ)
+        load_settings(environ)
     assert str(caught.value).startswith(f"{environ['COVERS_CONFIG']}: {line}")
     assert "\n" not in str(caught.value)
 
@@ -307,7 +309,9 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
     ],
 )
 def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
-    read = load_server if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load
+    read = (
+        load_server_settings if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load_settings
+    )
     with pytest.raises(SettingsError) as caught:
         read({variable: value})
     assert str(caught.value).startswith(f"environment: {variable}: {line}")
@@ -315,14 +319,14 @@ def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: 
 
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^/no/such\.toml: expected a readable TOML file: No such file"):
-        load({"COVERS_CONFIG": "/no/such.toml"})
+        load_settings({"COVERS_CONFIG": "/no/such.toml"})
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "covers.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="expected a TOML file"):
-        load({"COVERS_CONFIG": str(path)})
+        load_settings({"COVERS_CONFIG": str(path)})
 
 
 @pytest.mark.parametrize(
@@ -336,22 +340,22 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_secret_is_not_repeated(tmp_path: Path, text: str) -> None:
     """The line ends up in logs."""
     with pytest.raises(SettingsError) as caught:
-        load(write(tmp_path, text))
+        load_settings(write(tmp_path, text))
     assert "12345" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "1" * 5_000])
 def test_toml_past_its_reader_is_named_in_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="expected a TOML file"):
-        load(write(tmp_path, text))
+        load_settings(write(tmp_path, text))
 
 
 @pytest.mark.parametrize("value", ["1_0", " 5", "\u0665", "1e1", "0x5"])
 def test_the_environment_is_as_strict_as_the_file(value: str) -> None:
     with pytest.raises(SettingsError, match="COVERS_DEADLINE"):
-        load({"COVERS_DEADLINE": value})
+        load_settings({"COVERS_DEADLINE": value})
 
 
 def test_a_variable_in_small_letters_is_a_slip() -> None:
     with pytest.raises(SettingsError, match="COVERS_deadline: unknown key, expected perhaps COVERS_DEADLINE"):
-        load({"COVERS_deadline": "1"})
+        load_settings({"COVERS_deadline": "1"})

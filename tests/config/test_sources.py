@@ -5,48 +5,52 @@ from typing import Any
 
 import pytest
 
-from app.config.rules import Pattern, Rule
+from app.config.rules import Regex, Rule
 from app.config.source import Source
-from app.config.sources import Registry
-from app.config.url_templates import HostPattern, PageUrl
+from app.config.sources import SourceRegistry
+from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import InvalidParams
-from app.domain.records import ContentId
+from app.domain.records import ItemId
 
-RULES = [Rule(regex=Pattern("x"))]
-SOURCES = Registry(
+RULES = [Rule(regex=Regex("x"))]
+SOURCES = SourceRegistry(
     {
-        "ozon": Source(page_url=PageUrl("http://ozon.example/{id}"), extract=RULES, id_pattern=Pattern(r"\d{1,19}")),
-        "caa": Source(page_url=PageUrl("http://caa.example/{id}"), extract=RULES),
-        "uri": Source(page_url=PageUrl("http://uri.example/{id}"), extract=RULES, id_pattern=Pattern(r"[a-z:/.]+")),
+        "ozon": Source(
+            page_url=PageUrlTemplate("http://ozon.example/{id}"), extract=RULES, id_pattern=Regex(r"\d{1,19}")
+        ),
+        "caa": Source(page_url=PageUrlTemplate("http://caa.example/{id}"), extract=RULES),
+        "uri": Source(
+            page_url=PageUrlTemplate("http://uri.example/{id}"), extract=RULES, id_pattern=Regex(r"[a-z:/.]+")
+        ),
         "page": Source(
-            page_url=PageUrl("{id}"),
+            page_url=PageUrlTemplate("{id}"),
             extract=RULES,
-            id_pattern=Pattern(r"https?://[^\s/?#@\\]+(?:[/?][^\s#]*)?"),
+            id_pattern=Regex(r"https?://[^\s/?#@\\]+(?:[/?][^\s#]*)?"),
             allowed_hosts=[HostPattern("*.example")],
         ),
-        "off": Source(page_url=PageUrl("{id}"), extract=RULES),
+        "off": Source(page_url=PageUrlTemplate("{id}"), extract=RULES),
     },
     default="ozon",
 )
 
 
 def test_an_int_and_its_digits_are_one_item() -> None:
-    assert SOURCES.resolve(42) == SOURCES.resolve("42") == ContentId("ozon", "42")
+    assert SOURCES.resolve(42) == SOURCES.resolve("42") == ItemId("ozon", "42")
 
 
 @pytest.mark.parametrize(
     ("content_id", "source", "item"),
     [
-        ("caa:a-1", "", ContentId("caa", "a-1")),
-        ("a-1", "caa", ContentId("caa", "a-1")),
-        ("caa:a-1", "caa", ContentId("caa", "a-1")),
-        (7, "caa", ContentId("caa", "7")),
-        ("ozon:7", "", ContentId("ozon", "7")),
-        ("spotify:album", "uri", ContentId("uri", "spotify:album")),
-        ("uri:uri:a", "", ContentId("uri", "uri:a")),
+        ("caa:a-1", "", ItemId("caa", "a-1")),
+        ("a-1", "caa", ItemId("caa", "a-1")),
+        ("caa:a-1", "caa", ItemId("caa", "a-1")),
+        (7, "caa", ItemId("caa", "7")),
+        ("ozon:7", "", ItemId("ozon", "7")),
+        ("spotify:album", "uri", ItemId("uri", "spotify:album")),
+        ("uri:uri:a", "", ItemId("uri", "uri:a")),
     ],
 )
-def test_an_item_is_named_by_id_prefix_or_source(content_id: int | str, source: str, item: ContentId) -> None:
+def test_an_item_is_named_by_id_prefix_or_source(content_id: int | str, source: str, item: ItemId) -> None:
     assert SOURCES.resolve(content_id, source) == item
 
 
@@ -100,17 +104,17 @@ def test_a_source_that_is_not_there_is_refused(source: object) -> None:
 @pytest.mark.parametrize(
     ("path", "item"),
     [
-        ("7", ContentId("ozon", "7")),
-        ("caa/a-1", ContentId("caa", "a-1")),
-        ("caa:a-1", ContentId("caa", "a-1")),
-        ("caa/caa:a-1", ContentId("caa", "a-1")),
-        ("uri/a/b", ContentId("uri", "a/b")),
-        ("uri:a/b", ContentId("uri", "a/b")),
-        ("uri//a", ContentId("uri", "/a")),
-        ("page/https://shop.example/a", ContentId("page", "https://shop.example/a")),
+        ("7", ItemId("ozon", "7")),
+        ("caa/a-1", ItemId("caa", "a-1")),
+        ("caa:a-1", ItemId("caa", "a-1")),
+        ("caa/caa:a-1", ItemId("caa", "a-1")),
+        ("uri/a/b", ItemId("uri", "a/b")),
+        ("uri:a/b", ItemId("uri", "a/b")),
+        ("uri//a", ItemId("uri", "/a")),
+        ("page/https://shop.example/a", ItemId("page", "https://shop.example/a")),
     ],
 )
-def test_the_first_part_of_a_path_may_name_the_source(path: str, item: ContentId) -> None:
+def test_the_first_part_of_a_path_may_name_the_source(path: str, item: ItemId) -> None:
     assert SOURCES.resolve_path(path) == item
 
 
@@ -127,13 +131,17 @@ def test_a_long_id_is_not_repeated_whole() -> None:
 
 
 def test_an_id_is_percent_encoded_into_its_page_url() -> None:
-    assert SOURCES["uri"].page_url_of("a b/ü?") == "http://uri.example/a%20b/%C3%BC%3F"
+    assert SOURCES["uri"].page_url_for("a b/ü?") == "http://uri.example/a%20b/%C3%BC%3F"
 
 
 def test_a_source_that_is_off_says_what_it_lacks() -> None:
     assert "off" not in SOURCES
     assert set(SOURCES) == {"ozon", "caa", "uri", "page"}
-    for call in (lambda: SOURCES.resolve("x", "off"), lambda: SOURCES.resolve("off:x"), lambda: SOURCES.check("off")):
+    for call in (
+        lambda: SOURCES.resolve("x", "off"),
+        lambda: SOURCES.resolve("off:x"),
+        lambda: SOURCES.resolve_name("off"),
+    ):
         with pytest.raises(InvalidParams, match=r"^source off is off until it is given allowed_hosts$"):
             call()
 
@@ -153,8 +161,8 @@ def test_a_source_that_is_off_says_what_it_lacks() -> None:
 def test_an_id_may_be_the_whole_url(item_id: str, url: str) -> None:
     """It stays what it is, written in ASCII; what is encoded is not encoded again."""
     item = SOURCES.resolve(item_id, "page")
-    assert item == ContentId("page", item_id)
-    assert SOURCES["page"].page_url_of(item.id) == url
+    assert item == ItemId("page", item_id)
+    assert SOURCES["page"].page_url_for(item.id) == url
     assert SOURCES.resolve(f"page:{item_id}") == item
 
 

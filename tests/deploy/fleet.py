@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.server.gunicorn_server import wait_until
 from tests.store.redis_server import hold_a_port
 from tests.support.processes import living
-from tests.support.service import STOP_SECONDS, environment, gunicorn
+from tests.support.service import STOP_SECONDS, environment, gunicorn_command
 
 START_SECONDS = 20.0
 
@@ -52,7 +52,7 @@ class Member:
             assert notified.recv(1024).startswith(b"READY=1"), self.told()
 
     def _start(self, notified: str) -> None:
-        command, passed = gunicorn(), tuple[int, ...]()
+        command, passed = gunicorn_command(), tuple[int, ...]()
         if self.is_handed_over:
             passed = (self.place.fileno(),)
             command = [sys.executable, "-c", _AS_SYSTEMD, str(self.place.fileno()), *command]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.config.settings import load, load_server
+from app.config.settings import load_server_settings, load_settings
 from tests.deploy.front import BUILDERS, DEPLOY, identify
-from tests.support.service import ROOT, Server
+from tests.support.service import ROOT, Service
 
 UNITS = ("covers.service", "covers.socket")
 
@@ -53,7 +53,7 @@ def test_the_service_may_do_little_besides_serving(require: Callable[[str], str]
 
 
 def test_systemd_waits_for_a_reload_and_then_for_the_end() -> None:
-    assert float(setting("covers.service", "TimeoutStopSec")) > 2 * (load({}).deadline + 15)
+    assert float(setting("covers.service", "TimeoutStopSec")) > 2 * (load_settings({}).deadline + 15)
 
 
 def test_the_files_that_the_service_is_told_of_are_there() -> None:
@@ -66,8 +66,8 @@ def test_the_environment_has_only_variables_that_there_are() -> None:
     lines = re.findall(r"(?m)^#?(COVERS_\w+)=(.*)$", (DEPLOY / "covers.env").read_text("utf-8"))
     variables = dict(lines)
     assert variables.pop("COVERS_CONFIG") == "/etc/covers/covers.toml"
-    assert load(variables).store.startswith("redis://")
-    assert load_server(variables).bind == load_server({}).bind
+    assert load_settings(variables).store.startswith("redis://")
+    assert load_server_settings(variables).bind == load_server_settings({}).bind
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -82,12 +82,12 @@ def test_a_proxy_takes_its_configuration(name: str, require: Callable[[str], str
 
 @pytest.mark.parametrize(("name", "key"), [("nginx.conf", "proxy_read_timeout"), ("haproxy.cfg", "timeout server")])
 def test_a_proxy_waits_for_longer_than_the_deadline(name: str, key: str) -> None:
-    assert float(setting(name, key).removesuffix("s")) > load({}).deadline + 1
+    assert float(setting(name, key).removesuffix("s")) > load_settings({}).deadline + 1
 
 
 def test_nginx_takes_bodies_as_large_as_the_service_does() -> None:
     assert setting("nginx.conf", "client_max_body_size") == "1m"
-    assert load({}).max_body == 2**20
+    assert load_settings({}).max_body == 2**20
 
 
 def test_nginx_leaves_connections_before_the_service_does() -> None:
@@ -104,7 +104,7 @@ def test_the_container_has_what_the_service_is_made_of() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
-def test_the_containers_check_of_its_health_asks_no_proxy(server: Server) -> None:
+def test_the_containers_check_of_its_health_asks_no_proxy(server: Service) -> None:
     """Containers are told of the proxy that their host uses, for whatever they ask."""
     text = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", "")
     (check,) = re.findall(r"(?m)^HEALTHCHECK .*?CMD (\[.*\])$", text)

@@ -6,7 +6,7 @@ from typing import Any
 import gevent
 
 from tests.support.scripted_origin import Origin
-from tests.support.service import CONFIG, Server
+from tests.support.service import CONFIG, Service
 
 #: The cover that pages made by ``cover(7)`` show.
 URL = "{origin}/multimedia/audio_cd_covers/7.jpg"
@@ -16,7 +16,7 @@ def config(origin: Origin, store: str, keys: str = "", top: str = "") -> str:
     return f"{top}\n{CONFIG.format(origin=origin.url).replace('none', store)}{keys}"
 
 
-def in_each_worker(server: Server, method: str, *arguments: Any, calls: int = 40) -> list[Any]:
+def in_each_worker(server: Service, method: str, *arguments: Any, calls: int = 40) -> list[Any]:
     """Call over many fresh connections, so that every worker is very likely to answer some; return the answers."""
 
     def call() -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.end_to_end.store_services import URL, config, in_each_worker
 from tests.store.redis_server import serving_redis
 from tests.support.scripted_origin import Origin, cover
-from tests.support.service import CONFIG, serving
+from tests.support.service import CONFIG, run_service
 
 
 def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
@@ -26,7 +26,7 @@ def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
 
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(serving_redis(require("redis-server"), tmp_path))
-        server = stack.enter_context(serving(tmp_path, config(origin, redis.url), workers=2))
+        server = stack.enter_context(run_service(tmp_path, config(origin, redis.url), workers=2))
         timed(200)
         redis.freeze()
         assert max(timed(number) for number in (201, 202, 203)) < 2
@@ -47,7 +47,7 @@ def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, 
     origin.item(48, cover(7))
     database = tmp_path / "covers.db"
     database.write_bytes(b"this is no database" * 1000)
-    with serving(tmp_path, config(origin, f"sqlite:{database}"), workers=4) as server:
+    with run_service(tmp_path, config(origin, f"sqlite:{database}"), workers=4) as server:
         assert set(in_each_worker(server, "get_cover", 48)) == {URL.format(origin=origin.url)}
     assert origin.asked_for(48) == 1, "the new one is shared"
     assert len(list(tmp_path.glob("covers.db.broken-*"))) == 1
@@ -56,7 +56,7 @@ def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, 
 def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path) -> None:
     origin.item(49, cover(7))
     (tmp_path / "file").write_text("no folder")
-    with serving(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
+    with run_service(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
         assert server.client().get_cover(49) == URL.format(origin=origin.url)
         assert "the store is passed over" in server.log.read_text()
 
@@ -65,7 +65,7 @@ def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_pa
     """var/covers.db, below the working directory."""
     origin.item(50, cover(7))
     text = CONFIG.format(origin=origin.url).replace('store = "none"\n', "")
-    with serving(tmp_path, text, directory=tmp_path) as server:
+    with run_service(tmp_path, text, directory=tmp_path) as server:
         server.client().get_cover(50)
     assert (tmp_path / "var" / "covers.db").is_file()
 
@@ -74,7 +74,7 @@ def test_a_port_that_answers_nothing_is_no_store_to_wait_for(origin: Origin, tmp
     origin.item(51, cover(7))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        with serving(tmp_path, config(origin, url)) as server:
+        with run_service(tmp_path, config(origin, url)) as server:
             client = server.client()
             client.list_sources()
             begun = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.scripted_origin import Behaviour, Origin, page, redirect
-from tests.support.service import Server, serving
+from tests.support.service import Service, run_service
 
 MBID = "76df3287-6cda-33eb-8e9a-044b5e15ffdd"
 ISBN = "/api/books?bibkeys=ISBN:{}&format=json&jscmd=data"
@@ -41,7 +41,7 @@ def origins() -> Iterator[dict[str, Origin]]:
 
 
 @pytest.fixture(scope="module")
-def service(origins: dict[str, Origin], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(origins: dict[str, Origin], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that knows the built-in sources, each at its origin, and nothing else about them."""
     tables = [
         f'[sources.{name}]\npage_url = "{origins[name].url}{path}"\nprivate_network = true\ndelay = 0\nerror_ttl = 0\n'
@@ -50,26 +50,26 @@ def service(origins: dict[str, Origin], tmp_path_factory: pytest.TempPathFactory
     redirects = 'allowed_hosts = ["localhost"]\n'
     tables[list(PATHS).index("caa")] += redirects
     tables.append('[sources.page]\nallowed_hosts = ["127.0.0.1"]\nprivate_network = true\n')
-    with serving(tmp_path_factory.mktemp("service"), 'store = "none"\n' + "\n".join(tables)) as running:
+    with run_service(tmp_path_factory.mktemp("service"), 'store = "none"\n' + "\n".join(tables)) as running:
         yield running
 
 
-def code(service: Server, item: str) -> int:
+def code(service: Service, item: str) -> int:
     with pytest.raises(xmlrpc.client.Fault) as caught:
         service.client().get_cover(item)
     return caught.value.faultCode
 
 
-def test_all_of_them_are_there(service: Server) -> None:
+def test_all_of_them_are_there(service: Service) -> None:
     assert {source["name"] for source in service.client().list_sources()} == {*PATHS, "page"}
 
 
-def test_ozon(origins: dict[str, Origin], service: Server) -> None:
+def test_ozon(origins: dict[str, Origin], service: Service) -> None:
     origins["ozon"].item(1, page('<img src="/multimedia/audio_cd_covers/7.jpg">'))
     assert service.client().get_cover(1) == f"{origins['ozon'].url}/multimedia/audio_cd_covers/7.jpg"
 
 
-def test_the_cover_art_archive_by_way_of_its_redirects(origins: dict[str, Origin], service: Server) -> None:
+def test_the_cover_art_archive_by_way_of_its_redirects(origins: dict[str, Origin], service: Service) -> None:
     """From its host to archive.org, and from there to one of the machines of archive.org."""
     caa, archive = origins["caa"], origins["archive"]
     picture = "http://coverartarchive.org/release/x/829521842.jpg"
@@ -92,14 +92,14 @@ def test_the_cover_art_archive_by_way_of_its_redirects(origins: dict[str, Origin
 
 @pytest.mark.parametrize(("status", "expected"), [("400 Bad Request", 404), ("503 Service Unavailable", 429)])
 def test_the_cover_art_archive_has_statuses_of_its_own(
-    origins: dict[str, Origin], service: Server, status: str, expected: int
+    origins: dict[str, Origin], service: Service, status: str, expected: int
 ) -> None:
     item = MBID.replace("7", status[0])
     origins["caa"].pages[f"/release/{item}"] = page("", status=status)
     assert code(service, f"caa:{item}") == expected
 
 
-def test_open_library(origins: dict[str, Origin], service: Server) -> None:
+def test_open_library(origins: dict[str, Origin], service: Service) -> None:
     covers = {size: f"https://covers.openlibrary.org/b/id/1-{size[0].upper()}.jpg" for size in ("small", "large")}
     pages = origins["openlibrary"].pages
     pages[ISBN.format("0451526538")] = answer({"ISBN:0451526538": {"title": "Tom Sawyer", "cover": covers}})
@@ -108,7 +108,7 @@ def test_open_library(origins: dict[str, Origin], service: Server) -> None:
     assert code(service, "openlibrary:9780140328721") == 404
 
 
-def test_deezer_says_everything_with_status_200(origins: dict[str, Origin], service: Server) -> None:
+def test_deezer_says_everything_with_status_200(origins: dict[str, Origin], service: Service) -> None:
     pages = origins["deezer"].pages
     pages["/album/302127"] = answer({"id": 302127, "cover_xl": "https://e-cdns.example/1000.jpg"})
     pages["/album/1"] = answer({"error": {"type": "DataException", "message": "no data", "code": 800}})
@@ -118,7 +118,7 @@ def test_deezer_says_everything_with_status_200(origins: dict[str, Origin], serv
     assert [code(service, f"deezer:{number}") for number in (1, 2, 3)] == [404, 502, 429]
 
 
-def test_itunes_has_pictures_of_any_size_and_throttles_by_403(origins: dict[str, Origin], service: Server) -> None:
+def test_itunes_has_pictures_of_any_size_and_throttles_by_403(origins: dict[str, Origin], service: Service) -> None:
     art = "https://is1-ssl.mzstatic.com/image/thumb/a/source"
     pages = origins["itunes"].pages
     pages["/lookup?id=1"] = answer({"resultCount": 1, "results": [{"artworkUrl100": f"{art}/100x100bb.jpg"}]})
@@ -128,7 +128,7 @@ def test_itunes_has_pictures_of_any_size_and_throttles_by_403(origins: dict[str,
     assert [code(service, f"itunes:{number}") for number in (2, 3)] == [404, 429]
 
 
-def test_any_page_that_names_its_picture(origins: dict[str, Origin], service: Server) -> None:
+def test_any_page_that_names_its_picture(origins: dict[str, Origin], service: Service) -> None:
     """The id is its URL; hosts that are not allowed are not asked."""
     shop = origins["page"]
     shop.pages["/books/1?a=b"] = page('<meta property="og:image" content="/1.jpg">')

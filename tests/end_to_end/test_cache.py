@@ -16,8 +16,8 @@ import pytest
 
 from tests.end_to_end.store_services import URL, config, in_each_worker
 from tests.store.redis_server import RedisServer, serving_redis
-from tests.support.scripted_origin import Behaviour, Hold, Origin, cover, page, raw
-from tests.support.service import Server, serving
+from tests.support.scripted_origin import Barrier, Behaviour, Origin, cover, page, raw
+from tests.support.service import Service, run_service
 
 WORKERS = 4
 IDS = itertools.count(1_000_000)
@@ -49,10 +49,10 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def service(shop: Origin, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(shop: Origin, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with four workers over the store, for the module."""
     text = config(shop, store, top="admin_token = 's'")
-    with serving(tmp_path_factory.mktemp("service"), text, workers=WORKERS) as running:
+    with run_service(tmp_path_factory.mktemp("service"), text, workers=WORKERS) as running:
         yield running
 
 
@@ -62,8 +62,8 @@ def item() -> int:
     return next(IDS)
 
 
-def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(shop: Origin, service: Server, item: int) -> None:
-    shop.item(item, hold := Hold(cover(7)))
+def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(shop: Origin, service: Service, item: int) -> None:
+    shop.item(item, hold := Barrier(cover(7)))
     callers = [gevent.spawn(service.client().get_cover, item) for _ in range(200)]
     assert hold.asked.wait(10)
     hold.go.set()
@@ -72,12 +72,12 @@ def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(shop: Origin,
 
 
 def test_two_servers_over_one_redis_cause_one_fetch(origin: Origin, redis: RedisServer, tmp_path: Path) -> None:
-    origin.item(43, hold := Hold(cover(7)))
+    origin.item(43, hold := Barrier(cover(7)))
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
     text = config(origin, redis.url)
-    with serving(folders[0], text, workers=2) as one, serving(folders[1], text, workers=2) as two:
+    with run_service(folders[0], text, workers=2) as one, run_service(folders[1], text, workers=2) as two:
         callers = [gevent.spawn(server.client().get_cover, 43) for server in (one, two) for _ in range(50)]
         assert hold.asked.wait(10)
         hold.go.set()
@@ -89,11 +89,11 @@ def test_known_covers_survive_the_death_of_the_whole_server(origin: Origin, stor
     ids = [next(IDS) for _ in range(50)]
     for number in ids:
         origin.item(number, cover(number))
-    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+    with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
         answers = server.client().get_covers(ids)
         server.kill()
     asked = len(origin.requests)
-    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+    with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
         assert server.client().get_covers(ids) == answers
         told = in_each_worker(server, "explain_cover", ids[0], calls=20)
         assert {record["cache"] for record in told} <= {"store", "memory"}
@@ -105,8 +105,8 @@ def test_a_worker_killed_with_the_lease_delays_the_others_a_little(
 ) -> None:
     """By the lease's end: two seconds, not the deadline."""
     ss = require("ss")
-    origin.item(item, hold := Hold(cover(7)))
-    with serving(tmp_path, config(origin, store), workers=WORKERS) as server:
+    origin.item(item, hold := Barrier(cover(7)))
+    with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
         callers = [gevent.spawn(_call_and_take_what_comes, server, item) for _ in range(40)]
         assert hold.asked.wait(10)
         os.kill(_process_that_is_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
@@ -120,7 +120,7 @@ def test_a_worker_killed_with_the_lease_delays_the_others_a_little(
     assert origin.asked_for(item) == 2
 
 
-def _call_and_take_what_comes(service: Server, item: int) -> Any:
+def _call_and_take_what_comes(service: Service, item: int) -> Any:
     """Callers of the worker that is killed lose their connection, as they would to any server."""
     try:
         return service.client().get_cover(item)
@@ -140,7 +140,7 @@ OUTAGES: dict[str, Behaviour] = {
     "403": page("", status="403 Forbidden"),
     "429": page("", status="429 Slow", headers={"Retry-After": "0"}),
     "a page without a cover": page("<p>our new design"),
-    "silence": Hold(cover(9)),
+    "silence": Barrier(cover(9)),
 }
 
 
@@ -151,13 +151,13 @@ def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, tmp_path
         origin.item(number, cover(7))
     text = config(origin, f"sqlite:{tmp_path}/covers.db", f"{NEVER_FRESH}timeout = 0.3\n")
     url = URL.format(origin=origin.url)
-    with serving(tmp_path, text, workers=2) as server:
+    with run_service(tmp_path, text, workers=2) as server:
         server.client().get_covers(list(items))
         for number, outage in items.items():
             origin.item(number, outage)
         for number in items:
             assert set(in_each_worker(server, "get_cover", number, calls=10)) == {url}
-    with serving(tmp_path, text) as server:
+    with run_service(tmp_path, text) as server:
         for number in items:
             told = server.client().explain_cover(number)
             assert (told["url"], told["cache"], bool(told["error"])) == (url, "stale", True)
@@ -166,10 +166,10 @@ def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, tmp_path
 def test_a_known_cover_beats_the_deadline_of_a_multicall_too(origin: Origin, item: int, tmp_path: Path) -> None:
     origin.item(item, cover(7))
     text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH, top="deadline = 0.5")
-    with serving(tmp_path, text) as server:
+    with run_service(tmp_path, text) as server:
         client = server.client()
         url = client.get_cover(item)
-        origin.item(item, Hold(cover(8)))
+        origin.item(item, Barrier(cover(8)))
         calls = [{"methodName": "get_cover", "params": [item]}, {"methodName": "get_covers", "params": [[item]]}]
         assert client.system.multicall(calls) == [[url], [{str(item): url}]]
 
@@ -178,13 +178,13 @@ def test_an_origin_that_nobody_serves_any_more_is_not_noticed_either(tmp_path: P
     with Origin().serving() as origin:
         origin.item(46, cover(7))
         text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH)
-        with serving(tmp_path, text) as server:
+        with run_service(tmp_path, text) as server:
             before = server.client().get_cover(46)
-    with serving(tmp_path, text) as server:
+    with run_service(tmp_path, text) as server:
         assert server.client().get_cover(46) == before
 
 
-def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(shop: Origin, service: Server, item: int) -> None:
+def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(shop: Origin, service: Service, item: int) -> None:
     shop.item(item, cover(6))
     in_each_worker(service, "get_cover", item)
     shop.item(item, cover(7))
@@ -201,7 +201,7 @@ def test_what_is_forgotten_is_not_repeated_by_the_worker_either(tmp_path: Path) 
     """On one connection, where the same bytes have been answered many times."""
     with Origin().serving() as origin:
         origin.item(47, cover(6))
-        with serving(tmp_path, config(origin, "none", top="admin_token = 's'")) as server:
+        with run_service(tmp_path, config(origin, "none", top="admin_token = 's'")) as server:
             client = server.client()
             assert len({client.get_cover(47) for _ in range(5)}) == 1
             assert origin.asked_for(47) == 1
@@ -214,7 +214,7 @@ def test_what_is_fresh_no_more_is_not_repeated_by_the_worker_either(tmp_path: Pa
     with Origin().serving() as origin:
         origin.item(48, cover(6))
         keys = "ttl = 0.5\ngrace = 0\n"
-        with serving(tmp_path, config(origin, "none", keys)) as server:
+        with run_service(tmp_path, config(origin, "none", keys)) as server:
             client, began = server.client(), time.monotonic()
             assert len({client.get_cover(48) for _ in range(5)}) == 1
             origin.item(48, cover(7))

@@ -12,8 +12,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_origin import Behaviour, Hold, Origin, cover, page, raw
-from tests.support.service import CONFIG, Server, serving
+from tests.support.scripted_origin import Barrier, Behaviour, Origin, cover, page, raw
+from tests.support.service import CONFIG, Service, run_service
 
 IDS = itertools.count(1_000_000)
 
@@ -33,9 +33,9 @@ def fresh_origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for the module, with one worker."""
-    with serving(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as running:
+    with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as running:
         yield running
 
 
@@ -51,7 +51,7 @@ def fault(call: Any, *arguments: Any) -> xmlrpc.client.Fault:
     return caught.value
 
 
-def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Server, item: int) -> None:
+def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Service, item: int) -> None:
     origin.item(item, cover(7))
     client = server.client()
     url = f"{origin.url}/multimedia/audio_cd_covers/7.jpg"
@@ -61,7 +61,7 @@ def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Server, it
     assert origin.asked_for(item) == 1
 
 
-def test_many_covers_come_back_at_once(origin: Origin, server: Server) -> None:
+def test_many_covers_come_back_at_once(origin: Origin, server: Service) -> None:
     for number in range(100):
         origin.item(number, cover(number))
     answers = server.client().get_covers([*range(100), "100", "x"])
@@ -71,7 +71,7 @@ def test_many_covers_come_back_at_once(origin: Origin, server: Server) -> None:
     assert len(answers) == 102
 
 
-def test_explain_and_list_tell_what_is_known(origin: Origin, server: Server, item: int) -> None:
+def test_explain_and_list_tell_what_is_known(origin: Origin, server: Service, item: int) -> None:
     page_url = origin.item(item, cover(7))
     client = server.client()
     told = client.explain_cover(item)
@@ -89,12 +89,12 @@ BAD_IDS = [
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A service whose origin nobody asks."""
-    with serving(tmp_path_factory.mktemp("quiet"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
+    with run_service(tmp_path_factory.mktemp("quiet"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
 
 @pytest.mark.parametrize("content_id", BAD_IDS, ids=repr)
-def test_a_bad_id_is_invalid_params(quiet: Server, content_id: Any) -> None:
+def test_a_bad_id_is_invalid_params(quiet: Service, content_id: Any) -> None:
     assert fault(quiet.client().get_cover, content_id).faultCode == -32602
 
 
@@ -113,7 +113,7 @@ def test_a_bad_id_is_invalid_params(quiet: Server, content_id: Any) -> None:
         ("__class__.__init__", (), -32601),
     ],
 )
-def test_a_wrong_call_has_its_fault(quiet: Server, method: str, arguments: tuple[Any, ...], code: int) -> None:
+def test_a_wrong_call_has_its_fault(quiet: Service, method: str, arguments: tuple[Any, ...], code: int) -> None:
     assert fault(getattr(quiet.client(), method), *arguments).faultCode == code
 
 
@@ -128,7 +128,7 @@ def test_a_wrong_call_has_its_fault(quiet: Server, method: str, arguments: tuple
     ],
 )
 def test_what_the_origin_does_has_its_fault(
-    origin: Origin, server: Server, behaviour: Behaviour, code: int, text: str, item: int
+    origin: Origin, server: Service, behaviour: Behaviour, code: int, text: str, item: int
 ) -> None:
     origin.item(item, behaviour)
     told = fault(server.client().get_cover, item)
@@ -136,7 +136,7 @@ def test_what_the_origin_does_has_its_fault(
     assert text in told.faultString
 
 
-def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Server, item: int) -> None:
+def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Service, item: int) -> None:
     origin.item(item, page("", status="403 Forbidden"))
     client = server.client()
     for _ in range(3):
@@ -146,15 +146,15 @@ def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Server, ite
 
 def test_a_page_that_never_comes_is_too_slow(origin: Origin, tmp_path: Path, item: int) -> None:
     config = CONFIG.format(origin=origin.url) + "timeout = 0.3\n"
-    origin.item(item, Hold(cover()))
-    with serving(tmp_path, config) as server:
+    origin.item(item, Barrier(cover()))
+    with run_service(tmp_path, config) as server:
         assert fault(server.client().get_cover, item).faultCode == 504
 
 
 def test_every_call_is_answered_within_the_deadline(origin: Origin, tmp_path: Path, item: int) -> None:
     """Though its page may take longer; who comes later gets what came of it."""
-    origin.item(item, hold := Hold(cover()))
-    with serving(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_DEADLINE": "0.5"}) as server:
+    origin.item(item, hold := Barrier(cover()))
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_DEADLINE": "0.5"}) as server:
         client = server.client()
         told = fault(client.get_cover, item)
         assert (told.faultCode, told.faultString) == (504, "no answer within 0.5 seconds")
@@ -168,10 +168,10 @@ def test_slow_pages_are_fetched_together_and_hits_do_not_wait_for_them(fresh_ori
     """Forty pages are under way at once in one worker, and not one more than their source allows."""
     config = "fetch_concurrency = 64\n" + CONFIG.format(origin=fresh_origin.url) + "concurrency = 40\n"
     fresh_origin.item(1, cover(1))
-    hold = Hold(cover(2))
+    hold = Barrier(cover(2))
     for number in range(100, 150):
         fresh_origin.item(number, hold)
-    with serving(tmp_path, config) as server:
+    with run_service(tmp_path, config) as server:
         client = server.client()
         client.get_cover(1)
         slow = [gevent.spawn(server.client().get_cover, number) for number in range(100, 150)]
@@ -190,8 +190,8 @@ def test_slow_pages_are_fetched_together_and_hits_do_not_wait_for_them(fresh_ori
 
 
 def test_callers_of_one_unknown_id_cause_one_fetch_per_worker(origin: Origin, tmp_path: Path, item: int) -> None:
-    origin.item(item, hold := Hold(cover(7)))
-    with serving(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
+    origin.item(item, hold := Barrier(cover(7)))
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
         callers = [gevent.spawn(server.client().get_cover, item) for _ in range(200)]
         assert hold.asked.wait(10)
         hold.go.set()
@@ -199,8 +199,8 @@ def test_callers_of_one_unknown_id_cause_one_fetch_per_worker(origin: Origin, tm
     assert 1 <= origin.asked_for(item) <= 2
 
 
-def test_a_caller_that_leaves_does_not_end_the_lookup(origin: Origin, server: Server, item: int) -> None:
-    origin.item(item, hold := Hold(cover()))
+def test_a_caller_that_leaves_does_not_end_the_lookup(origin: Origin, server: Service, item: int) -> None:
+    origin.item(item, hold := Barrier(cover()))
     leaving = gevent.spawn(server.client().get_cover, item)
     assert hold.asked.wait(10)
     leaving.kill()

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from app.cli.check import check as check_sources
-from app.cli.exit_status import WrongUsage
+from app.cli.exit_status import UsageError
 from app.concurrency.clock import steady_clock
-from app.config.settings import load
-from app.main import build_inquiry, guarded
-from app.store.base import NoStore
+from app.config.settings import load_settings
+from app.main import build_cover_page_reader, with_circuit_breaker
 from tests.support.command import run, running
-from tests.support.scripted_origin import Hold, Origin, cover, page
+from tests.support.scripted_origin import Barrier, Origin, cover, page
 from tests.support.service import CONFIG
 
 
@@ -71,7 +70,7 @@ def test_a_page_that_takes_too_long_is_told(origin: Origin, tmp_path: Path) -> N
 
 def test_ctrl_c_ends_it_quietly(origin: Origin, tmp_path: Path) -> None:
     """While it waits for a page."""
-    origin.item(1, hold := Hold(cover()))
+    origin.item(1, hold := Barrier(cover()))
     path = tmp_path / "covers.toml"
     path.write_text(config(origin, "[1]"), "utf-8")
     with running("check", "ozon", config=path) as process:
@@ -108,8 +107,8 @@ def test_a_store_that_cannot_be_stops_it_as_it_stops_the_service(origin: Origin,
     ],
 )
 def test_a_source_that_cannot_be_checked_is_told_in_a_line(name: str, complaint: str) -> None:
-    with pytest.raises(WrongUsage) as caught:
-        check_sources([name], load({}), lambda: pytest.fail("nothing is to be asked"))
+    with pytest.raises(UsageError) as caught:
+        check_sources([name], load_settings({}), lambda: pytest.fail("nothing is to be asked"))
     assert (complaint in str(caught.value), "\n" in str(caught.value)) == (True, False)
 
 
@@ -123,8 +122,10 @@ def test_an_id_that_cannot_be_asked_for_fails_alone(
         f'[sources.shop]\npage_url = "{origin.url}/{{id}}"\nextract = [{{ meta = "og:image" }}]\n'
         'private_network = true\ncanary = ["..", "good"]\n'
     )
-    settings = load({"COVERS_CONFIG": str(path)})
-    status = check_sources(["shop"], settings, lambda: build_inquiry(settings, guarded(NoStore()), steady_clock()))
+    settings = load_settings({"COVERS_CONFIG": str(path)})
+    status = check_sources(
+        ["shop"], settings, lambda: build_cover_page_reader(settings, with_circuit_breaker(None), steady_clock())
+    )
     failed, found = capsys.readouterr().out.splitlines()
     assert status == 1
     assert failed.startswith("shop:..: FAILED: ")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.scripted_origin import COVER_PATH, Origin, cover
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 SCRIPTS = Path(__file__).parent.parent / "clients"
 SECONDS = 50.0  # a Go that comes without its compiled library takes its time
@@ -184,9 +184,9 @@ def shop() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service that all scripts ask, its only source the shop."""
-    with serving(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=shop.url)) as running:
+    with run_service(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=shop.url)) as running:
         yield running
 
 
@@ -229,7 +229,7 @@ def require_library(name: str, *, is_there: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def hear(service: Server, run: Run, require: Callable[[str], str]) -> Callable[[Client], Heard]:
+def hear(service: Service, run: Run, require: Callable[[str], str]) -> Callable[[Client], Heard]:
     """Return a function that runs a client's script, once for all of its tests, or skips the test."""
 
     @functools.cache
@@ -276,7 +276,7 @@ def test_a_client_makes_every_call_that_it_can_and_has_no_complaint(
     assert list(heard.answers) == [step for step in STEPS if (client.name, step) not in CANNOT]
 
 
-def test_a_reader_of_introspection_can_print_the_api(service: Server, run: Run, require: Callable[[str], str]) -> None:
+def test_a_reader_of_introspection_can_print_the_api(service: Service, run: Run, require: Callable[[str], str]) -> None:
     """It is the one of xmlrpc-c, which asks for signatures and help by one multicall."""
     printed = run(SCRIPTS, require("xml-rpc-api2txt"), service.url)
     assert (printed.returncode, printed.stderr) == (0, "")

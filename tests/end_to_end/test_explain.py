@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.command import run
 from tests.support.scripted_origin import Origin, cover, page
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,12 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as served:
+def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as served:
         yield served
 
 
-def test_the_record_of_a_cover_is_told(origin: Origin, server: Server) -> None:
+def test_the_record_of_a_cover_is_told(origin: Origin, server: Service) -> None:
     """Field by field, one below the other, without those that do not apply."""
     status, out, err = run("explain", "--url", server.url, "1")
     assert (status, err) == (0, "")
@@ -45,7 +45,7 @@ cache        fetched
     )
 
 
-def test_the_record_of_an_item_without_one_is_told(server: Server) -> None:
+def test_the_record_of_an_item_without_one_is_told(server: Service) -> None:
     """With each rule that was tried in vain."""
     status, out, err = run("explain", "--url", server.url, "--source", "ozon", "2")
     assert (status, err) == (1, "")
@@ -55,7 +55,7 @@ def test_the_record_of_an_item_without_one_is_told(server: Server) -> None:
     assert "url" not in fields
 
 
-def test_an_id_that_cannot_be_looked_up_is_a_complaint(server: Server) -> None:
+def test_an_id_that_cannot_be_looked_up_is_a_complaint(server: Service) -> None:
     status, out, err = run("explain", "--url", server.url, "nosuch:1")
     assert (status, out) == (1, "")
     assert re.fullmatch(r"nosuch:1: 'nosuch:1' is no id of ozon, .* \(fault -32602\)\n", err)

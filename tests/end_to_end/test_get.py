@@ -13,8 +13,8 @@ import gevent
 import pytest
 
 from tests.support.command import run, running
-from tests.support.scripted_origin import Hold, Origin, cover
-from tests.support.service import CONFIG, Server, serving
+from tests.support.scripted_origin import Barrier, Origin, cover
+from tests.support.service import CONFIG, Service, run_service
 from tests.support.terminal import Terminal
 
 IDS = itertools.count(1_000_000)
@@ -30,17 +30,17 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for the module, with one worker."""
-    with serving(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as served:
+    with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as served:
         yield served
 
 
 @pytest.fixture
-def held(origin: Origin) -> tuple[str, Hold]:
+def held(origin: Origin) -> tuple[str, Barrier]:
     """An item that no other test has, and the hold of its page."""
     item = next(IDS)
-    origin.item(item, hold := Hold(cover(item)))
+    origin.item(item, hold := Barrier(cover(item)))
     return str(item), hold
 
 
@@ -53,13 +53,13 @@ def pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def test_covers_are_printed_in_the_order_of_their_ids(origin: Origin, server: Server) -> None:
+def test_covers_are_printed_in_the_order_of_their_ids(origin: Origin, server: Service) -> None:
     """A line each; ints, texts, ids that name their source, and those that come twice."""
     told = run("get", "--url", server.url, "3", "ozon:1", " 2 ", "3")
     assert told == (0, "".join(f"{url(origin, item)}\n" for item in (3, 1, 2, 3)), "")
 
 
-def test_an_id_without_a_cover_is_an_empty_line_and_a_complaint(origin: Origin, server: Server) -> None:
+def test_an_id_without_a_cover_is_an_empty_line_and_a_complaint(origin: Origin, server: Service) -> None:
     """So lines stay side by side with those of the ids."""
     status, out, err = run("get", "--url", server.url, "1", "404", "x", "2")
     assert (status, out) == (1, f"{url(origin, 1)}\n\n\n{url(origin, 2)}\n")
@@ -70,7 +70,7 @@ def test_an_id_without_a_cover_is_an_empty_line_and_a_complaint(origin: Origin, 
     assert wrong.endswith(" (fault -32602)")
 
 
-def test_jsonl_has_an_object_for_each_id(origin: Origin, server: Server) -> None:
+def test_jsonl_has_an_object_for_each_id(origin: Origin, server: Service) -> None:
     status, out, err = run("get", "--url", server.url, "--format", "jsonl", "1", "ü")
     found, wrong = map(json.loads, out.splitlines())
     assert (status, err) == (1, "")
@@ -78,7 +78,7 @@ def test_jsonl_has_an_object_for_each_id(origin: Origin, server: Server) -> None
     assert wrong == {"id": "ü", "error": {"code": -32602, "text": r"'ü' is no id of ozon: expected \d{1,19}"}}
 
 
-def test_csv_has_a_row_for_each_id_below_a_header(origin: Origin, server: Server) -> None:
+def test_csv_has_a_row_for_each_id_below_a_header(origin: Origin, server: Service) -> None:
     status, out, err = run("get", "--url", server.url, "--format", "csv", "1", "x,y")
     found, wrong = csv.DictReader(out.splitlines())
     assert (status, err, len(out.splitlines())) == (1, "", 3)
@@ -88,14 +88,14 @@ def test_csv_has_a_row_for_each_id_below_a_header(origin: Origin, server: Server
     }  # fmt: skip
 
 
-def test_a_source_is_asked_for_by_its_name(origin: Origin, server: Server) -> None:
+def test_a_source_is_asked_for_by_its_name(origin: Origin, server: Service) -> None:
     assert run("get", "--url", server.url, "--source", "ozon", "1") == (0, f"{url(origin, 1)}\n", "")
     status, out, err = run("get", "--url", server.url, "--source", "nosuch", "1")
     assert (status, out) == (1, "\n")
     assert "unknown source 'nosuch'" in err
 
 
-def test_ids_come_from_standard_input(origin: Origin, server: Server) -> None:
+def test_ids_come_from_standard_input(origin: Origin, server: Service) -> None:
     """Lines without an id have no line."""
     told = run("get", "--url", server.url, "-", stdin="\n2\r\n  \n ozon:1\t\n3")
     assert told == (0, "".join(f"{url(origin, item)}\n" for item in (2, 1, 3)), "")
@@ -106,7 +106,7 @@ def test_no_ids_are_all_found() -> None:
     assert run("get", "--url", "http://127.0.0.1:9/RPC2", "-") == (0, "", "")
 
 
-def test_an_answer_comes_before_the_next_id_does(origin: Origin, server: Server) -> None:
+def test_an_answer_comes_before_the_next_id_does(origin: Origin, server: Service) -> None:
     """Whoever talks with it over pipes can wait for each."""
     with running("get", "--url", server.url, "-") as process:
         stdin, stdout = pipe(process.stdin), pipe(process.stdout)
@@ -118,11 +118,13 @@ def test_an_answer_comes_before_the_next_id_does(origin: Origin, server: Server)
         assert process.wait(10) == 0
 
 
-def test_the_order_holds_though_the_first_answers_last(origin: Origin, server: Server, held: tuple[str, Hold]) -> None:
+def test_the_order_holds_though_the_first_answers_last(
+    origin: Origin, server: Service, held: tuple[str, Barrier]
+) -> None:
     """What stands before a slow one is printed, what stands behind it is asked for and waits."""
     slow, hold = held
     later = str(next(IDS))
-    origin.item(later, behind := Hold(cover(3)))
+    origin.item(later, behind := Barrier(cover(3)))
     behind.go.set()
     with running("get", "--url", server.url, "--jobs", "2", "1", slow, "2", later) as process:
         stdout = pipe(process.stdout)
@@ -134,7 +136,7 @@ def test_the_order_holds_though_the_first_answers_last(origin: Origin, server: S
     assert lines == [url(origin, slow), url(origin, 2), url(origin, 3)]
 
 
-def test_ten_thousand_ids_are_not_kept_in_memory(server: Server) -> None:
+def test_ten_thousand_ids_are_not_kept_in_memory(server: Service) -> None:
     """They are answered in their order, and take no more of it than those that are asked for meanwhile."""
     ids = [str(number % 9 + 1) for number in range(10_000)]
     with running("get", "--url", server.url, "--format", "jsonl", "-") as process:
@@ -172,7 +174,7 @@ def test_without_a_command_it_says_what_there_is() -> None:
     assert "    get       ask a running service for the covers of ids\n" in err
 
 
-def test_a_line_that_is_no_id_ends_it(origin: Origin, server: Server) -> None:
+def test_a_line_that_is_no_id_ends_it(origin: Origin, server: Service) -> None:
     """After the answers to the ids before it."""
     told = run("get", "--url", server.url, "-", stdin="1\n" + "x" * 100_000)
     complaint = "standard input: line 2: expected an id, got more than 65536 bytes\n"
@@ -180,7 +182,7 @@ def test_a_line_that_is_no_id_ends_it(origin: Origin, server: Server) -> None:
 
 
 @pytest.mark.parametrize("command", ["get", "explain"])
-def test_where_no_service_is_that_is_told_in_a_line(server: Server, command: str) -> None:
+def test_where_no_service_is_that_is_told_in_a_line(server: Service, command: str) -> None:
     """As it is where no XML-RPC is answered."""
     absent, elsewhere = "http://127.0.0.1:1/RPC2", server.url.replace("RPC2", "elsewhere")
     assert run(command, "--url", absent, "1") == (3, "", f"no service at {absent}: Connection refused\n")
@@ -198,7 +200,7 @@ def test_no_id_fails_when_the_service_is_started_anew(origin: Origin, tmp_path: 
     """Its connections are closed, and for a while nobody listens."""
     config = CONFIG.format(origin=origin.url)
     with ExitStack() as stack:
-        with serving(tmp_path, config) as first:
+        with run_service(tmp_path, config) as first:
             process = stack.enter_context(running("get", "--url", first.url, "-"))
             stdin, stdout = pipe(process.stdin), pipe(process.stdout)
             stdin.write(b"1\n")
@@ -206,12 +208,12 @@ def test_no_id_fails_when_the_service_is_started_anew(origin: Origin, tmp_path: 
             assert stdout.readline().decode() == f"{url(origin, 1)}\n"
         stdin.write(b"2\n3\n")
         stdin.close()
-        with serving(tmp_path, config, port=first.port):
+        with run_service(tmp_path, config, port=first.port):
             assert stdout.read().decode() == f"{url(origin, 2)}\n{url(origin, 3)}\n"
             assert process.wait(10) == 0
 
 
-def test_who_has_seen_enough_ends_it_quietly(origin: Origin, server: Server) -> None:
+def test_who_has_seen_enough_ends_it_quietly(origin: Origin, server: Service) -> None:
     with running("get", "--url", server.url, "-") as process:
         stdin, stdout = pipe(process.stdin), pipe(process.stdout)
         stdin.write(b"1\n")
@@ -224,14 +226,14 @@ def test_who_has_seen_enough_ends_it_quietly(origin: Origin, server: Server) -> 
         assert pipe(process.stderr).read() == b""
 
 
-def test_a_full_disk_is_told_in_a_line(server: Server) -> None:
+def test_a_full_disk_is_told_in_a_line(server: Service) -> None:
     with Path("/dev/full").open("wb") as full, running("get", "--url", server.url, "1", stdout=full) as process:
         _, err = process.communicate(timeout=10)
     assert (process.returncode, err) == (1, b"[Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize("command", ["get", "explain"])
-def test_ctrl_c_ends_it_while_it_waits_for_an_answer(server: Server, command: str, held: tuple[str, Hold]) -> None:
+def test_ctrl_c_ends_it_while_it_waits_for_an_answer(server: Service, command: str, held: tuple[str, Barrier]) -> None:
     slow, hold = held
     with running(command, "--url", server.url, slow) as process:
         assert hold.asked.wait(10)
@@ -240,7 +242,7 @@ def test_ctrl_c_ends_it_while_it_waits_for_an_answer(server: Server, command: st
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
-def test_ctrl_c_ends_it_while_it_waits_for_ids(server: Server) -> None:
+def test_ctrl_c_ends_it_while_it_waits_for_ids(server: Service) -> None:
     with running("get", "--url", server.url, "-") as process:
         stdin = pipe(process.stdin)
         stdin.write(b"1\n")
@@ -251,7 +253,7 @@ def test_ctrl_c_ends_it_while_it_waits_for_ids(server: Server) -> None:
         assert pipe(process.stderr).read() == b""
 
 
-def test_the_bar_and_the_answers_share_a_terminal(origin: Origin, server: Server, held: tuple[str, Hold]) -> None:
+def test_the_bar_and_the_answers_share_a_terminal(origin: Origin, server: Service, held: tuple[str, Barrier]) -> None:
     """Answers and complaints stand above it, and nothing is left of it at the end."""
     slow, hold = held
     terminal = Terminal()
@@ -265,7 +267,7 @@ def test_the_bar_and_the_answers_share_a_terminal(origin: Origin, server: Server
     assert complaint.startswith("404: no such item: ")
 
 
-def test_the_bar_counts_on_while_the_answers_go_elsewhere(origin: Origin, server: Server) -> None:
+def test_the_bar_counts_on_while_the_answers_go_elsewhere(origin: Origin, server: Service) -> None:
     """Ids that come from standard input have no total; its clock runs while there are none."""
     terminal = Terminal()
     with running("get", "--url", server.url, "-", stderr=terminal.program) as process:
@@ -279,7 +281,7 @@ def test_the_bar_counts_on_while_the_answers_go_elsewhere(origin: Origin, server
     assert terminal.lines() == [""]
 
 
-def test_a_terminal_without_a_size_has_a_bar_too(origin: Origin, server: Server, held: tuple[str, Hold]) -> None:
+def test_a_terminal_without_a_size_has_a_bar_too(origin: Origin, server: Service, held: tuple[str, Barrier]) -> None:
     """As that of a container, or a serial line."""
     slow, hold = held
     terminal = Terminal(lines=0, columns=0)
@@ -291,7 +293,7 @@ def test_a_terminal_without_a_size_has_a_bar_too(origin: Origin, server: Server,
     assert terminal.lines() == [""]
 
 
-def test_ids_can_be_typed(origin: Origin, server: Server) -> None:
+def test_ids_can_be_typed(origin: Origin, server: Service) -> None:
     """No bar stands in the way of that."""
     terminal = Terminal()
     streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.program)

@@ -13,7 +13,7 @@ import trustme
 from tests.fetch import flooder
 from tests.fetch.flooding import flooding
 from tests.support.scripted_origin import Origin, cover, page
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 #: Seconds that a hit may take while all of it goes on, or so many times the slowest one of a quiet server. In a worker
 #: that such an origin can hold up it takes half a second and more; other tests beside this one have made it 0.07.
@@ -32,11 +32,11 @@ def floods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def service(origin: Origin, floods: int, tmp_path: Path) -> Iterator[Server]:
+def service(origin: Origin, floods: int, tmp_path: Path) -> Iterator[Service]:
     flood = f'[sources.flood]\npage_url = "http://127.0.0.1:{floods}/{{id}}"\nid_pattern = "[a-z0-9 ]+"\n'
     flood += "extract = [{ css = 'img' }]\nprivate_network = true\nconcurrency = 20\nerror_ttl = 0\nnegative_ttl = 0\n"
     flood += "timeout = 20\n"
-    with serving(tmp_path, "deadline = 20\n" + CONFIG.format(origin=origin.url) + flood) as running:
+    with run_service(tmp_path, "deadline = 20\n" + CONFIG.format(origin=origin.url) + flood) as running:
         yield running
 
 
@@ -78,7 +78,7 @@ def hits_are_quick(hits: Any, disturbed: Callable[[], None]) -> None:
     pytest.fail(f"the slowest hits, and those of a quiet server: {measured}")
 
 
-def test_floods_of_all_kinds_at_once_hold_up_no_hit(origin: Origin, service: Server) -> None:
+def test_floods_of_all_kinds_at_once_hold_up_no_hit(origin: Origin, service: Service) -> None:
     """What else this machine does takes its time too, so the best of some tries counts."""
     origin.item(1, cover(7))
     hits = service.client()
@@ -98,7 +98,7 @@ def test_pages_that_take_long_to_be_read_hold_up_no_hit(origin: Origin, tmp_path
             origin.pages[f"/{name}{number}"] = page(body)
     pages = f'[sources.pages]\npage_url = "{origin.url}/{{id}}"\nextract = [{{ css = "img" }}]\nnegative_ttl = 0\n'
     pages += "private_network = true\nconcurrency = 16\n"
-    with serving(tmp_path, CONFIG.format(origin=origin.url) + pages) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url) + pages) as server:
         hits, asking = server.client(), server.client()
         hits.get_cover(1)
 

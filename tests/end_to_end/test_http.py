@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 CALL = xmlrpc.client.dumps((), "list_sources").encode()
 XML = {"Content-Type": "text/xml"}
@@ -20,15 +20,15 @@ LONG = xmlrpc.client.dumps(([f"no id {number}" for number in range(100)],), "get
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose origin nobody asks, with room for 10,000 bytes of a body."""
     config = "max_body = 10_000\n" + CONFIG.format(origin="http://127.0.0.1:9")
-    with serving(tmp_path_factory.mktemp("http"), config) as running:
+    with run_service(tmp_path_factory.mktemp("http"), config) as running:
         yield running
 
 
 @pytest.fixture
-def connection(server: Server) -> Iterator[http.client.HTTPConnection]:
+def connection(server: Service) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     yield connection
     connection.close()
@@ -182,7 +182,7 @@ def test_what_is_no_call_is_a_fault_and_not_an_error_of_http(
         xmlrpc.client.loads(answer)
 
 
-def say(server: Server, data: bytes) -> tuple[list[int], bytes]:
+def say(server: Service, data: bytes) -> tuple[list[int], bytes]:
     """Say this and then the end; return the statuses of the answers, and all that came."""
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
         connection.sendall(data)
@@ -217,12 +217,12 @@ ODD_REQUESTS = {
 
 
 @pytest.mark.parametrize(("data", "statuses"), ODD_REQUESTS.values(), ids=ODD_REQUESTS.keys())
-def test_odd_requests_have_the_answer_that_they_deserve(server: Server, data: bytes, statuses: list[int]) -> None:
+def test_odd_requests_have_the_answer_that_they_deserve(server: Service, data: bytes, statuses: list[int]) -> None:
     for _ in range(2):
         assert say(server, data)[0] == statuses
 
 
-def test_pipelined_calls_are_answered_in_their_order(server: Server) -> None:
+def test_pipelined_calls_are_answered_in_their_order(server: Service) -> None:
     calls = [xmlrpc.client.dumps((f"nobody:{number}",), "get_cover").encode() for number in range(20)]
     statuses, heard = say(server, b"".join(head(HOST, length=len(call)) + call for call in calls))
     assert statuses == [200] * 20

@@ -13,8 +13,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_origin import Hold, Origin, cover
-from tests.support.service import CONFIG, ROOT, Server, environment, gunicorn, serving
+from tests.support.scripted_origin import Barrier, Origin, cover
+from tests.support.service import CONFIG, ROOT, Service, environment, gunicorn_command, run_service
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
@@ -45,7 +45,7 @@ def test_a_wrong_configuration_stops_the_start_with_one_line(
     config = tmp_path / "covers.toml"
     config.write_text(text, "utf-8")
     ended = subprocess.run(
-        gunicorn("--bind", "127.0.0.1:0"),
+        gunicorn_command("--bind", "127.0.0.1:0"),
         cwd=ROOT,
         env=environment(config, extra),
         capture_output=True,
@@ -68,8 +68,8 @@ def test_importing_the_package_has_no_effects() -> None:
 
 
 def test_term_finishes_what_is_under_way(origin: Origin, tmp_path: Path) -> None:
-    origin.item(42, hold := Hold(cover()))
-    with serving(tmp_path, CONFIG.format(origin=origin.url)) as server:
+    origin.item(42, hold := Barrier(cover()))
+    with run_service(tmp_path, CONFIG.format(origin=origin.url)) as server:
         caller = gevent.spawn(server.client().get_cover, 42)
         assert hold.asked.wait(10)
         server.process.send_signal(signal.SIGTERM)
@@ -79,7 +79,7 @@ def test_term_finishes_what_is_under_way(origin: Origin, tmp_path: Path) -> None
         assert server.process.wait(20) == 0
 
 
-def test_term_does_not_wait_for_idle_connections(server: Server) -> None:
+def test_term_does_not_wait_for_idle_connections(server: Service) -> None:
     idle = [server.client() for _ in range(5)]
     for client in idle:
         client.list_sources()
@@ -89,7 +89,7 @@ def test_term_does_not_wait_for_idle_connections(server: Server) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_a_worker_that_is_killed_is_replaced(origin: Origin, server: Server) -> None:
+def test_a_worker_that_is_killed_is_replaced(origin: Origin, server: Service) -> None:
     origin.item(42, cover())
     server.client().get_cover(42)
     (before,) = server.workers()
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_is_replaced(origin: Origin, server: Server) -> 
 
 def test_hup_puts_a_new_configuration_in_force_without_an_error(origin: Origin, tmp_path: Path) -> None:
     origin.item(42, cover())
-    with serving(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
         wait_until(lambda: server.log.read_text().count("Booting worker") == 2, "both workers are there")
         server.client().get_cover(42)
         server.close_clients()
@@ -126,7 +126,7 @@ def test_hup_puts_a_new_configuration_in_force_without_an_error(origin: Origin, 
         assert "shop" in {source["name"] for source in server.client().list_sources()}
 
 
-def test_hup_with_a_broken_configuration_changes_nothing(origin: Origin, server: Server) -> None:
+def test_hup_with_a_broken_configuration_changes_nothing(origin: Origin, server: Service) -> None:
     """Nor do workers that are started afterwards see it."""
     origin.item(42, cover())
     server.client().get_cover(42)
@@ -144,7 +144,7 @@ def test_hup_with_a_broken_configuration_changes_nothing(origin: Origin, server:
     assert server.client().get_cover(42).endswith(".jpg")
 
 
-def test_a_file_that_is_edited_takes_effect_with_the_reload_only(origin: Origin, server: Server) -> None:
+def test_a_file_that_is_edited_takes_effect_with_the_reload_only(origin: Origin, server: Service) -> None:
     server.client().list_sources()
     server.config.write_text("lru_sise = 5", "utf-8")
     (before,) = server.workers()
@@ -162,7 +162,7 @@ def test_two_instances_with_one_home_do_not_meet(origin: Origin, tmp_path: Path)
         folder.mkdir()
     config = CONFIG.format(origin=origin.url)
     home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    with serving(folders[0], config, extra=home) as one, serving(folders[1], config, extra=home) as two:
+    with run_service(folders[0], config, extra=home) as one, run_service(folders[1], config, extra=home) as two:
         answers.extend(server.client().list_sources() for server in (one, two))
     assert answers[0] == answers[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.server.gunicorn_server import one_answer, request, wait_until
 from tests.support.scripted_origin import Origin, cover, page
-from tests.support.service import CONFIG, ROOT, Server, environment, gunicorn, serving
+from tests.support.service import CONFIG, ROOT, Service, environment, gunicorn_command, run_service
 
 NOWHERE = CONFIG.format(origin="http://127.0.0.1:9")
 XML = ("Content-Type: text/xml",)
@@ -29,7 +29,7 @@ def call(method: str, *params: Any, headers: tuple[str, ...] = ()) -> bytes:
     return request("/RPC2", xmlrpc.client.dumps(params, method).encode(), *XML, *headers)
 
 
-def say(server: Server, *requests: bytes) -> list[int]:
+def say(server: Service, *requests: bytes) -> list[int]:
     """Send requests on one connection, each when the one before has been answered; return the statuses."""
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         answers = []
@@ -39,7 +39,7 @@ def say(server: Server, *requests: bytes) -> list[int]:
     return answers
 
 
-def logged(server: Server, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
+def logged(server: Service, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
     """Return the lines that have these fields, as soon as there are so many."""
     wait_until(lambda: len(server.events(**fields)) >= count, f"{count} lines with {fields}")
     return server.events(**fields)
@@ -49,7 +49,7 @@ def test_each_line_of_a_life_is_json(origin: Origin, tmp_path: Path) -> None:
     """Gunicorn's as well, and whatever callers and origins say."""
     origin.pages["/context/detail/id/42"] = page("", status="503 \x1b[31m \x85 down")
     config = CONFIG.format(origin=origin.url)
-    with serving(tmp_path, config, extra={**ACCESS, "COVERS_LOG_LEVEL": "debug"}) as server:
+    with run_service(tmp_path, config, extra={**ACCESS, "COVERS_LOG_LEVEL": "debug"}) as server:
         agent = "User-Agent: \xa0\x85\x9b31m"
         said = [
             call("get_cover", 42, headers=(agent,)),
@@ -74,7 +74,7 @@ def test_each_line_of_a_life_is_json(origin: Origin, tmp_path: Path) -> None:
         assert server.log.read_text("utf-8").isascii()
 
 
-def test_the_start_tells_version_and_settings(server: Server) -> None:
+def test_the_start_tells_version_and_settings(server: Service) -> None:
     (started,) = logged(server, event="the server is started")
     assert re.fullmatch(r"\d+\.\d+\.\d+", started["version"])
     assert (started["default_source"], started["store"], started["deadline"]) == ("ozon", "none", 10)
@@ -92,7 +92,7 @@ def test_a_fetch_is_told_at_debug_with_the_id_of_the_request_that_set_it_off(ori
         call("get_cover", 42, headers=("X-Request-Id: alone",)),
         call("system.multicall", entries, headers=("X-Request-Id: together",)),
     ]
-    with serving(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_LOG_LEVEL": "debug"}) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_LOG_LEVEL": "debug"}) as server:
         say(server, *said)
         found, missing = logged(server, count=2, logger="app.lookup.service")
     assert (found["source"], found["id"], found["outcome"], found["request_id"]) == ("ozon", "42", "found", "alone")
@@ -100,7 +100,7 @@ def test_a_fetch_is_told_at_debug_with_the_id_of_the_request_that_set_it_off(ori
     assert 0 < found["seconds"] < 5
 
 
-def test_the_next_request_of_a_connection_has_not_the_id_of_the_one_before(server: Server) -> None:
+def test_the_next_request_of_a_connection_has_not_the_id_of_the_one_before(server: Service) -> None:
     said = [call("list_sources", headers=("X-Request-Id: mine",)), b"POST /RPC2 HTTP/1.1\r\n\r\n"]
     assert say(server, *said) == [200, 400]
     (refused,) = logged(server, level="warning", logger="gunicorn.error")
@@ -108,13 +108,13 @@ def test_the_next_request_of_a_connection_has_not_the_id_of_the_one_before(serve
 
 
 @pytest.fixture(scope="module")
-def accessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def accessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with an access log."""
-    with serving(tmp_path_factory.mktemp("access"), NOWHERE, extra=ACCESS) as running:
+    with run_service(tmp_path_factory.mktemp("access"), NOWHERE, extra=ACCESS) as running:
         yield running
 
 
-def test_a_line_of_the_access_log_has_the_requests_fields(accessed: Server) -> None:
+def test_a_line_of_the_access_log_has_the_requests_fields(accessed: Service) -> None:
     say(accessed, call("list_sources", headers=("X-Request-Id: fields", "User-Agent: me")))
     (event,) = logged(accessed, request_id="fields")
     assert 0 < event.pop("seconds") < 5
@@ -144,7 +144,7 @@ def test_a_line_of_the_access_log_has_the_requests_fields(accessed: Server) -> N
     ],
 )
 def test_it_has_the_called_method_and_the_faults_code(
-    accessed: Server, body: str, method: str | None, fault: int
+    accessed: Service, body: str, method: str | None, fault: int
 ) -> None:
     said = request("/RPC2", body.encode(), *XML, f"X-Request-Id: fault{fault}")
     assert say(accessed, said) == [200]
@@ -152,7 +152,7 @@ def test_it_has_the_called_method_and_the_faults_code(
     assert (event.get("rpc_method"), event["fault"]) == (method, fault)
 
 
-def test_each_request_has_a_line_also_when_its_answer_is_the_same(accessed: Server) -> None:
+def test_each_request_has_a_line_also_when_its_answer_is_the_same(accessed: Service) -> None:
     """And what is asked for has no query in it, which may hold what is nobody's business."""
     say(accessed, *[request("/cover?token=abracadabra", None, "X-Request-Id: often")] * 3)
     events = logged(accessed, count=3, request_id="often")
@@ -161,7 +161,7 @@ def test_each_request_has_a_line_also_when_its_answer_is_the_same(accessed: Serv
 
 def test_a_format_of_somebodys_choice_stays_gunicorns_text(tmp_path: Path) -> None:
     arguments = "--access-logfile - --access-logformat '%(m)s %(s)s \"%(a)s\" %({x-request-id}o)s'"
-    with serving(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
+    with run_service(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
         say(server, request("/nowhere", None, "User-Agent: me", "X-Request-Id: mine"))
         (event,) = logged(server, logger="gunicorn.access")
     assert event["event"] == 'GET 404 "me" mine'
@@ -169,7 +169,7 @@ def test_a_format_of_somebodys_choice_stays_gunicorns_text(tmp_path: Path) -> No
     assert "path" not in event
 
 
-def test_without_being_asked_for_there_is_no_access_log(server: Server) -> None:
+def test_without_being_asked_for_there_is_no_access_log(server: Service) -> None:
     assert say(server, call("list_sources"), request("/nothing")) == [200, 404]
     server.quit()
     assert server.events(logger="gunicorn.access") == []
@@ -179,7 +179,7 @@ def test_files_of_gunicorns_flags_have_what_the_rooms_say_too(tmp_path: Path) ->
     """And they are opened anew on USR1, as after a rotation."""
     errors, access = tmp_path / "errors", tmp_path / "access"
     arguments = f"--error-logfile {errors} --access-logfile {access}"
-    with serving(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
+    with run_service(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
         assert say(server, request("/before")) == [404]
         for file in (errors, access):
             wait_until(lambda file=file: file.exists() and file.read_text() != "", "there are lines")  # type: ignore[misc]
@@ -199,7 +199,7 @@ def test_syslog_has_the_same_lines_behind_its_own_beginning(tmp_path: Path) -> N
         syslog.bind(("127.0.0.1", 0))
         syslog.settimeout(20)
         arguments = f"--log-syslog --log-syslog-to udp://127.0.0.1:{syslog.getsockname()[1]} --log-syslog-prefix shop"
-        with serving(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
+        with run_service(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
             say(server, request("/", None, "X-Request-Id: mine"))
             lines = list[str]()
             while not lines or '"mine"' not in lines[-1]:
@@ -215,7 +215,7 @@ def test_statsd_counts_each_request_beside_the_log(tmp_path: Path) -> None:
         statsd.bind(("127.0.0.1", 0))
         statsd.settimeout(20)
         arguments = f"--statsd-host 127.0.0.1:{statsd.getsockname()[1]}"
-        with serving(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
+        with run_service(tmp_path, NOWHERE, extra={"GUNICORN_CMD_ARGS": arguments}) as server:
             say(server, *[call("list_sources")] * 3)
             count = 0
             while count < 3:
@@ -237,7 +237,7 @@ def test_statsd_counts_each_request_beside_the_log(tmp_path: Path) -> None:
 def test_what_is_less_than_the_level_is_not_logged(tmp_path: Path, extra: dict[str, str], levels: set[str]) -> None:
     """Gunicorn's own flag beats the variable."""
     config = NOWHERE.replace('store = "none"', 'store = "redis://127.0.0.1:1/0"')
-    with serving(tmp_path, config, extra=extra) as server:
+    with run_service(tmp_path, config, extra=extra) as server:
         assert say(server, call("get_cover", 42), b"bad\r\n\r\n") == [200, 400]
         server.quit()
         assert {event["level"] for event in server.events()} == levels
@@ -257,7 +257,7 @@ def test_secrets_are_never_logged(origin: Origin, tmp_path: Path) -> None:
     origin.item(42, cover())
     config = CONFIG.format(origin=origin.url).replace('store = "none"\n', "") + SECRETS.partition("\n\n")[2]
     config = SECRETS.partition("\n\n")[0] + config
-    with serving(tmp_path, config, extra={**ACCESS, "COVERS_LOG_LEVEL": "debug"}) as server:
+    with run_service(tmp_path, config, extra={**ACCESS, "COVERS_LOG_LEVEL": "debug"}) as server:
         forget = [call("forget_cover", 42, "ozon", token) for token in ("abracadabra", "hocuspocus")]
         said = [call("get_cover", 42), *forget, request("/nowhere?token=abracadabra")]
         assert say(server, *said) == [200, 200, 200, 404]
@@ -279,7 +279,7 @@ def on_a_terminal(folder: Path, **extra: str) -> Iterator[str]:
     config.write_text(NOWHERE, "utf-8")
     reader, terminal = os.openpty()
     process = subprocess.Popen(
-        gunicorn("--bind", "127.0.0.1:0"),
+        gunicorn_command("--bind", "127.0.0.1:0"),
         cwd=ROOT,
         env=environment(config, {"COVERS_WORKERS": "1", **extra}),
         stdin=subprocess.DEVNULL,
@@ -321,6 +321,6 @@ def test_a_terminal_shows_json_where_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_file_has_plain_lines_where_that_is_asked_for(tmp_path: Path) -> None:
-    with serving(tmp_path, NOWHERE, extra={"COVERS_LOG_FORMAT": "plain"}) as server:
+    with run_service(tmp_path, NOWHERE, extra={"COVERS_LOG_FORMAT": "plain"}) as server:
         wait_until(lambda: "the worker is ready" in server.log.read_text(), "the worker is ready")
         assert re.match(r"\d{4}-\d\d-\d\dT\S+Z \[info +\] Starting gunicorn", server.log.read_text())

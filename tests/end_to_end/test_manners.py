@@ -11,8 +11,8 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_origin import Hold, Origin, cover, page, raw
-from tests.support.service import CONFIG, Server, serving
+from tests.support.scripted_origin import Barrier, Origin, cover, page, raw
+from tests.support.service import CONFIG, Service, run_service
 
 WORKERS = 2
 CONCURRENCY = 4
@@ -25,14 +25,14 @@ def config(origin: Origin, keys: str = "", store: str = "none") -> str:
 
 
 @pytest.fixture
-def service(origin: Origin, tmp_path: Path) -> Iterator[Server]:
+def service(origin: Origin, tmp_path: Path) -> Iterator[Service]:
     """A service with two workers over SQLite that asks an origin of its own."""
     keys = f"concurrency = {CONCURRENCY}\nretries = 0\nerror_ttl = 0\n"
-    with serving(tmp_path, config(origin, keys, f"sqlite:{tmp_path}/covers.db"), workers=WORKERS) as running:
+    with run_service(tmp_path, config(origin, keys, f"sqlite:{tmp_path}/covers.db"), workers=WORKERS) as running:
         yield running
 
 
-def call(server: Server, method: str, *arguments: Any) -> Any:
+def call(server: Service, method: str, *arguments: Any) -> Any:
     """Call over a connection of its own, so that any worker may answer; return the answer, or the fault."""
     with xmlrpc.client.ServerProxy(server.url) as client:
         try:
@@ -41,13 +41,13 @@ def call(server: Server, method: str, *arguments: Any) -> Any:
             return fault
 
 
-def calls(server: Server, ids: list[int]) -> list[Any]:
+def calls(server: Service, ids: list[int]) -> list[Any]:
     """Call for all ids at once."""
     calling = [gevent.spawn(call, server, "get_cover", number) for number in ids]
     return [greenlet.get() for greenlet in calling]
 
 
-def fault_of(server: Server, number: int) -> xmlrpc.client.Fault:
+def fault_of(server: Service, number: int) -> xmlrpc.client.Fault:
     fault = call(server, "get_cover", number)
     assert isinstance(fault, xmlrpc.client.Fault), fault
     return fault
@@ -57,18 +57,18 @@ def fresh(count: int) -> list[int]:
     return [next(IDS) for _ in range(count)]
 
 
-def let_go(hold: Hold) -> None:
+def let_go(hold: Barrier) -> None:
     """Let a page go a little after it was asked for."""
     hold.asked.wait()
     gevent.sleep(0.02)
     hold.go.set()
 
 
-def test_concurrency_holds_over_all_workers(origin: Origin, service: Server) -> None:
+def test_concurrency_holds_over_all_workers(origin: Origin, service: Service) -> None:
     """An origin with four places never sees five, and none of them stays empty while somebody waits."""
     ids = fresh(40)
     for number in ids:
-        origin.item(number, hold := Hold(cover(7)))
+        origin.item(number, hold := Barrier(cover(7)))
         gevent.spawn(let_go, hold)
     answers = calls(service, ids)
     assert all(answer.endswith("/7.jpg") for answer in answers)
@@ -85,7 +85,7 @@ def test_pages_are_begun_a_delay_apart_over_all_workers(origin: Origin, tmp_path
     ids = fresh(10)
     for number in ids:
         origin.item(number, behave)
-    with serving(tmp_path, config(origin, "delay = 0.1\n"), workers=WORKERS) as server:
+    with run_service(tmp_path, config(origin, "delay = 0.1\n"), workers=WORKERS) as server:
         assert all(answer.endswith("/7.jpg") for answer in calls(server, ids))
     gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
     # What is seen here is when pages arrive, and a busy machine may hold up one of two: over all, that evens out.
@@ -93,7 +93,7 @@ def test_pages_are_begun_a_delay_apart_over_all_workers(origin: Origin, tmp_path
     assert sum(gaps) > 0.1 * len(gaps) - 0.05
 
 
-def test_an_origin_that_asks_to_wait_is_not_asked_by_any_worker(origin: Origin, service: Server) -> None:
+def test_an_origin_that_asks_to_wait_is_not_asked_by_any_worker(origin: Origin, service: Service) -> None:
     """For whatever item, until it is over; then it is asked again."""
     ids = fresh(21)
     for number in ids:
@@ -115,14 +115,14 @@ def test_known_covers_are_served_while_their_origin_asks_to_wait(origin: Origin,
     known, asking = fresh(2)
     origin.item(known, cover(7))
     origin.item(asking, page("", status="503 Service Unavailable", headers={"Retry-After": "60"}))
-    with serving(tmp_path, config(origin, "ttl = 0\ngrace = 0\nkeep = '1d'\nretries = 0\n")) as server:
+    with run_service(tmp_path, config(origin, "ttl = 0\ngrace = 0\nkeep = '1d'\nretries = 0\n")) as server:
         url = call(server, "get_cover", known)
         assert fault_of(server, asking).faultCode == 429
         assert [call(server, "get_cover", known) for _ in range(5)] == [url] * 5
         assert len(origin.requests) == 2
 
 
-def test_an_origin_that_is_down_is_left_alone_and_asked_again_when_it_is_back(origin: Origin, service: Server) -> None:
+def test_an_origin_that_is_down_is_left_alone_and_asked_again_when_it_is_back(origin: Origin, service: Service) -> None:
     origin.default = DOWN
     ids = fresh(60)
     faults = [fault_of(service, number) for number in ids]
@@ -143,7 +143,7 @@ def test_an_origin_that_is_down_is_left_alone_and_asked_again_when_it_is_back(or
         '<html><body id="fab_chlg_20210">Please make sure that you are not a robot</body></html>',
     ],
 )
-def test_a_challenge_is_a_block_whatever_its_status(origin: Origin, service: Server, text: str) -> None:
+def test_a_challenge_is_a_block_whatever_its_status(origin: Origin, service: Service, text: str) -> None:
     """And it is not remembered as "no cover"."""
     (number,) = fresh(1)
     origin.item(number, page(text))
@@ -155,7 +155,7 @@ def test_a_challenge_is_a_block_whatever_its_status(origin: Origin, service: Ser
 def test_a_private_address_is_not_dialled(origin: Origin, tmp_path: Path) -> None:
     origin.default = cover(7)
     text = config(origin).replace("private_network = true", "")
-    with serving(tmp_path, text) as server:
+    with run_service(tmp_path, text) as server:
         fault = fault_of(server, 42)
         assert (fault.faultCode, "private" in fault.faultString) == (502, True)
     assert origin.connections == 0
@@ -168,7 +168,7 @@ def test_robots_txt_is_honoured_where_the_source_says_so(origin: Origin, tmp_pat
     origin.item(allowed, cover(7))
     origin.item(forbidden, cover(7))
     text = config(origin, "robots = true\n", f"sqlite:{tmp_path}/covers.db")
-    with serving(tmp_path, text, workers=WORKERS) as server:
+    with run_service(tmp_path, text, workers=WORKERS) as server:
         fault = fault_of(server, forbidden)
         assert (fault.faultCode, "robots.txt does not allow" in fault.faultString) == (403, True)
         assert call(server, "get_cover", allowed).endswith("/7.jpg")
@@ -187,7 +187,7 @@ def test_explain_tells_the_trail(origin: Origin, tmp_path: Path) -> None:
         f'default_source = "shop"\n[sources.shop]\npage_url = "{origin.url}/item/{{id}}"\nprivate_network = true\n'
         "extract = [{ css = 'img.cover' }, { meta = 'og:image' }]\n"
     )
-    with serving(tmp_path, text) as server:
+    with run_service(tmp_path, text) as server:
         told = call(server, "explain_cover", 42)
         assert (
             told.items()
@@ -212,7 +212,7 @@ def test_explain_tells_the_trail(origin: Origin, tmp_path: Path) -> None:
 def test_a_broken_connection_is_tried_again_within_the_gate(origin: Origin, tmp_path: Path) -> None:
     (number,) = fresh(1)
     origin.item(number, raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
-    with serving(tmp_path, config(origin, "retries = 2\n")) as server:
+    with run_service(tmp_path, config(origin, "retries = 2\n")) as server:
         assert fault_of(server, number).faultCode == 502
     assert origin.asked_for(number) == 3
     assert origin.most_under_way == 1

@@ -14,8 +14,8 @@ import pytest
 from tests.server.gunicorn_server import wait_until
 from tests.support.metric_samples import Samples, scrape
 from tests.support.processes import shared_memory, stopped
-from tests.support.scripted_origin import Hold, Origin, cover, page
-from tests.support.service import CONFIG, Server, serving
+from tests.support.scripted_origin import Barrier, Origin, cover, page
+from tests.support.service import CONFIG, Service, run_service
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,9 @@ def shop() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with four workers, for the module: what a test counts is what comes on top."""
-    with serving(tmp_path_factory.mktemp("service"), CONFIG.format(origin=shop.url), workers=4) as running:
+    with run_service(tmp_path_factory.mktemp("service"), CONFIG.format(origin=shop.url), workers=4) as running:
         wait_until(lambda: scrape(running).total("covers_workers") == 4, "all workers are there")
         yield running
 
@@ -57,12 +57,12 @@ def fault_of(call: Callable[..., Any], *arguments: Any) -> int:
     return caught.value.faultCode
 
 
-def post(server: Server, body: bytes) -> None:
+def post(server: Service, body: bytes) -> None:
     with urlopen(Request(server.url, body, {"Content-Type": "text/xml"}), timeout=20) as answer:
         answer.read()
 
 
-def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Origin, service: Server) -> None:
+def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Origin, service: Service) -> None:
     """Those that the worker answers by itself, without asking the application, are among them."""
     shop.item(1, cover())
     shop.item(2, page("no cover here"))
@@ -109,7 +109,7 @@ def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Ori
     assert timed["get_covers",] == timed["explain_cover",] == 16
 
 
-def test_pages_add_up_to_what_the_origin_was_asked_for(shop: Origin, service: Server) -> None:
+def test_pages_add_up_to_what_the_origin_was_asked_for(shop: Origin, service: Service) -> None:
     items = range(100, 140)
     for item in items:
         shop.item(item, cover() if item % 2 else page("none"))
@@ -122,8 +122,8 @@ def test_pages_add_up_to_what_the_origin_was_asked_for(shop: Origin, service: Se
     assert growth(before, after, "covers_fetch_seconds_count", "source") == {("ozon",): 41}
 
 
-def test_callers_who_wait_and_who_share_a_flight_are_counted(origin: Origin, server: Server) -> None:
-    origin.item(42, hold := Hold(cover()))
+def test_callers_who_wait_and_who_share_a_flight_are_counted(origin: Origin, server: Service) -> None:
+    origin.item(42, hold := Barrier(cover()))
     callers = [gevent.spawn(server.client().get_cover, 42) for _ in range(20)]
     wait_until(lambda: scrape(server).total("covers_waiting") == 20, "all wait")
     samples = scrape(server)
@@ -140,7 +140,7 @@ def test_a_circuit_that_opens_shows_by_its_host(origin: Origin, tmp_path: Path) 
     config = CONFIG.format(origin=origin.url) + "retries = 0\n"
     origin.default = page("broken", status="500 Oops")
     host = {"host": origin.url.removeprefix("http://")}
-    with serving(tmp_path, config, workers=1) as server:
+    with run_service(tmp_path, config, workers=1) as server:
         assert scrape(server)["covers_circuit_open", host] == 0
         server.client().get_covers(list(range(8)))
         samples = scrape(server)
@@ -151,7 +151,7 @@ def test_a_circuit_that_opens_shows_by_its_host(origin: Origin, tmp_path: Path) 
 def test_a_store_that_fails_shows_and_costs_no_readiness(origin: Origin, tmp_path: Path) -> None:
     origin.item(42, cover())
     store = 'store = "redis://127.0.0.1:1/0"'
-    with serving(tmp_path, CONFIG.format(origin=origin.url).replace('store = "none"', store)) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url).replace('store = "none"', store)) as server:
         server.client().get_cover(42)
         samples = scrape(server)
         assert samples.total("covers_store_passed_over") == 1
@@ -160,14 +160,14 @@ def test_a_store_that_fails_shows_and_costs_no_readiness(origin: Origin, tmp_pat
             assert answer.read() == b"ready; the store is passed over\n"
 
 
-def calls_of(server: Server) -> float:
+def calls_of(server: Service) -> float:
     return scrape(server).total("covers_calls_total", method="list_sources")
 
 
 def test_counts_go_on_over_a_reload_which_adds_what_is_new(origin: Origin, tmp_path: Path) -> None:
     """Callers go on meanwhile, and no scrape says less than the one before."""
     config = CONFIG.format(origin=origin.url)
-    with serving(tmp_path, config, workers=2) as server:
+    with run_service(tmp_path, config, workers=2) as server:
         wait_until(lambda: scrape(server).total("covers_workers") == 2, "both workers are there")
         made, seen, done = [0], [0.0], False
 
@@ -196,7 +196,7 @@ def test_counts_go_on_over_a_reload_which_adds_what_is_new(origin: Origin, tmp_p
 
 def test_many_generations_of_workers_leave_their_counts_and_nothing_else(origin: Origin, tmp_path: Path) -> None:
     extra = {"GUNICORN_CMD_ARGS": "--max-requests 5"}
-    with serving(tmp_path, CONFIG.format(origin=origin.url), workers=2, extra=extra) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2, extra=extra) as server:
         server.client().list_sources()
         memory = shared_memory(server.process.pid)
         seen, calls = set[int](), 1
@@ -216,9 +216,9 @@ def test_many_generations_of_workers_leave_their_counts_and_nothing_else(origin:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["covers.toml", "gunicorn.log"]
 
 
-def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, server: Server) -> None:
+def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, server: Service) -> None:
     """What it had under way does not."""
-    origin.item(42, Hold(cover()))
+    origin.item(42, Barrier(cover()))
     for _ in range(10):
         server.client().list_sources()
     # Python's own client would call once more.
@@ -236,7 +236,7 @@ def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, ser
     assert samples.total("covers_workers") == 1
 
 
-def test_a_worker_that_is_stuck_shows_in_what_the_others_say(service: Server) -> None:
+def test_a_worker_that_is_stuck_shows_in_what_the_others_say(service: Service) -> None:
     """As does, for a while, that it was."""
     stuck = min(service.workers())
     with stopped(stuck):
@@ -244,7 +244,7 @@ def test_a_worker_that_is_stuck_shows_in_what_the_others_say(service: Server) ->
     wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "it was late")
 
 
-def test_head_says_what_get_does_without_its_body(service: Server) -> None:
+def test_head_says_what_get_does_without_its_body(service: Service) -> None:
     url = service.url.replace("/RPC2", "/metrics")
     with urlopen(Request(url, method="HEAD"), timeout=20) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

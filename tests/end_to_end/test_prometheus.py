@@ -15,7 +15,7 @@ import pytest
 from tests.server.gunicorn_server import wait_until
 from tests.support.metric_samples import Samples, samples_in, text_of
 from tests.support.scripted_origin import Origin, cover, page
-from tests.support.service import CONFIG, ROOT, Server, serving
+from tests.support.service import CONFIG, ROOT, Service, run_service
 
 ALERTS = ROOT / "docs" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text("utf-8"))
@@ -43,16 +43,16 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Origin]]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Origin]]:
     """A service and its origin, for the module."""
     with Origin().serving() as origin:
         config = CONFIG.format(origin=origin.url) + "retries = 0\n" + TIRED.format(port=origin.port)
-        with serving(tmp_path_factory.mktemp("service"), config) as running:
+        with run_service(tmp_path_factory.mktemp("service"), config) as running:
             yield running, origin
 
 
 @pytest.fixture(scope="module")
-def exported(service: tuple[Server, Origin]) -> str:
+def exported(service: tuple[Service, Origin]) -> str:
     """What /metrics says."""
     return text_of(service[0])
 
@@ -96,7 +96,7 @@ def query(expression: str) -> str:
 
 
 def test_prometheus_answers_each_query_of_the_dashboard_and_evaluates_each_alert(
-    require: Callable[[str], str], service: tuple[Server, Origin], tmp_path: Path
+    require: Callable[[str], str], service: tuple[Service, Origin], tmp_path: Path
 ) -> None:
     server, origin = service
     with prometheus(require("prometheus"), tmp_path, server.port) as ask:

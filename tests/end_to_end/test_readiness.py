@@ -11,18 +11,18 @@ import pytest
 
 from tests.server.gunicorn_server import wait_until
 from tests.support.processes import is_told, stopped
-from tests.support.scripted_origin import Hold, Origin, cover
-from tests.support.service import CONFIG, Server, serving
+from tests.support.scripted_origin import Barrier, Origin, cover
+from tests.support.service import CONFIG, Service, run_service
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose origin nobody asks, for the module."""
-    with serving(tmp_path_factory.mktemp("health"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
+    with run_service(tmp_path_factory.mktemp("health"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
 
-def connection_to(server: Server) -> http.client.HTTPConnection:
+def connection_to(server: Service) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
 
 
@@ -35,13 +35,13 @@ def said(connection: http.client.HTTPConnection, path: str, method: str = "GET")
 
 
 @pytest.mark.parametrize(("path", "word"), [("/healthz", "alive\n"), ("/readyz", "ready\n")])
-def test_a_service_that_serves_is_alive_and_ready(service: Server, path: str, word: str) -> None:
+def test_a_service_that_serves_is_alive_and_ready(service: Service, path: str, word: str) -> None:
     with closing(connection_to(service)) as connection:
         assert [said(connection, path), said(connection, path, "HEAD")] == [(200, word), (200, "")]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_other_methods_are_not_answered_there(service: Server, path: str) -> None:
+def test_other_methods_are_not_answered_there(service: Service, path: str) -> None:
     with closing(connection_to(service)) as connection:
         connection.request("POST", path, b"")
         response = connection.getresponse()
@@ -51,9 +51,9 @@ def test_other_methods_are_not_answered_there(service: Server, path: str) -> Non
 
 def test_a_worker_of_a_server_that_ends_is_not_ready_but_alive(origin: Origin, tmp_path: Path) -> None:
     """Which is said to those whose connections are open still."""
-    origin.item(42, hold := Hold(cover()))
+    origin.item(42, hold := Barrier(cover()))
     with (
-        serving(tmp_path, CONFIG.format(origin=origin.url)) as server,
+        run_service(tmp_path, CONFIG.format(origin=origin.url)) as server,
         closing(connection_to(server)) as one,
         closing(connection_to(server)) as other,
     ):
@@ -75,9 +75,9 @@ def test_a_worker_of_a_server_that_ends_is_not_ready_but_alive(origin: Origin, t
 
 def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_path: Path) -> None:
     """For callers find the service where it was."""
-    origin.item(42, hold := Hold(cover()))
+    origin.item(42, hold := Barrier(cover()))
     with (
-        serving(tmp_path, CONFIG.format(origin=origin.url)) as server,
+        run_service(tmp_path, CONFIG.format(origin=origin.url)) as server,
         closing(connection_to(server)) as connection,
     ):
         caller = gevent.spawn(server.client().get_cover, 42)
@@ -96,9 +96,9 @@ def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_p
 
 def test_a_worker_that_is_replaced_at_max_requests_stays_ready(origin: Origin, tmp_path: Path) -> None:
     """The only one serves until nothing is under way."""
-    origin.item(42, hold := Hold(cover()))
+    origin.item(42, hold := Barrier(cover()))
     extra = {"GUNICORN_CMD_ARGS": "--max-requests 2"}
-    with serving(tmp_path, CONFIG.format(origin=origin.url), extra=extra) as server:
+    with run_service(tmp_path, CONFIG.format(origin=origin.url), extra=extra) as server:
         caller = gevent.spawn(server.client().get_cover, 42)
         assert hold.asked.wait(10)
         before = server.workers()

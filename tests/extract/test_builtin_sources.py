@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from app.config.rules import compile_pattern
-from app.config.settings import load
-from app.config.sources import Registry
+from app.config.rules import compile_regex
+from app.config.settings import load_settings
+from app.config.sources import SourceRegistry
 from app.config.url_templates import HostPattern
 from app.domain.errors import InvalidParams
 from app.domain.records import Outcome
 from app.extract.engine import Extraction, extract
 
-SOURCES = load({}).sources
+SOURCES = load_settings({}).sources
 
 
 def look(name: str, answer: Any, page_url: str = "https://api.example/1") -> Extraction:
@@ -21,7 +21,11 @@ def look(name: str, answer: Any, page_url: str = "https://api.example/1") -> Ext
     source = SOURCES[name]
     body = answer if isinstance(answer, str) else json.dumps(answer)
     return extract(
-        body.encode(), rules=source.extract, page_url=page_url, image_url=source.image_url, signs=source.signs
+        body.encode(),
+        rules=source.extract,
+        page_url=page_url,
+        image_url=source.image_url,
+        response_patterns=source.response_patterns,
     )
 
 
@@ -118,13 +122,13 @@ def test_a_cover_is_found(name: str, answer: Any, url: str) -> None:
 def test_where_there_is_no_cover_the_answer_says_why(name: str, answer: Any, outcome: Outcome | None) -> None:
     """No outcome of a sign means: an item, but without a cover."""
     found = look(name, answer)
-    assert (found.url, found.outcome, found.is_broken) == ("", outcome, False)
+    assert (found.url, found.outcome, found.is_malformed) == ("", outcome, False)
 
 
 @pytest.mark.parametrize("name", ["caa", "openlibrary", "deezer", "itunes"])
 def test_a_service_that_answers_with_a_page_is_broken(name: str) -> None:
     found = look(name, "<html><title>Sorry</title>")
-    assert (found.url, found.outcome, found.is_broken) == ("", None, True)
+    assert (found.url, found.outcome, found.is_malformed) == ("", None, True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_a_service_that_answers_with_a_page_is_broken(name: str) -> None:
     ],
 )
 def test_a_status_means_what_its_origin_means_by_it(name: str, status: int, outcome: Outcome | None) -> None:
-    assert SOURCES[name].status_outcome(status) is outcome
+    assert SOURCES[name].outcome_for_status(status) is outcome
 
 
 @pytest.mark.parametrize(
@@ -171,8 +175,8 @@ def test_a_status_means_what_its_origin_means_by_it(name: str, status: int, outc
     ],
 )
 def test_an_id_has_its_page(name: str, item_id: str, page_url: str) -> None:
-    registry = Registry(SOURCES, "ozon")
-    assert registry[name].page_url_of(registry.resolve(item_id, name).id) == page_url
+    registry = SourceRegistry(SOURCES, "ozon")
+    assert registry[name].page_url_for(registry.resolve(item_id, name).id) == page_url
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_an_id_has_its_page(name: str, item_id: str, page_url: str) -> None:
 )
 def test_what_is_no_id_is_refused(name: str, item_id: str) -> None:
     with pytest.raises(InvalidParams, match=r"is no id of|is off until"):
-        Registry(SOURCES, "ozon").resolve(item_id, name)
+        SourceRegistry(SOURCES, "ozon").resolve(item_id, name)
 
 
 @pytest.mark.parametrize(
@@ -209,13 +213,13 @@ def test_what_is_no_id_is_refused(name: str, item_id: str) -> None:
     ],
 )
 def test_an_id_of_page_is_a_whole_url(item_id: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
-    assert (compile_pattern(SOURCES["page"].id_pattern).fullmatch(item_id.encode()) is not None) == fits
+    assert (compile_regex(SOURCES["page"].id_pattern).fullmatch(item_id.encode()) is not None) == fits
 
 
 def test_page_is_the_only_one_that_is_off() -> None:
     """Whoever may name the host may have the service call any."""
-    assert [name for name, source in SOURCES.items() if source.is_off] == ["page"]
-    assert set(Registry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
+    assert [name for name, source in SOURCES.items() if source.is_disabled] == ["page"]
+    assert set(SourceRegistry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
 
 
 def test_the_archive_may_redirect_to_its_hosts() -> None:

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from app.config.css_selector import Selector, counts_siblings
-from app.extract.css_query import select
-from app.extract.document import Document, Unreadable
+from app.config.css_selector import CssSelector, counts_siblings
+from app.extract.css_query import select_elements
+from app.extract.document import Document, UnreadablePage
 
 PAGE = """<html><body class=a><div id=1 class=a><p id=2 class=b><img id=3><b id=4></b></p><p id=5 class="a b">
 <img id=6></p><div id=7><div id=8 class=b><img id=9></div></div></div><ul id=10><li id=11><img id=12><li id=13 class=a>
@@ -17,7 +17,7 @@ COMPOUNDS = ["*", "div", "p", "img", "li", ".a", ".b", "p.b", "[class~='a']", "[
 
 
 def ids(tree: LexborHTMLParser, selector: str) -> list[str | None]:
-    return [element.attributes.get("id") for element in select(tree, selector)]
+    return [element.attributes.get("id") for element in select_elements(tree, selector)]
 
 
 @settings(deadline=None)
@@ -35,7 +35,7 @@ def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, li
     """In the order of the page, and each element once."""
     tree = LexborHTMLParser(PAGE)
     text = ", ".join(first + "".join(map("".join, rest)) for first, rest in alternatives)
-    Selector.parse(text)
+    CssSelector.parse(text)
     expected = dict.fromkeys(element.attributes.get("id") for element in tree.css(text))
     assert list(dict.fromkeys(ids(tree, text))) == list(expected)
 
@@ -60,7 +60,7 @@ def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, li
     ],
 )
 def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
-    assert ids(LexborHTMLParser(PAGE), Selector.parse(selector)) == found
+    assert ids(LexborHTMLParser(PAGE), CssSelector.parse(selector)) == found
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
 )
 def test_what_is_no_selector_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match="expected a CSS selector"):
-        Selector.parse(selector)
+        CssSelector.parse(selector)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_what_is_no_selector_is_refused(selector: str) -> None:
 )
 def test_what_could_take_long_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match=r"hostile pages$"):
-        Selector.parse(selector)
+        CssSelector.parse(selector)
 
 
 def test_siblings_are_counted_on_pages_that_have_few() -> None:
     """That costs half of them for each of them."""
     assert Document(b"<p>" * 900).select("p:nth-child(900)")
-    with pytest.raises(Unreadable, match="more than 1000 children"):
+    with pytest.raises(UnreadablePage, match="more than 1000 children"):
         Document(b"<p>" * 1200).select("p:nth-child(2)")
     assert Document(b"<p>" * 1200).select("p:first-child")
 

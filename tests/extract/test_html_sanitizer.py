@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from app.config.css_selector import Selector
-from app.config.rules import JsonPath, Pattern, Rule
+from app.config.css_selector import CssSelector
+from app.config.rules import JmesPath, Regex, Rule
 from app.extract.engine import extract
-from app.extract.html_sanitizer import MAX_DEPTH, MAX_ELEMENTS, tame
+from app.extract.html_sanitizer import MAX_DEPTH, MAX_ELEMENTS, sanitize
 
 
 def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | None]]]:
@@ -48,15 +48,15 @@ def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | Non
 )
 def test_an_ordinary_page_keeps_its_elements(html: str) -> None:
     """The tree is the one that the page as it was has, even where its author left end tags out."""
-    assert outline(tame(html)) == outline(f"<!doctype html>{html}")
+    assert outline(sanitize(html)) == outline(f"<!doctype html>{html}")
 
 
 def test_what_is_for_readers_without_scripts_is_for_us() -> None:
-    assert [img.attributes for img in LexborHTMLParser(tame("<p><noscript><img src=a></noscript>")).css("p > img")]
+    assert [img.attributes for img in LexborHTMLParser(sanitize("<p><noscript><img src=a></noscript>")).css("p > img")]
 
 
 def test_texts_go_and_scripts_stay() -> None:
-    assert tame("<p>a < b<!-- no --><script>1 <2</script>").endswith(r"><p><script>1 \u003c2</script>")
+    assert sanitize("<p>a < b<!-- no --><script>1 <2</script>").endswith(r"><p><script>1 \u003c2</script>")
 
 
 def depth(element: LexborNode | None) -> int:
@@ -68,12 +68,12 @@ def depth(element: LexborNode | None) -> int:
 
 
 def test_what_is_nested_too_deeply_is_flat() -> None:
-    (img,) = LexborHTMLParser(tame("<div>" * 1000 + "<img>")).css("img")
+    (img,) = LexborHTMLParser(sanitize("<div>" * 1000 + "<img>")).css("img")
     assert depth(img) <= MAX_DEPTH + 5
 
 
 def test_elements_past_the_limit_are_cut_off() -> None:
-    tree = LexborHTMLParser(tame("<br>" * (MAX_ELEMENTS + 5)))
+    tree = LexborHTMLParser(sanitize("<br>" * (MAX_ELEMENTS + 5)))
     assert len(tree.css("br")) == MAX_ELEMENTS
 
 
@@ -100,21 +100,21 @@ PIECES += [
 def test_no_tag_soup_grows(pieces: list[str]) -> None:
     """Whatever is said 300 times over, the tree has few elements for each that was written, and is not deep."""
     soup = "".join("".join(pieces).replace("{}", str(number)) for number in range(300))
-    elements = LexborHTMLParser(tame(soup)).css("*")
+    elements = LexborHTMLParser(sanitize(soup)).css("*")
     assert len(elements) <= 10 * (soup.count("<") + 1)
     assert max(depth(element) for element in elements[-50:]) <= 4 * MAX_DEPTH
 
 
 SIZE = 200_000
 RULES = [
-    Rule(regex=Pattern("<img[^>]*class=.nowhere[^>]*src=([^>]*)")),
-    Rule(css=Selector(".nowhere > img")),
-    Rule(css=Selector(".nowhere img")),
-    Rule(css=Selector("div.nowhere div div > img + img")),
-    Rule(css=Selector("p:nth-child(2) img:not(.nowhere)")),
+    Rule(regex=Regex("<img[^>]*class=.nowhere[^>]*src=([^>]*)")),
+    Rule(css=CssSelector(".nowhere > img")),
+    Rule(css=CssSelector(".nowhere img")),
+    Rule(css=CssSelector("div.nowhere div div > img + img")),
+    Rule(css=CssSelector("p:nth-child(2) img:not(.nowhere)")),
     Rule(meta="og:image"),
     Rule(jsonld="image"),
-    Rule(json=JsonPath("images[?front].image")),
+    Rule(json=JmesPath("images[?front].image")),
 ]
 
 

@@ -4,8 +4,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from app.domain.url import ascii_url
-from app.extract.image_url import Unusable, _plain_url, absolute_url
+from app.domain.url import normalize_url
+from app.extract.image_url import UnusableMatch, _plain_url, absolute_url
 
 PAGE = "https://shop.example/item/1?x=2"
 
@@ -72,7 +72,7 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
     ],
 )
 def test_what_is_no_image_is_refused(match: str, why: str) -> None:
-    with pytest.raises(Unusable, match=why):
+    with pytest.raises(UnusableMatch, match=why):
         print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
 
 
@@ -81,7 +81,7 @@ def test_what_is_no_image_is_refused(match: str, why: str) -> None:
 )
 @pytest.mark.parametrize("match", ["/a.jpg", "/a/b-c_d/~e/1.2.3.png", "/A/B.JPG"])
 def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> None:
-    assert _plain_url(match, base) == ascii_url(urljoin(base, match)) == absolute_url(match, base=base)
+    assert _plain_url(match, base) == normalize_url(urljoin(base, match)) == absolute_url(match, base=base)
 
 
 @pytest.mark.parametrize(

@@ -5,59 +5,65 @@ from typing import Any
 
 import pytest
 
-from app.config.challenge_pages import CHALLENGES
-from app.config.css_selector import Selector
-from app.config.response_patterns import Sign, Signs
-from app.config.rules import Pattern, Rule
+from app.config.challenge_pages import CHALLENGE_PAGES
+from app.config.css_selector import CssSelector
+from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.rules import Regex, Rule
 from app.config.source import Source
-from app.config.url_templates import PageUrl
+from app.config.url_templates import PageUrlTemplate
 from app.domain.records import Outcome
 from app.extract.engine import MAX_CHALLENGE, Extraction, extract
 from tests.extract import sample_pages as pages
 
-RULE = Rule(css=Selector("img"))
+RULE = Rule(css=CssSelector("img"))
 
 
 def source(**signs: Any) -> Source:
     """Return a source with these signs, given as the configuration has them."""
-    parsed: dict[str, Any] = {key: Signs.parse(value) for key, value in ({"blocked": []} | signs).items()}
-    return Source(page_url=PageUrl("https://shop.example/{id}"), extract=[RULE], **parsed)
+    parsed: dict[str, Any] = {key: ResponsePatterns.parse(value) for key, value in ({"blocked": []} | signs).items()}
+    return Source(page_url=PageUrlTemplate("https://shop.example/{id}"), extract=[RULE], **parsed)
 
 
 def look(body: str | bytes, shop: Source, charset: str | None = None) -> Extraction:
     page = body.encode() if isinstance(body, str) else body
-    return extract(page, rules=shop.extract, page_url="https://shop.example/1", charset=charset, signs=shop.signs)
+    return extract(
+        page,
+        rules=shop.extract,
+        page_url="https://shop.example/1",
+        charset=charset,
+        response_patterns=shop.response_patterns,
+    )
 
 
 @pytest.mark.parametrize("page", pages.CHALLENGES.values(), ids=pages.CHALLENGES)
 def test_a_challenge_page_is_no_page_of_an_item(page: str) -> None:
     """Though it has status 200, and a picture that the rules would take."""
-    found = look(f"{page}<img src=/logo.png>", source(blocked=[{"regex": str(sign.regex)} for sign in CHALLENGES]))
+    found = look(f"{page}<img src=/logo.png>", source(blocked=[{"regex": str(sign.regex)} for sign in CHALLENGE_PAGES]))
     assert (found.outcome, found.url, found.rule, found.misses) == (Outcome.BLOCKED, "", -1, ())
-    assert found.sign.startswith("regex ")
+    assert found.matched_pattern.startswith("regex ")
 
 
-@pytest.mark.parametrize("pattern", [str(sign) for sign in CHALLENGES])
+@pytest.mark.parametrize("pattern", [str(sign) for sign in CHALLENGE_PAGES])
 def test_each_sign_of_a_challenge_is_on_a_page(pattern: str) -> None:
-    sign = Sign(regex=Pattern(pattern.removeprefix("regex ")))
+    sign = ResponsePattern(regex=Regex(pattern.removeprefix("regex ")))
     assert any(look(page, source(blocked=[{"regex": str(sign.regex)}])).outcome for page in pages.CHALLENGES.values())
 
 
 @pytest.mark.parametrize("page", pages.ORDINARY.values(), ids=pages.ORDINARY)
 def test_an_ordinary_page_behind_the_same_protection_is_one(page: str) -> None:
-    assert look(page, Source(page_url=PageUrl("https://x/{id}"), extract=[RULE])).outcome is None
+    assert look(page, Source(page_url=PageUrlTemplate("https://x/{id}"), extract=[RULE])).outcome is None
 
 
 def test_a_challenge_in_another_encoding_is_seen() -> None:
     page = pages.CHALLENGES["ozon, in Russian"].encode("windows-1251")
-    shop = Source(page_url=PageUrl("https://x/{id}"), extract=[RULE])
+    shop = Source(page_url=PageUrlTemplate("https://x/{id}"), extract=[RULE])
     assert look(page, shop, charset="windows-1251").outcome is Outcome.BLOCKED
 
 
 def test_a_challenge_shows_early() -> None:
     """What stands far behind is a page that speaks of challenges; other signs are looked for everywhere."""
     page = "x" * MAX_CHALLENGE + "window._cf_chl_opt = {}; gone"
-    assert look(page, Source(page_url=PageUrl("https://x/{id}"), extract=[RULE])).outcome is None
+    assert look(page, Source(page_url=PageUrlTemplate("https://x/{id}"), extract=[RULE])).outcome is None
     assert look(page, source(not_found="gone")).outcome is Outcome.NO_SUCH_ITEM
 
 
@@ -90,7 +96,7 @@ def test_a_sign_of_each_kind(sign: Any, page: str, is_there: bool) -> None:  # n
     """A JSON result counts as in JMESPath, where 0 is true; on a page that is no JSON there is none."""
     found = look(page, source(failed=sign))
     assert found.outcome is (Outcome.ORIGIN_FAILED if is_there else None)
-    assert bool(found.sign) == is_there
+    assert bool(found.matched_pattern) == is_there
 
 
 def test_the_first_of_several_meanings_counts() -> None:
@@ -107,14 +113,14 @@ def test_the_first_of_several_meanings_counts() -> None:
 
 
 def test_a_sign_tells_how_it_reads() -> None:
-    assert look("<p>fab_chlg_1", source(blocked=["a{9}", "fab_chlg_"])).sign == "regex fab_chlg_"
-    assert look("<p>fab_chlg_1", source(throttled={"css": "p"})).sign == "css p"
+    assert look("<p>fab_chlg_1", source(blocked=["a{9}", "fab_chlg_"])).matched_pattern == "regex fab_chlg_"
+    assert look("<p>fab_chlg_1", source(throttled={"css": "p"})).matched_pattern == "css p"
 
 
 def test_a_status_has_the_meaning_that_the_source_gives_it() -> None:
     shop = source(throttled=[{"status": 403}, {"status": 503}], not_found={"status": 400}, failed={"status": 403})
     statuses = (403, 503, 400, 200, 404, 500)
-    assert [shop.status_outcome(status) for status in statuses] == [
+    assert [shop.outcome_for_status(status) for status in statuses] == [
         Outcome.THROTTLED,
         Outcome.THROTTLED,
         Outcome.NO_SUCH_ITEM,
@@ -127,21 +133,21 @@ def test_a_status_has_the_meaning_that_the_source_gives_it() -> None:
 @pytest.mark.parametrize(
     ("rule", "signs", "reads_html"),
     [
-        (Rule(regex=Pattern("x")), {}, False),
-        (Rule(regex=Pattern("x")), {"failed": "x"}, False),
-        (Rule(regex=Pattern("x")), {"failed": {"css": "p"}}, True),
+        (Rule(regex=Regex("x")), {}, False),
+        (Rule(regex=Regex("x")), {"failed": "x"}, False),
+        (Rule(regex=Regex("x")), {"failed": {"css": "p"}}, True),
         (Rule(meta="og:image"), {}, True),
     ],
 )
 def test_a_source_knows_whether_it_reads_html(rule: Rule, signs: Any, reads_html: bool) -> None:  # noqa: FBT001 - as above
-    parsed: dict[str, Any] = {key: Signs.parse(value) for key, value in signs.items()}
-    assert Source(page_url=PageUrl("https://x/{id}"), extract=[rule], **parsed).reads_html == reads_html
+    parsed: dict[str, Any] = {key: ResponsePatterns.parse(value) for key, value in signs.items()}
+    assert Source(page_url=PageUrlTemplate("https://x/{id}"), extract=[rule], **parsed).needs_html_parser == reads_html
 
 
 def test_looking_for_challenges_costs_little() -> None:
     """Some 100 microseconds, however long the page; its HTML takes 14,000."""
     page = "".join(f'<div class="c{n}"><a href="/item/{n}"><img data-x="{n}"></a> id="{n}"</div>' for n in range(900))
-    wary = Source(page_url=PageUrl("https://x/{id}"), extract=[Rule(regex=Pattern("^$"))])
+    wary = Source(page_url=PageUrlTemplate("https://x/{id}"), extract=[Rule(regex=Regex("^$"))])
     html = source()
     tries = [(seconds(page, wary), seconds(page, html)) for _ in range(10)]
     assert min(looking for looking, _ in tries) < 0.1 * min(parsing for _, parsing in tries)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from app.fetch.connection_pool import Connections
-from app.fetch.page_fetcher import Fetcher
+from app.fetch.connection_pool import ConnectionPool
+from app.fetch.page_fetcher import PageFetcher
 from app.fetch.tls import new_context
 from tests.support.scripted_origin import Origin
 
@@ -35,15 +35,15 @@ def identified(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def connections(trusting: ssl.SSLContext) -> Iterator[Connections]:
-    made = Connections(context=trusting)
+def connections(trusting: ssl.SSLContext) -> Iterator[ConnectionPool]:
+    made = ConnectionPool(context=trusting)
     yield made
     made.close()
 
 
 @pytest.fixture
-def fetcher(connections: Connections) -> Fetcher:
-    return Fetcher(user_agent="covers/1.0", wall=time.time, connections=connections)
+def fetcher(connections: ConnectionPool) -> PageFetcher:
+    return PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=connections)
 
 
 @pytest.fixture(scope="module", params=["http", "https"])

@@ -13,19 +13,19 @@ from requests import PreparedRequest
 from requests.exceptions import InvalidURL, Timeout
 
 from app.fetch import connection_pool as module
-from app.fetch.connection_pool import _MAX_IDLE, Connections
-from app.fetch.dns import Names, Target
-from app.fetch.transport import Transport
-from tests.support.clock import Clock
-from tests.support.scripted_origin import Behaviour, Hold, Origin, one_after_the_other, page, raw, reset
+from app.fetch.connection_pool import _MAX_IDLE, ConnectionPool
+from app.fetch.dns import DnsResolver, SocketAddress
+from app.fetch.transport import TransportAdapter
+from tests.support.clock import ManualClock
+from tests.support.scripted_origin import Barrier, Behaviour, Origin, one_after_the_other, page, raw, reset
 
-Dial = Callable[..., Connections]
+Dial = Callable[..., ConnectionPool]
 
 
-def get(connections: Connections, url: str, *, private_network: bool = True, timeout: float = 5) -> bytes:
+def get(connections: ConnectionPool, url: str, *, private_network: bool = True, timeout: float = 5) -> bytes:
     request = PreparedRequest()
     request.prepare(method="GET", url=url)
-    transport = Transport(connections=connections, max_bytes=100_000, private_network=private_network)
+    transport = TransportAdapter(pool=connections, max_bytes=100_000, private_network=private_network)
     body: bytes = transport.send(request, stream=True, timeout=timeout).raw.read()
     return body
 
@@ -35,13 +35,13 @@ def dialling(trusting: ssl.SSLContext) -> Iterator[Dial]:
     """Make connections whose names resolve as the test says."""
     with ExitStack() as stack:
 
-        def make(*answers: list[str], clock: Clock | None = None) -> Connections:
+        def make(*answers: list[str], clock: ManualClock | None = None) -> ConnectionPool:
             left = list(answers)
 
-            def resolve(_host: str, port: int) -> list[Target]:
+            def resolve(_host: str, port: int) -> list[SocketAddress]:
                 return [(socket.AF_INET, (address, port)) for address in left.pop(0)]
 
-            made = Connections(context=trusting, names=Names(resolve), clock=clock or Clock())
+            made = ConnectionPool(context=trusting, resolver=DnsResolver(resolve), clock=clock or ManualClock())
             stack.callback(made.close)
             return made
 
@@ -65,7 +65,7 @@ def black_hole(port: int) -> Iterator[None]:
     "host",
     ["127.0.0.1", "[::1]", "localhost", "2130706433", "0x7f000001", "127.1", "[::ffff:127.0.0.1]", "[::7f00:1]"],
 )
-def test_no_form_of_a_private_address_is_dialled(site: Origin, connections: Connections, host: str) -> None:
+def test_no_form_of_a_private_address_is_dialled(site: Origin, connections: ConnectionPool, host: str) -> None:
     url = f"{site.scheme}://{host}:{site.port}/"
     with pytest.raises(InvalidURL, match="it has a private address, which private_network does not allow"):
         get(connections, url, private_network=False)
@@ -83,7 +83,7 @@ def test_a_name_that_resolves_to_a_private_address_the_second_time_is_not_dialle
     site: Origin, dialling: Dial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked up once for each connection, and what was looked up is what is connected to."""
-    monkeypatch.setattr(module, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(module, "is_public_address", lambda address: address == "127.0.0.1")
     site.pages["/"] = page("there", headers={"Connection": "close"})
     connections = dialling(["127.0.0.1"], ["127.0.0.2"])
     url = f"{site.scheme}://localhost:{site.port}/"
@@ -95,14 +95,14 @@ def test_a_name_that_resolves_to_a_private_address_the_second_time_is_not_dialle
 def test_of_several_addresses_the_private_ones_are_passed_over(
     site: Origin, dialling: Dial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(module, "is_public_address", lambda address: address == "127.0.0.1")
     site.pages["/"] = page("there")
     connections = dialling(["127.0.0.2", "127.0.0.1", "127.0.0.3"])
     assert get(connections, f"{site.scheme}://localhost:{site.port}/", private_network=False) == b"there"
 
 
 def test_a_connection_to_a_private_address_is_not_kept_for_those_who_may_not_have_one(
-    site: Origin, connections: Connections
+    site: Origin, connections: ConnectionPool
 ) -> None:
     site.pages["/"] = page("there")
     assert get(connections, f"{site.url}/") == b"there"
@@ -130,14 +130,14 @@ def test_a_failure_is_that_of_the_last_address(site: Origin, dialling: Dial) -> 
         get(dialling(["127.0.0.2", "127.0.0.3"]), f"{site.scheme}://localhost:{site.port}/")
 
 
-def test_connections_are_kept(site: Origin, connections: Connections) -> None:
+def test_connections_are_kept(site: Origin, connections: ConnectionPool) -> None:
     site.pages["/"] = page("there")
     for _ in range(5):
         assert get(connections, f"{site.url}/") == b"there"
     assert site.connections == 1
 
 
-def test_a_kept_connection_is_for_its_own_scheme_host_and_port(site: Origin, connections: Connections) -> None:
+def test_a_kept_connection_is_for_its_own_scheme_host_and_port(site: Origin, connections: ConnectionPool) -> None:
     site.pages["/"] = page("there")
     assert get(connections, f"{site.url}/") == b"there"
     assert get(connections, f"{site.scheme}://localhost:{site.port}/") == b"there"
@@ -152,14 +152,14 @@ def test_a_kept_connection_is_for_its_own_scheme_host_and_port(site: Origin, con
     ],
     ids=["close", "HTTP/1.0"],
 )
-def test_a_connection_is_not_kept(site: Origin, connections: Connections, answer: Behaviour) -> None:
+def test_a_connection_is_not_kept(site: Origin, connections: ConnectionPool, answer: Behaviour) -> None:
     site.pages["/"] = answer
     for _ in range(2):
         assert get(connections, f"{site.url}/") == b"there"
     assert site.connections == 2
 
 
-def test_a_connection_on_which_something_came_meanwhile_is_not_used(site: Origin, connections: Connections) -> None:
+def test_a_connection_on_which_something_came_meanwhile_is_not_used(site: Origin, connections: ConnectionPool) -> None:
     """It would be taken for the answer to the next request."""
     go, has_gone = gevent.event.Event(), gevent.event.Event()
 
@@ -177,7 +177,7 @@ def test_a_connection_on_which_something_came_meanwhile_is_not_used(site: Origin
     assert site.connections == 2
 
 
-def test_a_connection_that_was_closed_meanwhile_is_not_used(site: Origin, connections: Connections) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_not_used(site: Origin, connections: ConnectionPool) -> None:
     closed = gevent.event.Event()
 
     def close_later(connection: socket.socket, _request: object) -> None:
@@ -195,7 +195,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(site: Origin, connec
 
 @pytest.mark.parametrize("end", [raw(), reset], ids=["closed", "reset"])
 def test_a_kept_connection_that_ends_before_it_answers_is_replaced_at_once(
-    site: Origin, connections: Connections, end: Behaviour
+    site: Origin, connections: ConnectionPool, end: Behaviour
 ) -> None:
     """Its peer may have closed it while the request was on its way."""
     site.pages["/"] = one_after_the_other(page("there"), end, page("again"))
@@ -206,7 +206,7 @@ def test_a_kept_connection_that_ends_before_it_answers_is_replaced_at_once(
 
 @pytest.mark.parametrize("end", [raw(), reset], ids=["closed", "reset"])
 def test_a_new_connection_that_ends_before_it_answers_is_a_failure(
-    site: Origin, connections: Connections, end: Behaviour
+    site: Origin, connections: ConnectionPool, end: Behaviour
 ) -> None:
     site.pages["/"] = one_after_the_other(page("there"), end)
     assert get(connections, f"{site.url}/") == b"there"
@@ -215,7 +215,7 @@ def test_a_new_connection_that_ends_before_it_answers_is_a_failure(
     assert len(site.requests) == 3
 
 
-def test_a_kept_connection_that_ends_within_its_answer_is_a_failure(site: Origin, connections: Connections) -> None:
+def test_a_kept_connection_that_ends_within_its_answer_is_a_failure(site: Origin, connections: ConnectionPool) -> None:
     site.pages["/"] = one_after_the_other(page("there"), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
     assert get(connections, f"{site.url}/") == b"there"
     with pytest.raises(NoConnectionError, match="closed in the middle"):
@@ -224,7 +224,7 @@ def test_a_kept_connection_that_ends_within_its_answer_is_a_failure(site: Origin
 
 
 def test_a_connection_is_kept_for_half_a_minute(site: Origin, dialling: Dial) -> None:
-    clock = Clock()
+    clock = ManualClock()
     connections = dialling(clock=clock)
     site.pages["/"] = page("there")
     for seconds, expected in ((0, 1), (30, 1), (30.1, 2)):
@@ -233,8 +233,8 @@ def test_a_connection_is_kept_for_half_a_minute(site: Origin, dialling: Dial) ->
         assert site.connections == expected
 
 
-def test_so_many_connections_are_kept_the_latest_first(site: Origin, connections: Connections) -> None:
-    hold = Hold(page("there"))
+def test_so_many_connections_are_kept_the_latest_first(site: Origin, connections: ConnectionPool) -> None:
+    hold = Barrier(page("there"))
     site.pages["/"] = hold
     asking = [gevent.spawn(get, connections, f"{site.url}/") for _ in range(_MAX_IDLE + 1)]
     while len(site.requests) <= _MAX_IDLE:
@@ -247,7 +247,7 @@ def test_so_many_connections_are_kept_the_latest_first(site: Origin, connections
     assert connections._idle[-1] is latest
 
 
-def test_closing_leaves_none(site: Origin, connections: Connections) -> None:
+def test_closing_leaves_none(site: Origin, connections: ConnectionPool) -> None:
     site.pages["/"] = page("there")
     get(connections, f"{site.url}/")
     connections.close()

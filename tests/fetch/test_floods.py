@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from app.domain.errors import LookupFailed, NoSuchItem, OriginFailed
-from app.fetch.page_fetcher import Fetcher
+from app.fetch.page_fetcher import PageFetcher
 from tests.fetch.flooding import flooding
 from tests.fetch.sources import source_at
 
@@ -70,7 +70,7 @@ class Pauses:
         ("empty members", "more than 1000 gzip members"),
     ],
 )
-def test_a_flood_ends_at_a_limit_and_holds_up_no_other(fetcher: Fetcher, url: str, flood: str, text: str) -> None:
+def test_a_flood_ends_at_a_limit_and_holds_up_no_other(fetcher: PageFetcher, url: str, flood: str, text: str) -> None:
     """The best of some tries: what else this machine does makes pauses too."""
     longest = []
     for _ in range(TRIES):
@@ -84,18 +84,18 @@ def test_a_flood_ends_at_a_limit_and_holds_up_no_other(fetcher: Fetcher, url: st
     pytest.fail(f"others waited for {min(longest):.3f} seconds")
 
 
-def test_a_redirects_body_is_not_read(fetcher: Fetcher, url: str) -> None:
+def test_a_redirects_body_is_not_read(fetcher: PageFetcher, url: str) -> None:
     page = fetcher.fetch(source_at(url), f"{url}/redirect", timeout=5)
     assert page is not None
     assert page.body == b"there"
 
 
-def test_an_errors_body_is_not_read(fetcher: Fetcher, url: str) -> None:
+def test_an_errors_body_is_not_read(fetcher: PageFetcher, url: str) -> None:
     with pytest.raises(NoSuchItem):
         fetcher.fetch(source_at(url), f"{url}/missing", timeout=5)
 
 
-def test_records_of_tls_that_hold_next_to_nothing_end_at_a_limit(fetcher: Fetcher, ports: list[int]) -> None:
+def test_records_of_tls_that_hold_next_to_nothing_end_at_a_limit(fetcher: PageFetcher, ports: list[int]) -> None:
     """Nothing behind TLS sees how many bytes come for each one that it gets."""
     url = f"https://127.0.0.1:{ports[1]}"
     with pytest.raises(OriginFailed, match="more around its body than there may be"):
@@ -103,13 +103,13 @@ def test_records_of_tls_that_hold_next_to_nothing_end_at_a_limit(fetcher: Fetche
 
 
 @pytest.mark.parametrize("flood", ["body", "chunks"])
-def test_of_an_endless_image_the_beginning_is_read(fetcher: Fetcher, url: str, flood: str) -> None:
-    page = fetcher.fetch_beginning(source_at(url), f"{url}/{flood}", timeout=5, size=1000)
+def test_of_an_endless_image_the_beginning_is_read(fetcher: PageFetcher, url: str, flood: str) -> None:
+    page = fetcher.fetch_prefix(source_at(url), f"{url}/{flood}", timeout=5, size=1000)
     assert page.body == b"x" * 1000
 
 
 @pytest.mark.parametrize("flood", ["bomb", "tiny chunks", "trailers"])
-def test_time_ends_a_flood_as_well(fetcher: Fetcher, url: str, flood: str) -> None:
+def test_time_ends_a_flood_as_well(fetcher: PageFetcher, url: str, flood: str) -> None:
     """Within whatever it is read."""
     with pytest.raises(LookupFailed):
         fetcher.fetch(source_at(url, max_page=10**12), f"{url}/{flood.replace(' ', '%20')}", timeout=0.02)

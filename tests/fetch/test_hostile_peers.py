@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from app.domain.errors import LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
-from app.fetch.page_fetcher import Fetcher
+from app.fetch.page_fetcher import PageFetcher
 from tests.fetch.sources import source_at
 from tests.support.scripted_origin import Behaviour, Origin, Request, cover, page, raw, redirect, reset
 
@@ -29,7 +29,7 @@ def dripping(first: bytes, drop: bytes) -> Behaviour:
     return drip
 
 
-def fetch(fetcher: Fetcher, site: Origin, behaviour: Behaviour, *, timeout: float = 5) -> bytes:
+def fetch(fetcher: PageFetcher, site: Origin, behaviour: Behaviour, *, timeout: float = 5) -> bytes:
     site.pages["/page"] = behaviour
     found = fetcher.fetch(source_at(site.url, max_page=100_000), f"{site.url}/page", timeout=timeout)
     assert found is not None
@@ -52,12 +52,12 @@ def fetch(fetcher: Fetcher, site: Origin, behaviour: Behaviour, *, timeout: floa
     ],
     ids=["silence", "blank", "field", "fields", "interim", "body", "chunks", "extension", "trailer", "gzip"],
 )
-def test_drips_end_with_the_time(fetcher: Fetcher, site: Origin, behaviour: Behaviour) -> None:
+def test_drips_end_with_the_time(fetcher: PageFetcher, site: Origin, behaviour: Behaviour) -> None:
     with pytest.raises(TooSlow, match=r"^127\.0\.0\.1:\d+ took longer than 0\.1 seconds$"):
         fetch(fetcher, site, behaviour, timeout=0.1)
 
 
-def test_a_redirect_loop_ends_after_five(fetcher: Fetcher, site: Origin) -> None:
+def test_a_redirect_loop_ends_after_five(fetcher: PageFetcher, site: Origin) -> None:
     with pytest.raises(OriginFailed, match="redirects more than 5 times") as caught:
         fetch(fetcher, site, redirect("/page"))
     assert caught.value.status == 302
@@ -91,7 +91,7 @@ def test_a_redirect_loop_ends_after_five(fetcher: Fetcher, site: Origin) -> None
         ),
     ],
 )
-def test_a_redirect_leads_nowhere_else(fetcher: Fetcher, site: Origin, location: str) -> None:
+def test_a_redirect_leads_nowhere_else(fetcher: PageFetcher, site: Origin, location: str) -> None:
     with pytest.raises((OriginFailed, NoSuchItem)) as caught:
         fetch(fetcher, site, redirect(location))
     # Backslashes are paths of the page's own host, as urljoin has it.
@@ -115,7 +115,7 @@ def test_a_redirect_leads_nowhere_else(fetcher: Fetcher, site: Origin, location:
     ],
 )
 def test_a_length_that_lies_is_a_failure(
-    fetcher: Fetcher, site: Origin, answer: bytes, error: type[LookupFailed]
+    fetcher: PageFetcher, site: Origin, answer: bytes, error: type[LookupFailed]
 ) -> None:
     with pytest.raises(error) as caught:
         fetch(fetcher, site, raw(OK + answer))
@@ -123,7 +123,9 @@ def test_a_length_that_lies_is_a_failure(
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("99999", 86_400), ("soon", 0), ("4", 4)])
-def test_retry_after_is_told_and_not_slept(fetcher: Fetcher, site: Origin, retry_after: str, seconds: float) -> None:
+def test_retry_after_is_told_and_not_slept(
+    fetcher: PageFetcher, site: Origin, retry_after: str, seconds: float
+) -> None:
     with pytest.raises(Throttled) as caught:
         fetch(fetcher, site, page("", status="429 Slow Down", headers={"Retry-After": retry_after}), timeout=1)
     assert caught.value.retry_after == seconds
@@ -142,7 +144,7 @@ def test_retry_after_is_told_and_not_slept(fetcher: Fetcher, site: Origin, retry
     ids=["garbage", "an alert", "closed", "reset", "500 headers"],
 )
 def test_a_broken_answer_is_one_clear_line(
-    fetcher: Fetcher, site: Origin, behaviour: Behaviour, error: type[LookupFailed]
+    fetcher: PageFetcher, site: Origin, behaviour: Behaviour, error: type[LookupFailed]
 ) -> None:
     with pytest.raises(error) as caught:
         fetch(fetcher, site, behaviour)
@@ -151,7 +153,7 @@ def test_a_broken_answer_is_one_clear_line(
     assert str(caught.value).isprintable()
 
 
-def test_a_peer_that_says_nothing_at_the_handshake_is_slow(fetcher: Fetcher) -> None:
+def test_a_peer_that_says_nothing_at_the_handshake_is_slow(fetcher: PageFetcher) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(TooSlow):
@@ -159,7 +161,7 @@ def test_a_peer_that_says_nothing_at_the_handshake_is_slow(fetcher: Fetcher) -> 
 
 
 def test_a_netrc_is_not_read(
-    fetcher: Fetcher, site: Origin, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    fetcher: PageFetcher, site: Origin, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     netrc = tmp_path_factory.mktemp("home") / ".netrc"
     netrc.write_text("default login me password secret\n")
@@ -174,7 +176,7 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
 
 
-def test_a_storm_leaves_no_open_connection(fetcher: Fetcher, site: Origin) -> None:
+def test_a_storm_leaves_no_open_connection(fetcher: PageFetcher, site: Origin) -> None:
     """Of good answers, broken ones, slow ones, and greenlets that are killed at any moment."""
     behaviours: list[Behaviour] = [
         cover(),

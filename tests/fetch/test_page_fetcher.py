@@ -11,13 +11,13 @@ import gevent
 import msgspec
 import pytest
 
-from app.config.response_patterns import Sign, Signs
-from app.config.rules import Pattern, Rule
+from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.rules import Regex, Rule
 from app.config.source import Headers, Source
-from app.config.url_templates import HostPattern, PageUrl
+from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
-from app.fetch.page_fetcher import Fetcher, Page, Validators
-from tests.support.scripted_origin import Hold, Origin, Request, chunked, cover, page, raw, redirect, reset
+from app.fetch.page_fetcher import Page, PageFetcher, Validators
+from tests.support.scripted_origin import Barrier, Origin, Request, chunked, cover, page, raw, redirect, reset
 
 #: Wed, 21 Oct 2015 07:28:00 GMT
 WALL = 1_445_412_480.0
@@ -25,11 +25,11 @@ WALL = 1_445_412_480.0
 
 def source(origin: Origin, **keys: Any) -> Source:
     keys = {"private_network": True} | keys
-    return Source(page_url=PageUrl(f"{origin.url}/{{id}}"), extract=[Rule(regex=Pattern("x"))], **keys)
+    return Source(page_url=PageUrlTemplate(f"{origin.url}/{{id}}"), extract=[Rule(regex=Regex("x"))], **keys)
 
 
-def new_fetcher() -> Fetcher:
-    return Fetcher(user_agent="covers/1.0", wall=lambda: WALL)
+def new_fetcher() -> PageFetcher:
+    return PageFetcher(user_agent="covers/1.0", wall_clock=lambda: WALL)
 
 
 def fetch(origin: Origin, path: str = "/page", *, timeout: float = 5, **keys: Any) -> Page:
@@ -39,7 +39,7 @@ def fetch(origin: Origin, path: str = "/page", *, timeout: float = 5, **keys: An
 
 
 def fetch_beginning(origin: Origin, path: str = "/page", *, size: int = 100, **keys: Any) -> Page:
-    return new_fetcher().fetch_beginning(source(origin, **keys), origin.url + path, timeout=5, size=size)
+    return new_fetcher().fetch_prefix(source(origin, **keys), origin.url + path, timeout=5, size=size)
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
@@ -156,7 +156,7 @@ def test_a_source_may_say_what_a_status_stands_for(
     origin: Origin, status: int, sign: str, error: type[LookupFailed]
 ) -> None:
     origin.pages["/page"] = page("", status=f"{status} Says", headers={"Retry-After": "4", "Location": "/"})
-    signed = source(origin, **{sign: Signs([Sign(status=status)])})
+    signed = source(origin, **{sign: ResponsePatterns([ResponsePattern(status=status)])})
     with pytest.raises(error, match=f"answered {status} Says") as caught:
         new_fetcher().fetch(signed, f"{origin.url}/page", timeout=5)
     assert caught.value.status == status
@@ -301,7 +301,7 @@ def drip(connection: socket.socket, _request: Request) -> None:
         gevent.sleep(0.01)
 
 
-@pytest.mark.parametrize("behaviour", [Hold(page("late")), drip], ids=["silence", "drips"])
+@pytest.mark.parametrize("behaviour", [Barrier(page("late")), drip], ids=["silence", "drips"])
 def test_a_page_has_a_total_time(origin: Origin, behaviour: Callable[[socket.socket, Request], None]) -> None:
     origin.pages["/page"] = behaviour
     with pytest.raises(TooSlow, match=r"took longer than 0\.2 seconds"):
@@ -310,7 +310,7 @@ def test_a_page_has_a_total_time(origin: Origin, behaviour: Callable[[socket.soc
 
 
 def test_a_timer_of_the_callers_own_is_not_mistaken_for_the_pages(origin: Origin) -> None:
-    origin.pages["/page"] = Hold(page("late"))
+    origin.pages["/page"] = Barrier(page("late"))
     mine = gevent.Timeout(0.1)
     with pytest.raises(gevent.Timeout) as caught, mine:
         fetch(origin)
@@ -388,8 +388,8 @@ def test_a_chunked_page_gives_its_connection_back(origin: Origin) -> None:
 
 def naming_source(**keys: Any) -> Source:
     return Source(
-        page_url=PageUrl("http://{id}/"),
-        extract=[Rule(regex=Pattern("x"))],
+        page_url=PageUrlTemplate("http://{id}/"),
+        extract=[Rule(regex=Regex("x"))],
         allowed_hosts=[HostPattern("localhost")],
         private_network=True,
         **keys,
@@ -496,7 +496,7 @@ def test_a_beginning_that_is_missing_is_said(origin: Origin) -> None:
 @pytest.mark.parametrize("url", ["ftp://a/b", "http://", "nonsense", "http://a:b@127.0.0.1/x", "http://é..é/", ""])
 def test_a_beginning_of_what_cannot_be_asked_for_is_a_failure(origin: Origin, url: str) -> None:
     with pytest.raises(OriginFailed):
-        new_fetcher().fetch_beginning(source(origin), url, timeout=5, size=9)
+        new_fetcher().fetch_prefix(source(origin), url, timeout=5, size=9)
 
 
 @pytest.mark.parametrize(
@@ -521,7 +521,7 @@ def test_a_beginning_is_asked_for_without_the_sources_headers_at_another_host(or
     origin.pages["/page"] = page("there")
     keyed = source(origin, headers=Headers(Authorization="Bearer secret"), allowed_hosts=[HostPattern("localhost")])
     for host in ("127.0.0.1", "localhost"):
-        new_fetcher().fetch_beginning(keyed, f"http://{host}:{origin.port}/page", timeout=5, size=9)
+        new_fetcher().fetch_prefix(keyed, f"http://{host}:{origin.port}/page", timeout=5, size=9)
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from app.fetch.process_semaphore import Places, default_path
+from app.fetch.process_semaphore import ProcessSemaphore, default_lock_path
 from tests.support.service import ROOT
 
 #: A process that takes places of a key until there are none, says how many, and waits for its end.
 TAKER = """
 import sys
 from pathlib import Path
-from app.fetch.process_semaphore import Places
+from app.fetch.process_semaphore import ProcessSemaphore
 
-places = Places(Path(sys.argv[1]))
+places = ProcessSemaphore(Path(sys.argv[1]))
 taken = 0
-while places.take(sys.argv[2], int(sys.argv[3])) is not None:
+while places.acquire(sys.argv[2], int(sys.argv[3])) is not None:
     taken += 1
 print(taken, flush=True)
 sys.stdin.read()
@@ -33,8 +33,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def places(path: Path) -> Iterator[Places]:
-    opened = Places(path)
+def places(path: Path) -> Iterator[ProcessSemaphore]:
+    opened = ProcessSemaphore(path)
     yield opened
     opened.close()
 
@@ -51,42 +51,42 @@ def taker(path: Path, key: str, count: int) -> tuple[subprocess.Popen[str], int]
     return process, int(process.stdout.readline())
 
 
-def test_a_key_has_as_many_places_as_it_is_said_to_have(places: Places) -> None:
-    assert [places.take("a", 3) is not None for _ in range(4)] == [True, True, True, False]
+def test_a_key_has_as_many_places_as_it_is_said_to_have(places: ProcessSemaphore) -> None:
+    assert [places.acquire("a", 3) is not None for _ in range(4)] == [True, True, True, False]
 
 
-def test_keys_have_places_of_their_own(places: Places) -> None:
-    assert places.take("a", 1) is not None
-    assert places.take("b", 1) is not None
+def test_keys_have_places_of_their_own(places: ProcessSemaphore) -> None:
+    assert places.acquire("a", 1) is not None
+    assert places.acquire("b", 1) is not None
 
 
-def test_a_place_that_was_given_back_can_be_taken_again(places: Places) -> None:
-    place = places.take("a", 1)
+def test_a_place_that_was_given_back_can_be_taken_again(places: ProcessSemaphore) -> None:
+    place = places.acquire("a", 1)
     assert place is not None
-    places.give_back(place)
-    assert places.take("a", 1) == place
+    places.release(place)
+    assert places.acquire("a", 1) == place
 
 
-def test_processes_share_them(path: Path, places: Places) -> None:
+def test_processes_share_them(path: Path, places: ProcessSemaphore) -> None:
     """What one process leaves, another gets, and no more."""
-    assert places.take("a", 5) is not None
+    assert places.acquire("a", 5) is not None
     process, taken = taker(path, "a", 5)
     with process:
         assert taken == 4
-        assert places.take("a", 5) is None
+        assert places.acquire("a", 5) is None
         process.kill()
 
 
-def test_a_process_that_is_killed_gives_its_places_back(path: Path, places: Places) -> None:
+def test_a_process_that_is_killed_gives_its_places_back(path: Path, places: ProcessSemaphore) -> None:
     process, taken = taker(path, "a", 2)
     with process:
-        assert (taken, places.take("a", 2)) == (2, None)
+        assert (taken, places.acquire("a", 2)) == (2, None)
         process.kill()
-    assert places.take("a", 2) is not None
+    assert places.acquire("a", 2) is not None
 
 
-def test_nothing_is_ever_written_to_the_file(path: Path, places: Places) -> None:
-    places.take("a", 1)
+def test_nothing_is_ever_written_to_the_file(path: Path, places: ProcessSemaphore) -> None:
+    places.acquire("a", 1)
     assert path.stat().st_size == 0
 
 
@@ -94,15 +94,15 @@ def test_a_file_that_cannot_be_used_leaves_each_process_its_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    places = Places(tmp_path / "missing" / "places")
+    places = ProcessSemaphore(tmp_path / "missing" / "places")
     assert "hold for each worker alone" in caplog.text
-    assert [places.take("a", 1) is not None for _ in range(2)] == [True, False]
+    assert [places.acquire("a", 1) is not None for _ in range(2)] == [True, False]
 
 
 def test_a_link_is_not_followed(tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """In a folder of everybody's, it may lead to a file that somebody else has put there."""
     path.symlink_to(tmp_path / "elsewhere")
-    Places(path)
+    ProcessSemaphore(path)
     assert not (tmp_path / "elsewhere").exists()
     assert "cannot be used" in caplog.text
 
@@ -111,9 +111,9 @@ def test_a_link_is_not_followed(tmp_path: Path, path: Path, caplog: pytest.LogCa
 def test_somebody_elses_file_is_not_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.touch()
     os.chown(path, 12345, 12345)
-    Places(path)
+    ProcessSemaphore(path)
     assert "it belongs to somebody else" in caplog.text
 
 
 def test_the_default_file_is_the_users_own() -> None:
-    assert str(os.geteuid()) in default_path().name
+    assert str(os.geteuid()) in default_lock_path().name

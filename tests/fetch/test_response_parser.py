@@ -2,14 +2,14 @@
 
 import pytest
 
-from app.fetch.response_parser import Answer, BadAnswerError
+from app.fetch.response_parser import InvalidResponseError, ResponseParser
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def read(data: bytes) -> Answer:
-    answer = Answer()
+def read(data: bytes) -> ResponseParser:
+    answer = ResponseParser()
     answer.feed(data)
     return answer
 
@@ -26,7 +26,7 @@ def field(line: bytes) -> bytes:
 
 
 def test_an_answer_may_come_byte_by_byte() -> None:
-    answer = Answer()
+    answer = ResponseParser()
     for byte in b"\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK + b"X:\r\nY:  a b \t\r\nContent-Length: 2\r\n\r\nok":
         answer.feed(bytes([byte]))
     assert (answer.status, answer.reason) == (200, b"OK")
@@ -62,7 +62,7 @@ def test_an_answer_may_come_byte_by_byte() -> None:
     ],
 )
 def test_a_status_line_is_one_to_the_letter(status_line: bytes) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(status_line + b"\r\nContent-Length: 2\r\n\r\nok")
 
 
@@ -84,7 +84,7 @@ def test_a_status_line_is_one_to_the_letter(status_line: bytes) -> None:
     ],
 )
 def test_a_field_is_one_to_the_letter(line: bytes) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(field(line))
 
 
@@ -98,7 +98,7 @@ def test_a_field_is_one_to_the_letter(line: bytes) -> None:
     ],
 )
 def test_a_length_is_one_number_alone(length: bytes) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(OK + b"Content-Length: " + length + b"\r\n\r\nok")
 
 
@@ -112,12 +112,12 @@ def test_a_length_is_one_number_alone(length: bytes) -> None:
     ],
 )
 def test_a_transfer_coding_is_chunked_alone(coding: bytes) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
 
 
 def test_http_1_0_knows_no_transfer_coding() -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 
 
@@ -154,7 +154,7 @@ def test_a_broken_chunk_is_refused_when_the_body_is_wanted(chunks: bytes) -> Non
     answer = read(CHUNKED + chunks + b"0\r\n\r\n")
     assert answer.status == 200
     assert not answer.is_complete
-    with pytest.raises(BadAnswerError, match="broken chunks"):
+    with pytest.raises(InvalidResponseError, match="broken chunks"):
         answer.take_body()
 
 
@@ -185,7 +185,7 @@ def test_what_comes_behind_an_answer_shows_that_its_length_is_a_lie(more: bytes)
     answer = read(OK + b"Content-Length: 2\r\n\r\nok" + more)
     assert answer.is_complete
     assert not answer.is_reusable
-    with pytest.raises(BadAnswerError, match=r"longer than it says|more than one answer"):
+    with pytest.raises(InvalidResponseError, match=r"longer than it says|more than one answer"):
         answer.take_body()
 
 
@@ -196,19 +196,19 @@ def test_a_body_without_a_length_is_known_as_such() -> None:
 def test_sixteen_interim_answers_are_passed_over_and_no_more() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert body_of(16 * interim + OK + b"Content-Length: 2\r\n\r\nok") == b"ok"
-    with pytest.raises(BadAnswerError, match="more than 16 interim answers"):
+    with pytest.raises(InvalidResponseError, match="more than 16 interim answers"):
         read(17 * interim)
 
 
 def test_a_hundred_fields_are_taken_and_no_more() -> None:
     assert read(OK + b"A: b\r\n" * 100 + b"\r\n").fields == {"a": ", ".join(["b"] * 100)}
-    with pytest.raises(BadAnswerError, match="more than 100 header fields"):
+    with pytest.raises(InvalidResponseError, match="more than 100 header fields"):
         read(OK + b"A: b\r\n" * 101 + b"\r\n")
 
 
 def test_trailers_count_as_fields() -> None:
     answer = read(CHUNKED + b"0\r\n" + b"A: b\r\n" * 100 + b"\r\n")
-    with pytest.raises(BadAnswerError, match="more than 100 header fields"):
+    with pytest.raises(InvalidResponseError, match="more than 100 header fields"):
         answer.take_body()
 
 
@@ -223,5 +223,5 @@ def test_trailers_count_as_fields() -> None:
     ],
 )
 def test_a_head_has_64_kib_and_no_more(head: bytes) -> None:
-    with pytest.raises(BadAnswerError, match="longer than 65536 bytes"):
+    with pytest.raises(InvalidResponseError, match="longer than 65536 bytes"):
         read(head)

@@ -16,11 +16,11 @@ from app.domain.errors import (
     Throttled,
     TooSlow,
 )
-from app.fetch.robots import Robots, RobotsFile
+from app.fetch.robots import RobotsFile, RobotsPolicy
 from app.store.base import Store
-from app.store.circuit_breaker import GuardedStore
+from app.store.circuit_breaker import CircuitBreakingStore
 from tests.store.dictionary import DictionaryStore
-from tests.support.clock import Clock
+from tests.support.clock import ManualClock
 
 PAGE = "https://shop.example/item/42"
 DAY = 86_400
@@ -28,10 +28,12 @@ DAY = 86_400
 Fetch = Callable[[str], bytes]
 
 
-def worker(clock: Clock | None = None, store: Store | None = None, user_agent: str = "covers/1.0") -> Robots:
-    clock = clock or Clock()
-    guard = GuardedStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
-    return Robots(user_agent=user_agent, shelf=guard.shelf("@robots:", RobotsFile), clock=clock)
+def worker(
+    clock: ManualClock | None = None, store: Store | None = None, user_agent: str = "covers/1.0"
+) -> RobotsPolicy:
+    clock = clock or ManualClock()
+    guard = CircuitBreakingStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
+    return RobotsPolicy(user_agent=user_agent, shared=guard.namespace("@robots:", RobotsFile), clock=clock)
 
 
 class Site:
@@ -48,7 +50,7 @@ class Site:
         return self.answer.encode() if isinstance(self.answer, str) else self.answer
 
 
-def is_allowed(robots: Robots, site: Fetch, url: str = PAGE) -> bool:
+def is_allowed(robots: RobotsPolicy, site: Fetch, url: str = PAGE) -> bool:
     try:
         robots.check(url, site, 10)
     except Blocked:
@@ -127,7 +129,7 @@ def test_what_says_nothing_of_it_goes_on_to_the_caller(error: Exception) -> None
 
 
 def test_that_it_cannot_be_had_is_remembered_for_error_ttl() -> None:
-    clock, site = Clock(), Site(OriginDown("no connection"))
+    clock, site = ManualClock(), Site(OriginDown("no connection"))
     robots = worker(clock)
     for _ in range(3):
         with pytest.raises(OriginFailed):
@@ -139,7 +141,7 @@ def test_that_it_cannot_be_had_is_remembered_for_error_ttl() -> None:
 
 
 def test_it_is_kept_for_a_day() -> None:
-    clock, site = Clock(), Site(FORBIDS)
+    clock, site = ManualClock(), Site(FORBIDS)
     robots = worker(clock)
     assert not is_allowed(robots, site)
     clock.now += DAY - 1
@@ -152,7 +154,7 @@ def test_it_is_kept_for_a_day() -> None:
 
 def test_the_old_one_is_used_while_it_cannot_be_had() -> None:
     """For a week; RFC 9309, 2.4."""
-    clock, site = Clock(), Site(FORBIDS)
+    clock, site = ManualClock(), Site(FORBIDS)
     robots = worker(clock)
     assert not is_allowed(robots, site)
     site.answer = OriginDown("no connection")
@@ -164,7 +166,7 @@ def test_the_old_one_is_used_while_it_cannot_be_had() -> None:
 
 
 def test_workers_share_it() -> None:
-    clock, store, site = Clock(), DictionaryStore(), Site(FORBIDS)
+    clock, store, site = ManualClock(), DictionaryStore(), Site(FORBIDS)
     assert [is_allowed(worker(clock, store), site) for _ in range(4)] == [False] * 4
     assert len(site.asked) == 1
 

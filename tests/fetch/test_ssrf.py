@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.fetch.ssrf import is_public
+from app.fetch.ssrf import is_public_address
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from app.fetch.ssrf import is_public
     ["8.8.8.8", "93.184.216.34", "1.0.0.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450:4001::1"],
 )
 def test_a_host_of_the_internet_is_public(address: str) -> None:
-    assert is_public(address)
+    assert is_public_address(address)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_host_of_the_internet_is_public(address: str) -> None:
     ],
 )
 def test_anything_else_is_not(address: str, kind: str) -> None:
-    assert not is_public(address), kind
+    assert not is_public_address(address), kind

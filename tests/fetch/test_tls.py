@@ -9,8 +9,8 @@ import trustme
 from gevent.server import StreamServer
 
 from app.domain.errors import OriginFailed, SettingsError
-from app.fetch.connection_pool import Connections
-from app.fetch.page_fetcher import Fetcher
+from app.fetch.connection_pool import ConnectionPool
+from app.fetch.page_fetcher import PageFetcher
 from app.fetch.tls import default_context, new_context
 from tests.fetch.sources import source_at
 from tests.support.scripted_origin import Origin, page
@@ -18,8 +18,8 @@ from tests.support.scripted_origin import Origin, page
 
 def fetch_trusting(origin: Origin, context: ssl.SSLContext, host: str = "127.0.0.1") -> bytes:
     origin.pages["/page"] = page("there")
-    connections = Connections(context=context)
-    fetcher = Fetcher(user_agent="covers/1.0", wall=float, connections=connections)
+    connections = ConnectionPool(context=context)
+    fetcher = PageFetcher(user_agent="covers/1.0", wall_clock=float, pool=connections)
     url = f"https://{host}:{origin.port}"
     try:
         found = fetcher.fetch(source_at(url), f"{url}/page", timeout=5)

@@ -11,17 +11,17 @@ import pytest
 import requests
 from requests.exceptions import InvalidHeader, InvalidURL
 
-from app.fetch.connection_pool import Connections
-from app.fetch.transport import Transport
-from app.fetch.transport_errors import BadAnswer
-from tests.support.scripted_origin import Hold, Origin, chunked, page, raw, redirect
+from app.fetch.connection_pool import ConnectionPool
+from app.fetch.transport import TransportAdapter
+from app.fetch.transport_errors import InvalidResponse
+from tests.support.scripted_origin import Barrier, Origin, chunked, page, raw, redirect
 
 
 @pytest.fixture
-def session(connections: Connections) -> Iterator[requests.Session]:
+def session(connections: ConnectionPool) -> Iterator[requests.Session]:
     made = requests.Session()
     for scheme in ("http://", "https://"):
-        made.mount(scheme, Transport(connections=connections, max_bytes=100_000, private_network=True))
+        made.mount(scheme, TransportAdapter(pool=connections, max_bytes=100_000, private_network=True))
     with made:
         yield made
 
@@ -61,7 +61,7 @@ def test_a_header_that_comes_twice_is_a_list(site: Origin, session: requests.Ses
 
 
 def test_a_timeout_is_for_each_wait(site: Origin, session: requests.Session) -> None:
-    site.pages["/page"] = Hold(page("late"))
+    site.pages["/page"] = Barrier(page("late"))
     with pytest.raises(requests.ReadTimeout):
         session.get(f"{site.url}/page", timeout=(5, 0.05))
 
@@ -78,7 +78,7 @@ def test_nothing_of_the_environment_is_used(
 
 def test_certificates_are_checked_whatever_requests_says(identified: ssl.SSLContext) -> None:
     with Origin().serving(identified) as origin, requests.Session() as session:
-        session.mount("https://", Transport(connections=Connections(), max_bytes=9, private_network=True))
+        session.mount("https://", TransportAdapter(pool=ConnectionPool(), max_bytes=9, private_network=True))
         with pytest.raises(requests.exceptions.SSLError, match="not trusted"):
             session.get(origin.url, verify=False)
 
@@ -119,30 +119,30 @@ def test_nothing_but_get_is_sent(site: Origin, session: requests.Session, method
         ),
     ],
 )
-def test_a_url_that_could_be_read_in_two_ways_is_refused(connections: Connections, url: str) -> None:
+def test_a_url_that_could_be_read_in_two_ways_is_refused(connections: ConnectionPool, url: str) -> None:
     request = requests.PreparedRequest()
     request.prepare_method("GET")
     request.prepare_headers({})
     request.url = url
     with pytest.raises(InvalidURL):
-        Transport(connections=connections, max_bytes=9, private_network=True).send(request)
+        TransportAdapter(pool=connections, max_bytes=9, private_network=True).send(request)
 
 
 @pytest.mark.parametrize(("name", "value"), [("X", "a\r\nY: b"), ("X", "a\nb"), ("X Y", "a"), ("X:", "a"), ("X", "\0")])
 def test_a_field_that_would_arrive_as_another_is_refused(
-    site: Origin, connections: Connections, name: str, value: str
+    site: Origin, connections: ConnectionPool, name: str, value: str
 ) -> None:
     request = requests.PreparedRequest()
     request.prepare(method="GET", url=site.url)
     request.headers[name] = value
     with pytest.raises(InvalidHeader):
-        Transport(connections=connections, max_bytes=9, private_network=True).send(request)
+        TransportAdapter(pool=connections, max_bytes=9, private_network=True).send(request)
 
 
 @pytest.mark.parametrize("cause", [gevent.Timeout, gevent.GreenletExit])
 @pytest.mark.parametrize("behaviour", ["silence", "half a head", "half a body"])
 def test_whatever_ends_a_read_its_connection_is_closed(
-    site: Origin, connections: Connections, cause: type[BaseException], behaviour: str
+    site: Origin, connections: ConnectionPool, cause: type[BaseException], behaviour: str
 ) -> None:
     sent = {
         "silence": b"",
@@ -158,7 +158,7 @@ def test_whatever_ends_a_read_its_connection_is_closed(
     site.pages["/"] = begin  # type: ignore[assignment]  # over plain HTTP it is a socket, which receives as well
     request = requests.PreparedRequest()
     request.prepare(method="GET", url=site.url)
-    transport = Transport(connections=connections, max_bytes=100, private_network=True)
+    transport = TransportAdapter(pool=connections, max_bytes=100, private_network=True)
 
     def read() -> bytes:
         body: bytes = transport.send(request, stream=True).raw.read()
@@ -179,5 +179,5 @@ def test_a_body_may_have_max_bytes(site: Origin, session: requests.Session) -> N
     site.pages["/page"] = page(bytes(100_000))
     site.pages["/more"] = page(bytes(100_001))
     assert len(session.get(f"{site.url}/page").content) == 100_000
-    with pytest.raises(BadAnswer, match="more than 100000 bytes"):
+    with pytest.raises(InvalidResponse, match="more than 100000 bytes"):
         session.get(f"{site.url}/more")

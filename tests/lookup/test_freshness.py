@@ -4,8 +4,8 @@ import pytest
 
 from app.concurrency.clock import steady_clock
 from app.domain.records import CoverRecord, Outcome, decode_record, encode_record
-from app.lookup.freshness import Freshness, clamped, freshness, seconds_worth_keeping
-from tests.support.clock import Clock
+from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, retention_seconds
+from tests.support.clock import ManualClock
 from tests.support.lookup_harness import SHOP
 
 
@@ -18,38 +18,38 @@ def record(outcome: Outcome = Outcome.FOUND, fetched_at: float = 0, fresh_until:
     [
         (0, Freshness.FRESH),
         (99.9, Freshness.FRESH),
-        (100, Freshness.STALE),
-        (119.9, Freshness.STALE),
-        (120, Freshness.KEPT),
-        (1119.9, Freshness.KEPT),
-        (1120, Freshness.GONE),
+        (100, Freshness.STALE_WHILE_REVALIDATE),
+        (119.9, Freshness.STALE_WHILE_REVALIDATE),
+        (120, Freshness.STALE_IF_ERROR),
+        (1119.9, Freshness.STALE_IF_ERROR),
+        (1120, Freshness.EXPIRED),
     ],
 )
 def test_a_found_cover_is_fresh_then_stale_then_kept_then_gone(now: float, expected: Freshness) -> None:
-    assert freshness(record(), SHOP, now) is expected
+    assert freshness_of(record(), SHOP, now) is expected
 
 
 @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.FOUND})
 def test_everything_else_is_fresh_and_then_gone(outcome: Outcome) -> None:
-    assert freshness(record(outcome), SHOP, 99.9) is Freshness.FRESH
-    assert freshness(record(outcome), SHOP, 100) is Freshness.GONE
+    assert freshness_of(record(outcome), SHOP, 99.9) is Freshness.FRESH
+    assert freshness_of(record(outcome), SHOP, 100) is Freshness.EXPIRED
 
 
 def test_a_record_is_worth_keeping_until_it_is_gone() -> None:
-    assert seconds_worth_keeping(record(), SHOP, 50) == 1070
-    assert seconds_worth_keeping(record(Outcome.BLOCKED), SHOP, 50) == 50
+    assert retention_seconds(record(), SHOP, 50) == 1070
+    assert retention_seconds(record(Outcome.BLOCKED), SHOP, 50) == 50
 
 
 def test_a_record_of_the_past_is_what_it_is() -> None:
-    assert clamped(record(), 50) == record()
+    assert clamp_to_clock(record(), 50) == record()
 
 
 def test_a_record_of_the_future_begins_now() -> None:
-    assert clamped(record(fetched_at=1000, fresh_until=1100), 50) == record(fetched_at=50, fresh_until=150)
+    assert clamp_to_clock(record(fetched_at=1000, fresh_until=1100), 50) == record(fetched_at=50, fresh_until=150)
 
 
 def test_the_steady_clock_agrees_with_the_wall_and_does_not_jump_with_it() -> None:
-    wall, monotonic = Clock(1_700_000_000.0), Clock(5.0)
+    wall, monotonic = ManualClock(1_700_000_000.0), ManualClock(5.0)
     clock = steady_clock(wall=wall, monotonic=monotonic)
     assert clock() == 1_700_000_000.0
     wall.now -= 3600

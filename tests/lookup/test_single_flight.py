@@ -6,12 +6,12 @@ from gevent.event import Event
 from greenlet import getcurrent
 
 from app.domain.errors import Overloaded, Throttled
-from app.lookup.single_flight import FlightLost, Flights
-from tests.support.recording_observer import Listener
+from app.lookup.single_flight import FlightAborted, SingleFlight
+from tests.support.recording_observer import RecordingObserver
 
 
 def test_all_who_ask_meanwhile_share_one_flight() -> None:
-    flights, go, runs = Flights[str, int](10), Event(), []
+    flights, go, runs = SingleFlight[str, int](10), Event(), []
 
     def run() -> int:
         runs.append(1)
@@ -26,19 +26,19 @@ def test_all_who_ask_meanwhile_share_one_flight() -> None:
 
 
 def test_other_keys_fly_by_themselves() -> None:
-    flights = Flights[str, str](10)
+    flights = SingleFlight[str, str](10)
     assert [flights.join(key, lambda key=key: key.upper()).wait(9) for key in "ab"] == ["A", "B"]  # type: ignore[misc]  # the default binds
 
 
 def test_after_it_has_landed_the_next_one_starts_anew() -> None:
-    flights, runs = Flights[str, int](10), iter([1, 2])
+    flights, runs = SingleFlight[str, int](10), iter([1, 2])
     assert flights.join("a", lambda: next(runs)).wait(9) == 1
     assert len(flights) == 0
     assert flights.join("a", lambda: next(runs)).wait(9) == 2
 
 
 def test_a_caller_that_leaves_does_not_end_the_flight() -> None:
-    flights, go = Flights[str, int](10), Event()
+    flights, go = SingleFlight[str, int](10), Event()
 
     def run() -> int:
         go.wait()
@@ -59,7 +59,7 @@ def test_a_waiter_out_of_time_leaves_the_flight_to_the_others() -> None:
         go.wait()
         return 7
 
-    flight = Flights[str, int](10).join("a", run)
+    flight = SingleFlight[str, int](10).join("a", run)
     with pytest.raises(TimeoutError):
         flight.wait(0)
     with pytest.raises(TimeoutError):
@@ -74,7 +74,7 @@ def test_each_waiter_gets_an_exception_of_its_own() -> None:
     def run() -> int:
         raise Throttled("slow down", 4)
 
-    flight = Flights[str, int](10).join("a", run)
+    flight = SingleFlight[str, int](10).join("a", run)
     caught = []
     for _ in range(2):
         with pytest.raises(Throttled, match="slow down") as info:
@@ -94,7 +94,7 @@ def test_an_exception_that_cannot_be_copied_is_told_all_the_same() -> None:
         raise Odd(1, 2)
 
     with pytest.raises(RuntimeError, match="Odd: 1 and 2"):
-        Flights[str, int](10).join("a", run).wait(9)
+        SingleFlight[str, int](10).join("a", run).wait(9)
 
 
 def killed() -> int:
@@ -104,16 +104,16 @@ def killed() -> int:
 
 
 def test_a_flight_that_is_killed_is_lost_to_its_waiters_and_not_under_way() -> None:
-    flights = Flights[str, int](10)
+    flights = SingleFlight[str, int](10)
     flight = flights.join("a", killed)
-    with pytest.raises(FlightLost):
+    with pytest.raises(FlightAborted):
         flight.wait(9)
     assert len(flights) == 0
     assert flights.join("a", lambda: 7).wait(9) == 7
 
 
 def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
-    flights, go = Flights[str, bool](2), Event()
+    flights, go = SingleFlight[str, bool](2), Event()
     first = flights.join("a", go.wait)
     flights.join("b", go.wait)
     with pytest.raises(Overloaded):
@@ -124,9 +124,9 @@ def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
 
 
 def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_waiters() -> None:
-    flights, go = Flights[str, bool](10), Event()
+    flights, go = SingleFlight[str, bool](10), Event()
     first = flights.join("a", go.wait)
-    flights.leave_behind("a")
+    flights.forget("a")
     second = flights.join("a", go.wait)
     assert first is not second
     go.set()
@@ -138,21 +138,21 @@ def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_wait
 
 @pytest.mark.parametrize("leaves_behind", [False, True])
 def test_an_observer_hears_of_each_flight_its_end_and_those_who_joined(*, leaves_behind: bool) -> None:
-    listener, go = Listener(), Event()
-    flights = Flights[str, bool](10, listener)
+    listener, go = RecordingObserver(), Event()
+    flights = SingleFlight[str, bool](10, listener)
     first = flights.join("a", go.wait)
     assert flights.join("a", go.wait) is first
     if leaves_behind:
-        flights.leave_behind("a")
+        flights.forget("a")
     go.set()
     first.wait(9)
     gevent.sleep(0)
-    assert listener.heard == [("flights", +1), ("flight_shared",), ("flights", -1)]
+    assert listener.events == [("flights_changed", +1), ("flight_joined",), ("flights_changed", -1)]
 
 
 def test_an_observer_hears_of_the_end_of_a_flight_that_is_killed() -> None:
-    listener = Listener()
-    flights = Flights[str, int](10, listener)
-    with pytest.raises(FlightLost):
+    listener = RecordingObserver()
+    flights = SingleFlight[str, int](10, listener)
+    with pytest.raises(FlightAborted):
         flights.join("a", killed).wait(9)
-    assert listener.heard == [("flights", +1), ("flights", -1)]
+    assert listener.events == [("flights_changed", +1), ("flights_changed", -1)]

@@ -5,8 +5,8 @@ import msgspec
 import pytest
 from gevent.event import Event
 
-from app.config.rules import Pattern, Rule
-from app.config.sources import Registry
+from app.config.rules import Regex, Rule
+from app.config.sources import SourceRegistry
 from app.domain.errors import (
     Blocked,
     LookupFailed,
@@ -17,12 +17,12 @@ from app.domain.errors import (
     Throttled,
     TooSlow,
 )
-from app.domain.records import CacheState, ContentId, Outcome
+from app.domain.records import CacheStatus, ItemId, Outcome
 from app.fetch.page_fetcher import Validators
-from app.lookup.service import Lookup
-from tests.support.lookup_harness import SHOP, Story, failing, held_back, picture, unchanged
+from app.lookup.service import LookupService
+from tests.support.lookup_harness import SHOP, LookupHarness, blocked, failing, picture, unchanged
 
-ITEM = ContentId("shop", "42")
+ITEM = ItemId("shop", "42")
 OLD, NEW = "https://shop.example/old.jpg", "https://shop.example/new.jpg"
 
 TTL, GRACE, KEEP = 100, 20, 1000
@@ -36,9 +36,9 @@ FAILURES: list[LookupFailed] = [
 ]
 
 
-def known(**more: object) -> tuple[Story, Lookup]:
+def known(**more: object) -> tuple[LookupHarness, LookupService]:
     """A worker that has just found the old cover."""
-    story = Story({"42": picture("/old.jpg")}, **more)  # type: ignore[arg-type]  # the story's own fields
+    story = LookupHarness({"42": picture("/old.jpg")}, **more)  # type: ignore[arg-type]  # the story's own fields
     lookup = story.lookup()
     assert lookup.find(ITEM).record.url == OLD
     story.asked.clear()
@@ -56,10 +56,10 @@ def test_within_grace_the_old_cover_comes_at_once_and_the_new_one_next() -> None
     story.pages["42"] = picture("/new.jpg")
     story.pass_time(TTL)
     answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (OLD, CacheState.STALE)
+    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
     settle()
     answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (NEW, CacheState.MEMORY)
+    assert (answer.record.url, answer.cache) == (NEW, CacheStatus.MEMORY)
     assert story.asked == ["42"]
 
 
@@ -67,7 +67,7 @@ def test_within_grace_one_refresh_runs_however_many_ask() -> None:
     story, lookup = known()
     go = Event()
 
-    story.pages["42"] = held_back(go, "/new.jpg")
+    story.pages["42"] = blocked(go, "/new.jpg")
     story.pass_time(TTL)
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
     settle()
@@ -86,7 +86,7 @@ def test_no_failure_replaces_a_known_cover_while_it_is_kept(error: LookupFailed,
     story.pass_time(age)
     for _ in range(3):
         answer = lookup.find(ITEM)
-        assert (answer.record.url, answer.cache) == (OLD, CacheState.STALE)
+        assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
         settle()
     assert story.asked == ["42"]
     assert str(error) in lookup.find(ITEM).record.error
@@ -122,7 +122,7 @@ def test_a_cover_that_vanishes_is_logged(error: LookupFailed, fate: str, caplog:
     story.pages["42"] = story.pages["43"] = failing(error)
     story.pass_time(TTL + GRACE)
     lookup.find(ITEM)
-    lookup.find(ContentId("shop", "43"))
+    lookup.find(ItemId("shop", "43"))
     (record,) = caplog.records
     assert record.message == f"shop:42: its cover has vanished, {fate}"
     assert (record.__dict__["source"], record.__dict__["id"]) == ("shop", "42")
@@ -161,10 +161,10 @@ def test_an_origin_that_asks_to_wait_is_not_asked_meanwhile() -> None:
 def test_a_kept_cover_beats_running_out_of_time() -> None:
     story, lookup = known()
     go = Event()
-    story.pages["42"] = held_back(go, "/new.jpg")
+    story.pages["42"] = blocked(go, "/new.jpg")
     story.pass_time(TTL + GRACE)
-    answer = lookup.finish(lookup.start(ITEM), until=story.clock.now)
-    assert (answer.record.url, answer.cache) == (OLD, CacheState.STALE)
+    answer = lookup.wait(lookup.begin(ITEM), deadline=story.clock.now)
+    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
     go.set()
     settle()
     assert lookup.find(ITEM).record.url == NEW
@@ -184,7 +184,7 @@ def test_a_page_that_has_validators_is_asked_whether_it_changed() -> None:
     story.pages["42"] = unchanged
     story.pass_time(TTL + GRACE)
     answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (OLD, CacheState.FETCHED)
+    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.FETCHED)
     assert answer.record.fresh_until == story.clock.now + TTL
     assert story.conditions == [None, validators]
 
@@ -208,24 +208,24 @@ def test_a_refresh_that_succeeds_clears_the_error_of_one_that_failed() -> None:
     lookup.find(ITEM)
     settle()
     answer = lookup.find(ITEM)
-    assert (answer.record.error, answer.cache) == ("", CacheState.MEMORY)
+    assert (answer.record.error, answer.cache) == ("", CacheStatus.MEMORY)
 
 
 def test_luck_ends_freshness_up_to_a_tenth_earlier() -> None:
     """So that what was learned together is not asked for together."""
-    story, lookup = known(luck=1.0)
+    story, lookup = known(jitter=1.0)
     story.pass_time(TTL * 0.9 - 0.1)
-    assert lookup.find(ITEM).cache is CacheState.MEMORY
+    assert lookup.find(ITEM).cache is CacheStatus.MEMORY
     story.pass_time(0.2)
-    assert lookup.find(ITEM).cache is CacheState.STALE
+    assert lookup.find(ITEM).cache is CacheStatus.STALE
 
 
 def test_a_rule_that_was_mended_is_not_held_up_by_an_unchanged_page() -> None:
     """The old rule's find is not renewed by 304: the page is asked for plainly."""
     story, lookup = known(validators=Validators(etag='"a"'))
     lookup.find(ITEM)
-    mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Pattern("(/new.jpg)"))])
-    story.sources = Registry({"shop": mended, "other": SHOP}, default="shop")
+    mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Regex("(/new.jpg)"))])
+    story.sources = SourceRegistry({"shop": mended, "other": SHOP}, default="shop")
     story.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
     lookup._sources = lookup._known._sources = story.sources
     story.pass_time(TTL + GRACE)
@@ -253,7 +253,7 @@ def test_what_is_forgotten_does_not_come_back_by_a_flight_that_was_under_way(out
     settle()
     story.pages["42"] = picture("/new.jpg")
     answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (NEW, CacheState.FETCHED)
+    assert (answer.record.url, answer.cache) == (NEW, CacheStatus.FETCHED)
 
 
 def test_a_bug_takes_no_known_cover_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -96,7 +96,7 @@ INTEROP: dict[str, list[Any]] = {
 @pytest.fixture
 def dispatcher() -> Dispatcher:
     """A dispatcher with both suites published."""
-    published = Dispatcher(explain=lambda _: None)
+    published = Dispatcher(map_error=lambda _: None)
     for name, function in VALIDATOR.items():
         published.publish(function, name)
     for name in INTEROP:

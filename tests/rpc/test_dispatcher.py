@@ -11,11 +11,11 @@ import pytest
 from gevent import Greenlet, GreenletExit, Timeout
 from gevent.event import AsyncResult, Event
 
+from app.rpc.cacheable_result import CacheableResult, IsValid
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Fault
-from app.rpc.lasting import Holds, Lasting
 from tests.rpc.messages import EX, answered, dumped, fault, request
-from tests.support.recording_observer import Listener
+from tests.support.recording_observer import RecordingObserver
 
 
 def explain(error: Exception) -> Fault | None:
@@ -30,7 +30,7 @@ def explain(error: Exception) -> Fault | None:
 
 def publishing(*functions: Callable[..., Any], deadline: float = 5.0, max_calls: int = 1000) -> Dispatcher:
     """Return a dispatcher with these functions."""
-    dispatcher = Dispatcher(explain=explain, deadline=deadline, max_calls=max_calls)
+    dispatcher = Dispatcher(map_error=explain, deadline=deadline, max_calls=max_calls)
     for function in functions:
         dispatcher.publish(function)
     return dispatcher
@@ -177,7 +177,7 @@ def test_an_explanation_that_fails_is_an_internal_error(caplog: pytest.LogCaptur
     def method() -> int:
         raise ValueError("first")
 
-    dispatcher = Dispatcher(explain=confused)
+    dispatcher = Dispatcher(map_error=confused)
     dispatcher.publish(method)
     assert fault(dispatcher.dispatch(dumped("method")))[0] == INTERNAL_ERROR
     assert "confused" in caplog.text
@@ -373,39 +373,39 @@ def test_when_the_caller_is_gone_its_entries_end() -> None:
 
 def test_a_multicall_bounds_what_its_entries_weigh_in_all() -> None:
     """The entries that fit are answered, the others are faults of their own."""
-    dispatcher = Dispatcher(explain=explain, max_calls=10)
-    dispatcher.publish(len, "count", weigh=lambda params: len(params[0]))
+    dispatcher = Dispatcher(map_error=explain, max_calls=10)
+    dispatcher.publish(len, "count", count_lookups=lambda params: len(params[0]))
     calls = [{"methodName": "count", "params": [[0] * size]} for size in (6, 6, 3)]
     first, second, third = answered(dispatcher.dispatch(dumped("system.multicall", calls)))
     assert (first, third) == ([6], [3])
     assert second["faultCode"] == INVALID_PARAMS
 
 
-def lasting() -> tuple[Dispatcher, Holds]:
+def lasting() -> tuple[Dispatcher, IsValid]:
     """Return a dispatcher with a method whose answer lasts, and for how long."""
 
     def holds() -> bool:
         return True
 
-    def ask(number: int) -> Lasting[int]:
-        return Lasting(number, holds)
+    def ask(number: int) -> CacheableResult[int]:
+        return CacheableResult(number, holds)
 
     return publishing(ask), holds
 
 
 def test_who_asks_is_told_of_an_answer_that_lasts() -> None:
     dispatcher, holds = lasting()
-    told: list[Holds] = []
-    assert answered(dispatcher.dispatch(dumped("ask", 5), lasts=told.append)) == 5
+    told: list[IsValid] = []
+    assert answered(dispatcher.dispatch(dumped("ask", 5), on_cacheable=told.append)) == 5
     assert told == [holds]
 
 
 def test_of_no_other_is_anything_told() -> None:
     dispatcher, _ = lasting()
-    told: list[Holds] = []
+    told: list[IsValid] = []
     for body in (dumped("ask", "five"), dumped("no.such"), dumped("system.listMethods"), b"bad"):
-        dispatcher.dispatch(body, lasts=told.append)
-    dispatcher.dispatch(dumped("system.multicall", [{"methodName": "ask", "params": [5]}]), lasts=told.append)
+        dispatcher.dispatch(body, on_cacheable=told.append)
+    dispatcher.dispatch(dumped("system.multicall", [{"methodName": "ask", "params": [5]}]), on_cacheable=told.append)
     assert told == []
 
 
@@ -425,9 +425,9 @@ def test_the_signature_of_a_lasting_answer_is_that_of_its_value() -> None:
     assert answered(dispatcher.dispatch(dumped("system.methodSignature", "ask"))) == [["int", "int"]]
 
 
-def observed(listener: Listener, *functions: Callable[..., Any], deadline: float = 5.0) -> Dispatcher:
+def observed(listener: RecordingObserver, *functions: Callable[..., Any], deadline: float = 5.0) -> Dispatcher:
     """Return a dispatcher with these functions, and an observer."""
-    dispatcher = Dispatcher(explain=explain, deadline=deadline, observer=listener)
+    dispatcher = Dispatcher(map_error=explain, deadline=deadline, observer=listener)
     for function in functions:
         dispatcher.publish(function)
     return dispatcher
@@ -439,11 +439,11 @@ def test_an_observer_hears_of_each_call_and_its_fault() -> None:
     def find() -> int:
         raise KeyError
 
-    listener = Listener()
+    listener = RecordingObserver()
     dispatcher = observed(listener, add, find)
     for body in (dumped("add", 1), dumped("add", "one"), dumped("find"), dumped("made.up"), b"bad"):
         dispatcher.dispatch(body)
-    calls = [tuple(arguments[:2]) for arguments in listener.told_of("called")]
+    calls = [tuple(arguments[:2]) for arguments in listener.arguments_of("call_finished")]
     assert calls == [("add", None), ("add", INVALID_PARAMS), ("find", 404), ("", METHOD_NOT_FOUND), ("", PARSE_ERROR)]
 
 
@@ -452,9 +452,9 @@ def test_an_observer_hears_how_long_a_call_took() -> None:
         gevent.sleep(0.01)
         return True
 
-    listener = Listener()
+    listener = RecordingObserver()
     observed(listener, wait).dispatch(dumped("wait"))
-    ((_, _, seconds),) = listener.told_of("called")
+    ((_, _, seconds),) = listener.arguments_of("call_finished")
     assert 0.01 <= seconds < 5
 
 
@@ -464,10 +464,10 @@ def test_each_entry_of_a_multicall_is_a_call() -> None:
     def stay() -> None:
         Event().wait()
 
-    listener = Listener()
+    listener = RecordingObserver()
     entries = [calling("add", 1), calling("made.up"), {"methodName": ["add"]}, "no call", calling("stay")]
     many(observed(listener, add, stay, deadline=0.05), *entries)
-    calls = sorted((str(method), code or 0) for method, code, _ in listener.told_of("called"))
+    calls = sorted((str(method), code or 0) for method, code, _ in listener.arguments_of("call_finished"))
     assert calls == sorted(
         [
             ("", INVALID_REQUEST),

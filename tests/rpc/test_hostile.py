@@ -30,7 +30,7 @@ def echo(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def dispatcher() -> Dispatcher:
     """A dispatcher that echoes."""
-    published = Dispatcher(explain=lambda _: None)
+    published = Dispatcher(map_error=lambda _: None)
     published.publish(echo)
     return published
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import METHOD_NOT_FOUND
-from app.rpc.introspection import describe
+from app.rpc.introspection import inspect_method
 from tests.rpc.messages import answered, dumped, fault
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def every(
 
 def asked(function: Callable[..., Any], method: str) -> Any:
     """Return what a caller hears about ``function``."""
-    dispatcher = Dispatcher(explain=lambda _: None)
+    dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(function, "function")
     return answered(dispatcher.dispatch(dumped(method, "function")))
 
 
 def test_list_methods_is_sorted_and_names_itself() -> None:
-    dispatcher = Dispatcher(explain=lambda _: None)
+    dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(cover, "zz")
     dispatcher.publish(cover, "aa")
     assert answered(dispatcher.dispatch(dumped("system.listMethods"))) == [
@@ -135,7 +135,7 @@ def test_what_has_no_word_takes_any_type() -> None:
     def echo(value: Any) -> Any:
         return value
 
-    method = describe(echo, "echo")
+    method = inspect_method(echo, "echo")
     values: list[Any] = [1, "a", None, [], {}]
     for value in values:
         assert method.call((value,)) == value
@@ -145,16 +145,16 @@ def test_a_double_may_be_given_as_an_int() -> None:
     def half(number: float) -> float:
         return number / 2
 
-    assert describe(half, "half").call((3,)) == 1.5
+    assert inspect_method(half, "half").call((3,)) == 1.5
 
 
 def test_any_number_of_parameters_is_taken_by_a_star() -> None:
     def count(first: int, *others: int) -> int:
         return first + len(others)
 
-    assert describe(count, "count").call((1, 2, 3)) == 3
+    assert inspect_method(count, "count").call((1, 2, 3)) == 3
     with pytest.raises(Exception, match="count takes 1 or more parameters, not 0"):
-        describe(count, "count").call(())
+        inspect_method(count, "count").call(())
 
 
 def test_bound_parameters_are_no_parameters() -> None:
@@ -166,23 +166,23 @@ def test_a_function_that_needs_names_cannot_be_published() -> None:
         return a
 
     with pytest.raises(ValueError, match="by position"):
-        describe(named, "named")
+        inspect_method(named, "named")
 
 
 @pytest.mark.parametrize("method", ["system.methodHelp", "system.methodSignature"])
 def test_an_unknown_method_is_not_found(method: str) -> None:
-    assert fault(Dispatcher(explain=lambda _: None).dispatch(dumped(method, "none")))[0] == METHOD_NOT_FOUND
+    assert fault(Dispatcher(map_error=lambda _: None).dispatch(dumped(method, "none")))[0] == METHOD_NOT_FOUND
 
 
 def test_the_systems_own_methods_tell_of_themselves() -> None:
-    dispatcher = Dispatcher(explain=lambda _: None)
+    dispatcher = Dispatcher(map_error=lambda _: None)
     for name in answered(dispatcher.dispatch(dumped("system.listMethods"))):
         assert answered(dispatcher.dispatch(dumped("system.methodHelp", name)))
         assert isinstance(answered(dispatcher.dispatch(dumped("system.methodSignature", name))), list)
 
 
 def test_capabilities_have_their_address_and_version() -> None:
-    capabilities = answered(Dispatcher(explain=lambda _: None).dispatch(dumped("system.getCapabilities")))
+    capabilities = answered(Dispatcher(map_error=lambda _: None).dispatch(dumped("system.getCapabilities")))
     assert {name: capability["specVersion"] for name, capability in capabilities.items()} == {
         "xmlrpc": 1,
         "system.multicall": 1,

@@ -7,7 +7,7 @@ import pytest
 
 from app.rpc.dialect import APACHE, MAX_DEPTH, PLAIN
 from app.rpc.faults import INVALID_CHARACTER, INVALID_REQUEST, PARSE_ERROR, UNSUPPORTED_ENCODING, Fault
-from app.rpc.parser import Call, read_call
+from app.rpc.parser import MethodCall, parse_call
 from tests.rpc.messages import EX, request, typed
 
 ACCENTED = "<methodCall><methodName>echo</methodName><params><param><value>é</value></param></params></methodCall>"
@@ -15,14 +15,14 @@ ACCENTED = "<methodCall><methodName>echo</methodName><params><param><value>é</v
 
 def read(body: bytes, charset: str | None = None) -> Any:
     """Return the one parameter of a call."""
-    (value,) = read_call(body, charset=charset).params
+    (value,) = parse_call(body, charset=charset).params
     return value
 
 
 def refused(body: bytes, charset: str | None = None) -> int:
     """Return the code of the fault that a body is refused with."""
     with pytest.raises(Fault) as caught:
-        read_call(body, charset=charset)
+        parse_call(body, charset=charset)
     return caught.value.code
 
 
@@ -75,11 +75,11 @@ def test_white_space_between_elements_is_nothing() -> None:
 
 
 def test_a_call_without_params_has_none() -> None:
-    assert read_call(b"<methodCall><methodName>a</methodName></methodCall>") == Call("a", (), PLAIN)
+    assert parse_call(b"<methodCall><methodName>a</methodName></methodCall>") == MethodCall("a", (), PLAIN)
 
 
 def test_a_method_may_have_every_letter_of_the_specification() -> None:
-    assert read_call(request(method="aZ09_.:/")).method == "aZ09_.:/"
+    assert parse_call(request(method="aZ09_.:/")).method == "aZ09_.:/"
 
 
 def test_attributes_are_passed_over() -> None:
@@ -91,7 +91,7 @@ def test_attributes_are_passed_over() -> None:
     [("nil", "", None), ("i1", "1", 1), ("i2", "1", 1), ("i8", "1", 1), ("float", "1.5", 1.5)],
 )
 def test_apaches_extensions_are_read_in_its_namespace(kind: str, text: str, value: object) -> None:
-    call = read_call(request(f"<value><ex:{kind}>{text}</ex:{kind}></value>", root=f'methodCall xmlns:ex="{EX}"'))
+    call = parse_call(request(f"<value><ex:{kind}>{text}</ex:{kind}></value>", root=f'methodCall xmlns:ex="{EX}"'))
     assert call.params == (value,)
     assert call.dialect is APACHE
 
@@ -101,7 +101,7 @@ def test_the_prefix_of_apaches_namespace_is_the_clients_choice() -> None:
 
 
 def test_a_bare_extension_leaves_the_dialect_plain() -> None:
-    assert read_call(typed("nil", "")).dialect is PLAIN
+    assert parse_call(typed("nil", "")).dialect is PLAIN
 
 
 def test_a_prefix_without_a_namespace_is_not_well_formed() -> None:

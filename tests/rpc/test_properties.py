@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.rpc.dialect import APACHE, PLAIN
 from app.rpc.dispatcher import Dispatcher
-from app.rpc.serializer import write_value
+from app.rpc.serializer import serialize_value
 from tests.rpc.messages import EX, answered, dumped, is_lawful, request
 
 quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -46,7 +46,7 @@ def echo(*given: Any) -> Any:
     return list(given)
 
 
-DISPATCHER = Dispatcher(explain=lambda _: None)
+DISPATCHER = Dispatcher(map_error=lambda _: None)
 DISPATCHER.publish(echo)
 
 CALLS: list[bytes] = [
@@ -73,14 +73,14 @@ def test_every_value_survives_the_way_there_and_back(params: list[Any]) -> None:
 @given(values)
 def test_every_value_is_read_back_by_the_standard_library(value: Any) -> None:
     for dialect in (PLAIN, APACHE):
-        (read,), _ = xmlrpc.client.loads(write_value(value, dialect=dialect), use_builtin_types=True)
+        (read,), _ = xmlrpc.client.loads(serialize_value(value, dialect=dialect), use_builtin_types=True)
         assert read == value
 
 
 @quick
 @given(anything)
 def test_whatever_a_function_returns_is_a_lawful_answer(value: Any) -> None:
-    dispatcher = Dispatcher(explain=lambda _: None)
+    dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(lambda: value, "give")
     assert is_lawful(dispatcher.dispatch(dumped("give")))
 

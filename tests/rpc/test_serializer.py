@@ -9,7 +9,7 @@ import pytest
 
 from app.rpc.dialect import APACHE, MAX_DEPTH, PLAIN, Dialect
 from app.rpc.faults import INTERNAL_ERROR
-from app.rpc.serializer import write_fault, write_value
+from app.rpc.serializer import serialize_fault, serialize_value
 from tests.rpc.messages import EX, answered, fault, is_lawful, tags
 
 
@@ -60,12 +60,12 @@ class Point(NamedTuple):
     ids=ascii,
 )
 def test_a_value_arrives_as_it_was(value: object, dialect: Dialect) -> None:
-    assert answered(write_value(value, dialect=dialect)) == value
+    assert answered(serialize_value(value, dialect=dialect)) == value
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.5, -12.214, 1e16, 1e300, 5e-324, 1.7976931348623157e308, 0.1])
 def test_a_double_arrives_as_it_was_and_has_no_exponent(value: float) -> None:
-    answer = write_value(value, dialect=PLAIN)
+    answer = serialize_value(value, dialect=PLAIN)
     assert repr(answered(answer)) == repr(value)
     assert b"e" not in answer.partition(b"<double>")[2].partition(b"</double>")[0]
 
@@ -82,63 +82,63 @@ def test_a_double_arrives_as_it_was_and_has_no_exponent(value: float) -> None:
     ],
 )
 def test_relatives_of_a_type_are_written_like_it(value: object, arrives: object) -> None:
-    assert answered(write_value(value, dialect=PLAIN)) == arrives
+    assert answered(serialize_value(value, dialect=PLAIN)) == arrives
 
 
 def test_a_time_with_a_zone_is_given_in_utc() -> None:
     moment = datetime(2024, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=3)))
-    assert b">20231231T22:30:00<" in write_value(moment, dialect=PLAIN)
+    assert b">20231231T22:30:00<" in serialize_value(moment, dialect=PLAIN)
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x1f", "\udfff", "\ufffe", "\uffff"], ids=ascii)
 def test_a_character_that_xml_has_not_is_replaced(character: str) -> None:
-    assert answered(write_value({f"a{character}": f"{character}b<"}, dialect=PLAIN)) == {"a\ufffd": "\ufffdb<"}
-    assert fault(write_fault(404, f"no {character}")) == (404, "no \ufffd")
+    assert answered(serialize_value({f"a{character}": f"{character}b<"}, dialect=PLAIN)) == {"a\ufffd": "\ufffdb<"}
+    assert fault(serialize_fault(404, f"no {character}")) == (404, "no \ufffd")
 
 
 def test_apaches_words_are_in_apaches_namespace() -> None:
-    assert tags(write_value([None, 2**31], dialect=APACHE), EX) == ["nil", "i8"]
+    assert tags(serialize_value([None, 2**31], dialect=APACHE), EX) == ["nil", "i8"]
 
 
 def test_the_plain_dialect_names_no_namespace() -> None:
-    assert b"xmlns" not in write_value([None, 2**31], dialect=PLAIN)
+    assert b"xmlns" not in serialize_value([None, 2**31], dialect=PLAIN)
 
 
 def test_a_fault_has_its_code_and_text() -> None:
-    assert fault(write_fault(-32601, "there is no <method>")) == (-32601, "there is no <method>")
+    assert fault(serialize_fault(-32601, "there is no <method>")) == (-32601, "there is no <method>")
 
 
 @pytest.mark.parametrize("code", [2**31, -(2**31) - 1, 10**30])
 def test_a_fault_code_beyond_32_bit_is_an_internal_error(code: int) -> None:
-    assert fault(write_fault(code, "much")) == (INTERNAL_ERROR, "much")
+    assert fault(serialize_fault(code, "much")) == (INTERNAL_ERROR, "much")
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, float("nan"), float("inf"), -float("inf")])
 def test_a_value_that_no_word_can_hold_is_a_value_error(value: object) -> None:
     with pytest.raises(ValueError):
-        write_value([value], dialect=PLAIN)
+        serialize_value([value], dialect=PLAIN)
 
 
 @pytest.mark.parametrize("value", [object(), {1}, 1j, {1: 2}, {None: 1}, {b"a": 1}, lambda: None])
 def test_a_type_without_a_word_is_a_type_error(value: object) -> None:
     with pytest.raises(TypeError):
-        write_value([value], dialect=PLAIN)
+        serialize_value([value], dialect=PLAIN)
 
 
 def test_a_list_that_holds_itself_is_a_value_error() -> None:
     endless: list[Any] = []
     endless.extend([endless] * 10)
     with pytest.raises(ValueError, match="nested"):
-        write_value(endless, dialect=PLAIN)
+        serialize_value(endless, dialect=PLAIN)
 
 
 def test_answers_nest_as_deep_as_calls() -> None:
     value: list[Any] = []
     for _ in range(MAX_DEPTH - 1):
         value = [value]
-    assert answered(write_value(value, dialect=PLAIN)) == value
+    assert answered(serialize_value(value, dialect=PLAIN)) == value
     with pytest.raises(ValueError, match="nested"):
-        write_value([value], dialect=PLAIN)
+        serialize_value([value], dialect=PLAIN)
 
 
 @pytest.mark.parametrize(

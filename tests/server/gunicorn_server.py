@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class GunicornServer:
     """A running gunicorn."""
 
     port: int
@@ -80,7 +80,7 @@ class Door:
 @contextmanager
 def opened(
     folder: Path, worker: str, *options: str, family: int = socket.AF_INET, others: Sequence[socket.socket] = ()
-) -> Iterator[Door]:
+) -> Iterator[GunicornServer]:
     """Run a gunicorn with this worker until the block ends; its socket may be one in the folder, "door.sock".
 
     It listens at the ``others`` too.
@@ -104,7 +104,7 @@ def opened(
             start_new_session=True,
         )
     try:
-        yield Door(port, process, log)
+        yield GunicornServer(port, process, log)
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
             process.wait(20)  # a worker that is being forked just then misses it, and is killed after graceful_timeout

@@ -7,5 +7,5 @@ class Quick(Worker):
     """A worker in a hurry."""
 
     body_seconds = 0.5
-    answer_seconds = 0.5
+    response_seconds = 0.5
     interval = 0.05

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.gunicorn_server import OURS, STOCK, Answer, Door, codes, opened, request
+from tests.server.gunicorn_server import OURS, STOCK, Answer, GunicornServer, codes, opened, request
 
 BODY = b"<methodCall/>"
 PLAIN = request("/echo?a=%20b&c", BODY, "Content-Type: text/xml", "X-Twice: 1", "X-Twice: 2")
@@ -23,8 +23,8 @@ LOG = "%(h)s %(l)s %(u)s %(r)s %(s)s %(m)s %(U)s %(q)s %(H)s %(b)s %(B)s %(f)s %
 class Pair(NamedTuple):
     """Two doors, one by each worker."""
 
-    stock: Door
-    ours: Door
+    stock: GunicornServer
+    ours: GunicornServer
 
 
 @pytest.fixture(scope="module")

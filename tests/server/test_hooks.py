@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.gunicorn_server import OURS, STOCK, Door, codes, opened, request
+from tests.server.gunicorn_server import OURS, STOCK, GunicornServer, codes, opened, request
 
 BODY = b"<methodCall/>"
 SAID = request("/echo", BODY) * 3 + request("/unread", BODY) + request("/fail?KeyError", BODY)
 
 
-def lines(door: Door, beginning: str) -> list[str]:
+def lines(door: GunicornServer, beginning: str) -> list[str]:
     """Return what the log has from there on, of each line that has it."""
     return [line[line.index(beginning) :] for line in door.log.read_text("utf-8").splitlines() if beginning in line]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.gunicorn_server import (
     QUICK,
-    Door,
+    GunicornServer,
     answers_in,
     codes,
     everything,
@@ -33,7 +33,7 @@ CHUNKED = b"POST /count HTTP/1.1\r\nHost: door\r\nTransfer-Encoding: chunked\r\n
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
     """A door with small limits."""
     with opened(tmp_path_factory.mktemp("door"), QUICK, "--keep-alive", "1") as running:
         yield running
@@ -67,7 +67,7 @@ def is_reset(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("beginning", [b"", b"POST /ec", b"POST /echo HTTP/1.1\r\nX-A: b\r\n"])
-def test_a_head_that_does_not_come_is_not_waited_for(door: Door, beginning: bytes) -> None:
+def test_a_head_that_does_not_come_is_not_waited_for(door: GunicornServer, beginning: bytes) -> None:
     """The connection ends without an answer after ``keepalive`` seconds."""
     with door.connect() as connection:
         began = time.monotonic()
@@ -76,7 +76,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(door: Door, beginning: byte
         assert HEAD <= time.monotonic() - began < HEAD + LEEWAY
 
 
-def test_a_head_in_drips_has_no_more_time(door: Door) -> None:
+def test_a_head_in_drips_has_no_more_time(door: GunicornServer) -> None:
     with door.connect() as connection:
         began = time.monotonic()
         dripping = gevent.spawn(drip, connection, b"POST /echo HTTP/1.1\r\nX-A: " + b"b" * 1000)
@@ -85,7 +85,7 @@ def test_a_head_in_drips_has_no_more_time(door: Door) -> None:
         dripping.kill()
 
 
-def test_a_connection_that_asks_no_more_is_closed(door: Door) -> None:
+def test_a_connection_that_asks_no_more_is_closed(door: GunicornServer) -> None:
     with door.connect() as connection:
         connection.sendall(request("/echo", b""))
         assert one_answer(connection).code == 200
@@ -95,7 +95,7 @@ def test_a_connection_that_asks_no_more_is_closed(door: Door) -> None:
 
 
 @pytest.mark.parametrize("beginning", [LONG + b"12345", CHUNKED + b"5\r\nhel", CHUNKED])
-def test_a_body_that_stops_is_408(door: Door, beginning: bytes) -> None:
+def test_a_body_that_stops_is_408(door: GunicornServer, beginning: bytes) -> None:
     with door.connect() as connection:
         began = time.monotonic()
         connection.sendall(beginning)
@@ -104,7 +104,7 @@ def test_a_body_that_stops_is_408(door: Door, beginning: bytes) -> None:
 
 
 @pytest.mark.parametrize("beginning", [LONG, CHUNKED + b"100000\r\n"])
-def test_a_body_in_drips_is_408(door: Door, beginning: bytes) -> None:
+def test_a_body_in_drips_is_408(door: GunicornServer, beginning: bytes) -> None:
     with door.connect() as connection:
         began = time.monotonic()
         connection.sendall(beginning)
@@ -115,7 +115,7 @@ def test_a_body_in_drips_is_408(door: Door, beginning: bytes) -> None:
 
 
 @pytest.mark.parametrize("drips", [b"", b"123"])
-def test_a_known_body_that_does_not_come_is_408_too(door: Door, drips: bytes) -> None:
+def test_a_known_body_that_does_not_come_is_408_too(door: GunicornServer, drips: bytes) -> None:
     """It is waited for before the application is asked, which is not left to find out why there is none."""
     whole = request("/guarded", b"12345")
     assert codes(door.say(whole)) == [200]
@@ -127,7 +127,7 @@ def test_a_known_body_that_does_not_come_is_408_too(door: Door, drips: bytes) ->
         assert BODY <= time.monotonic() - began < BODY + LEEWAY
 
 
-def test_a_long_body_that_keeps_coming_has_its_time(door: Door) -> None:
+def test_a_long_body_that_keeps_coming_has_its_time(door: GunicornServer) -> None:
     """A step of it within the limit is enough."""
     steps = 6
     with door.connect() as connection:
@@ -139,7 +139,7 @@ def test_a_long_body_that_keeps_coming_has_its_time(door: Door) -> None:
 
 
 @pytest.mark.parametrize("path", ["/unread", "/first"])
-def test_a_body_that_nobody_reads_is_not_received(door: Door, path: str) -> None:
+def test_a_body_that_nobody_reads_is_not_received(door: GunicornServer, path: str) -> None:
     """It is answered, and the connection ends."""
     with door.connect() as connection:
         connection.sendall(LONG.replace(b"/echo", path.encode()).replace(b"1000000", b"1" + b"0" * 15))
@@ -152,7 +152,7 @@ def test_a_body_that_nobody_reads_is_not_received(door: Door, path: str) -> None
 
 
 @pytest.mark.parametrize(("path", "code"), [("/unread", 404), ("/first", 413)])
-def test_who_sends_all_of_a_large_body_first_hears_the_answer(door: Door, path: str, code: int) -> None:
+def test_who_sends_all_of_a_large_body_first_hears_the_answer(door: GunicornServer, path: str, code: int) -> None:
     """As most clients do; the buffers of both kernels take less of it."""
     with door.connect() as connection:
         connection.sendall(request(path, bytes(12_000_000)))
@@ -169,7 +169,7 @@ def test_who_sends_all_of_a_large_body_first_hears_the_answer(door: Door, path: 
     ],
     ids=["length", "one chunk", "small chunks", "requests"],
 )
-def test_a_peer_that_never_stops_leaves_others_their_turn(door: Door, endless: bytes) -> None:
+def test_a_peer_that_never_stops_leaves_others_their_turn(door: GunicornServer, endless: bytes) -> None:
     """Others are answered while it sends as fast as it can."""
     small = request("/echo", b"") * 50 if not endless else b"1\r\nx\r\n" * 1000
     with door.connect() as connection:
@@ -187,7 +187,7 @@ def test_a_peer_that_never_stops_leaves_others_their_turn(door: Door, endless: b
     assert max(hits) < 1
 
 
-def test_an_answer_that_is_not_taken_is_given_up(door: Door) -> None:
+def test_an_answer_that_is_not_taken_is_given_up(door: GunicornServer) -> None:
     """The connection is reset, so that the kernel does not go on instead."""
     with door.connect() as connection:
         connection.sendall(request("/big?50000000"))
@@ -196,7 +196,7 @@ def test_an_answer_that_is_not_taken_is_given_up(door: Door) -> None:
         assert BODY <= time.monotonic() - began < BODY + LEEWAY
 
 
-def test_an_answer_that_is_taken_slowly_is_sent_whole(door: Door) -> None:
+def test_an_answer_that_is_taken_slowly_is_sent_whole(door: GunicornServer) -> None:
     size = 2_000_000
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STEP)
@@ -211,7 +211,7 @@ def test_an_answer_that_is_taken_slowly_is_sent_whole(door: Door) -> None:
         assert time.monotonic() - began > BODY
 
 
-def test_100_is_said_when_the_body_is_waited_for(door: Door) -> None:
+def test_100_is_said_when_the_body_is_waited_for(door: GunicornServer) -> None:
     data = request("/echo", b"12345", "Expect: 100-continue")
     with door.connect() as connection:
         connection.sendall(data[:-5])
@@ -220,7 +220,7 @@ def test_100_is_said_when_the_body_is_waited_for(door: Door) -> None:
         assert one_answer(connection).body.endswith(b"b'12345'")
 
 
-def test_who_waits_for_100_is_refused_without_it(door: Door) -> None:
+def test_who_waits_for_100_is_refused_without_it(door: GunicornServer) -> None:
     with door.connect() as connection:
         connection.sendall(
             request("/unread", None, "Content-Length: 1000000000", "Expect: 100-continue", method="POST")
@@ -228,14 +228,14 @@ def test_who_waits_for_100_is_refused_without_it(door: Door) -> None:
         assert codes(answers_in(everything(connection))) == [404]
 
 
-def test_tls_is_not_listened_to(door: Door) -> None:
+def test_tls_is_not_listened_to(door: GunicornServer) -> None:
     """It ends without an answer, or with one that refuses it."""
     with door.connect() as connection:
         connection.sendall(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + b"x" * 500)
         assert codes(answers_in(everything(connection))) in ([], [400])
 
 
-def test_an_answer_leaves_in_one_piece_and_at_once(door: Door) -> None:
+def test_an_answer_leaves_in_one_piece_and_at_once(door: GunicornServer) -> None:
     """Head and body are received at once, and no later piece of an answer waits for an ACK."""
     with door.connect() as connection:
         for _ in range(3):
@@ -244,7 +244,7 @@ def test_an_answer_leaves_in_one_piece_and_at_once(door: Door) -> None:
             assert answer.body == b"at once"
 
 
-def test_a_reset_in_the_middle_of_anything_is_nobodys_error(door: Door) -> None:
+def test_a_reset_in_the_middle_of_anything_is_nobodys_error(door: GunicornServer) -> None:
     before = door.log.read_text("utf-8").count("Traceback")
     for data in [b"POST", LONG, CHUNKED, request("/big?9000000")]:
         with door.connect() as connection:

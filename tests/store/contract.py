@@ -23,34 +23,34 @@ class StoreContract:
         return open_store()
 
     def test_what_is_put_can_be_got(self, store: Store) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         assert store.get("ozon:1") == b"value"
         assert store.get("ozon:2") is None
 
     @pytest.mark.parametrize("value", [b"", b"\x00\xff\r\n", b"x" * 100_000], ids=["empty", "binary", "long"])
     def test_values_are_bytes_of_any_kind(self, store: Store, value: bytes) -> None:
-        store.put("ozon:1", value, lifetime=LONG, is_precious=True)
+        store.put("ozon:1", value, lifetime=LONG, is_positive=True)
         assert store.get("ozon:1") == value
 
     @pytest.mark.parametrize("key", ["ozon:1", "a b'\"%;--", "обложка:\n", "x" * 300])
     def test_keys_are_texts_of_any_kind(self, store: Store, key: str) -> None:
-        store.put(key, b"value", lifetime=LONG, is_precious=False)
+        store.put(key, b"value", lifetime=LONG, is_positive=False)
         assert store.get(key) == b"value"
         assert store.forget(key)
 
     def test_a_new_value_replaces_the_old_one(self, store: Store) -> None:
-        store.put("ozon:1", b"old", lifetime=LONG, is_precious=True)
-        store.put("ozon:1", b"new", lifetime=LONG, is_precious=False)
+        store.put("ozon:1", b"old", lifetime=LONG, is_positive=True)
+        store.put("ozon:1", b"new", lifetime=LONG, is_positive=False)
         assert store.get("ozon:1") == b"new"
 
     def test_another_worker_sees_it_at_once(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        one.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        one.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         assert two.get("ozon:1") == b"value"
 
     def test_what_is_forgotten_is_gone_for_all(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        one.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        one.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         assert two.forget("ozon:1")
         assert one.get("ozon:1") is None
         assert not one.forget("ozon:1")
@@ -59,15 +59,15 @@ class StoreContract:
         """Known to the store or not: a worker's memory may know what the store does not."""
         one, two = open_store(), open_store()
         one.forget("ozon:0")
-        point, before = two.forgotten("")
+        point, before = two.invalidations("")
         assert before == []
-        assert two.forgotten(point) == (point, [])
+        assert two.invalidations(point) == (point, [])
         one.forget("ozon:1")
         one.forget("ozon:2")
-        next_point, keys = two.forgotten(point)
+        next_point, keys = two.invalidations(point)
         assert keys == ["ozon:1", "ozon:2"]
-        assert two.forgotten(next_point) == (next_point, [])
-        assert one.forgotten(point)[1] == ["ozon:1", "ozon:2"]
+        assert two.invalidations(next_point) == (next_point, [])
+        assert one.invalidations(point)[1] == ["ozon:1", "ozon:2"]
 
     def test_a_lease_is_held_by_one(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
@@ -106,14 +106,14 @@ class StoreContract:
 
     def test_a_store_is_used_by_many_greenlets_at_once(self, store: Store) -> None:
         def use(number: int) -> bytes | None:
-            store.put(f"ozon:{number}", str(number).encode(), lifetime=LONG, is_precious=True)
+            store.put(f"ozon:{number}", str(number).encode(), lifetime=LONG, is_positive=True)
             return store.get(f"ozon:{number}")
 
         using = [gevent.spawn(use, number) for number in range(100)]
         assert [greenlet.get() for greenlet in using] == [str(number).encode() for number in range(100)]
 
     def test_a_store_that_is_closed_may_be_used_again(self, store: Store) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         store.close()
         store.close()
         assert store.get("ozon:1") == b"value"

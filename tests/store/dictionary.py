@@ -22,16 +22,16 @@ class DictionaryStore:
     def get(self, key: str) -> bytes | None:
         return self.shared.values.get(key)
 
-    def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
+    def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
         assert lifetime > 0
-        assert isinstance(is_precious, bool)
+        assert isinstance(is_positive, bool)
         self.shared.values[key] = value
 
     def forget(self, key: str) -> bool:
         self.shared.forgotten.append(key)
         return self.shared.values.pop(key, None) is not None
 
-    def forgotten(self, since: str) -> tuple[str, list[str]]:
+    def invalidations(self, since: str) -> tuple[str, list[str]]:
         point = str(len(self.shared.forgotten))
         return point, self.shared.forgotten[int(since or point) :]
 

@@ -7,14 +7,15 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from app.domain.events import NOBODY, Observer
-from app.store.base import NoStore, StoreError
-from app.store.circuit_breaker import PAUSE, GuardedStore
-from tests.support.clock import Clock
-from tests.support.recording_observer import Listener
+from app.domain.events import NULL_OBSERVER, Observer
+from app.store.base import StoreError
+from app.store.circuit_breaker import OPEN_SECONDS, CircuitBreakingStore
+from tests.support.clock import ManualClock
+from tests.support.empty_store import EmptyStore
+from tests.support.recording_observer import RecordingObserver
 
 
-class Scripted(NoStore):
+class Scripted(EmptyStore):
     """A store whose next calls do what they are told to; afterwards it answers with b"value"."""
 
     def __init__(self, *script: Exception | bytes) -> None:
@@ -35,8 +36,12 @@ def decode(data: bytes) -> str:
     return data.decode()
 
 
-def guarded(store: Any, clock: Clock | None = None, observer: Observer = NOBODY) -> GuardedStore[str]:
-    return GuardedStore(store, encode=str.encode, decode=decode, clock=clock or Clock(), observer=observer)
+def guarded(
+    store: Any, clock: ManualClock | None = None, observer: Observer = NULL_OBSERVER
+) -> CircuitBreakingStore[str]:
+    return CircuitBreakingStore(
+        store, encode=str.encode, decode=decode, clock=clock or ManualClock(), observer=observer
+    )
 
 
 def test_what_works_is_handed_through() -> None:
@@ -44,20 +49,20 @@ def test_what_works_is_handed_through() -> None:
 
 
 def test_after_a_failure_it_is_left_alone_for_a_while_and_then_tried_again() -> None:
-    clock, store, listener = Clock(), Scripted(StoreError("down")), Listener()
+    clock, store, listener = ManualClock(), Scripted(StoreError("down")), RecordingObserver()
     guard = guarded(store, clock, listener)
     assert [guard.get("key") for _ in range(5)] == [None] * 5
     assert store.calls == 1
-    states = [guard.is_passed_over]
-    clock.now += PAUSE
+    states = [guard.is_bypassed]
+    clock.now += OPEN_SECONDS
     assert guard.get("key") == "value"
-    states.append(guard.is_passed_over)
+    states.append(guard.is_bypassed)
     assert states == [True, False]
-    assert listener.heard == [("store_failed",), ("store_passed_over",), ("store_answers",)]
+    assert listener.events == [("store_operation_failed",), ("store_bypassed",), ("store_recovered",)]
 
 
 def test_while_one_tries_it_again_the_others_go_on_without() -> None:
-    clock, go = Clock(), Event()
+    clock, go = ManualClock(), Event()
 
     class Slow(Scripted):
         def get(self, key: str) -> bytes | None:
@@ -68,7 +73,7 @@ def test_while_one_tries_it_again_the_others_go_on_without() -> None:
     store = Slow(StoreError("down"))
     guard = guarded(store, clock)
     guard.get("key")
-    clock.now += PAUSE
+    clock.now += OPEN_SECONDS
     trying = gevent.spawn(guard.get, "key")
     gevent.sleep(0)
     assert guard.get("key") is None
@@ -78,12 +83,12 @@ def test_while_one_tries_it_again_the_others_go_on_without() -> None:
 
 
 def test_each_change_of_its_state_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
+    clock = ManualClock()
     guard = guarded(Scripted(StoreError("down"), StoreError("still down")), clock)
     with caplog.at_level(logging.INFO):
         for _ in range(10):
             guard.get("key")
-            clock.now += PAUSE / 2
+            clock.now += OPEN_SECONDS / 2
     assert [record.message for record in caplog.records] == [
         "the store is passed over: down",
         "the store answers again",
@@ -92,19 +97,19 @@ def test_each_change_of_its_state_is_logged_once(caplog: pytest.LogCaptureFixtur
 
 def test_a_lie_is_a_miss_that_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The store as a whole goes on being used."""
-    listener = Listener()
+    listener = RecordingObserver()
     guard = guarded(Scripted(b"lie", b"lie"), observer=listener)
     assert [guard.get("key") for _ in range(3)] == [None, None, "value"]
-    assert listener.heard == [("store_failed",)] * 2
+    assert listener.events == [("store_operation_failed",)] * 2
     assert len(caplog.records) == 1
 
 
 def test_what_has_no_lifetime_is_not_put() -> None:
-    class Refusing(NoStore):
-        def put(self, key: str, value: bytes, *, lifetime: float, is_precious: bool) -> None:
+    class Refusing(EmptyStore):
+        def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
             raise AssertionError
 
-    guarded(Refusing()).put("key", "value", lifetime=0, is_precious=True)
+    guarded(Refusing()).put("key", "value", lifetime=0, is_positive=True)
 
 
 def test_a_bug_in_a_store_is_not_taken_for_its_failure() -> None:
@@ -116,6 +121,6 @@ def test_a_bug_in_a_store_is_not_taken_for_its_failure() -> None:
 def test_it_is_known_once_it_has_been_asked(answer: bytes | StoreError) -> None:
     """Whatever came of it."""
     guard = guarded(Scripted(answer))
-    before = guard.is_known
+    before = guard.has_been_tried
     guard.get("key")
-    assert (before, guard.is_known) == (False, True)
+    assert (before, guard.has_been_tried) == (False, True)

@@ -1,11 +1,11 @@
 """A worker's memory."""
 
-from app.store.lru import Memory
+from app.store.lru import LruCache
 
 
-def memory(size: int = 100) -> Memory[str]:
+def memory(size: int = 100) -> LruCache[str]:
     """A memory of texts, of which those with a capital letter are precious."""
-    return Memory(size, encode=str.encode, decode=bytes.decode, is_precious=lambda text: text[:1].isupper())
+    return LruCache(size, encode=str.encode, decode=bytes.decode, is_positive=lambda text: text[:1].isupper())
 
 
 def test_what_is_put_can_be_got() -> None:

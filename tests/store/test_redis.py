@@ -13,7 +13,7 @@ import pytest
 from gevent.server import StreamServer
 
 from app.store.base import StoreError
-from app.store.redis import BEGINNING, CALL_SECONDS, MAX_CONNECTIONS, STEP_SECONDS, RedisStore
+from app.store.redis import CALL_SECONDS, MAX_CONNECTIONS, SOCKET_SECONDS, STREAM_START, RedisStore
 from tests.store.contract import LONG, Opener, StoreContract
 from tests.store.redis_server import RedisServer, hold_a_port, serving_redis
 
@@ -23,9 +23,9 @@ SLACK = 0.3
 #: Each method of the port, called once; those that only read are two.
 CALLS: dict[str, Callable[[RedisStore], object]] = {
     "get": lambda store: store.get("ozon:1"),
-    "put": lambda store: store.put("ozon:1", b"value", lifetime=LONG, is_precious=True),
+    "put": lambda store: store.put("ozon:1", b"value", lifetime=LONG, is_positive=True),
     "forget": lambda store: store.forget("ozon:1"),
-    "forgotten": lambda store: store.forgotten("1-1"),
+    "forgotten": lambda store: store.invalidations("1-1"),
     "lease": lambda store: store.lease("ozon:1", "one", LONG),
     "release": lambda store: store.release("ozon:1", "one"),
 }
@@ -152,13 +152,13 @@ class TestData:
     def test_everything_lies_under_one_prefix(self, server: RedisServer, store: RedisStore) -> None:
         for call in CALLS.values():
             call(store)
-        store.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         store.lease("ozon:1", "one", LONG)
         assert sorted(server.ask("KEYS", "*")) == [b"covers:forgotten", b"covers:lease:ozon:1", b"covers:value:ozon:1"]
 
     def test_values_and_leases_of_any_names_do_not_meet(self, store: RedisStore) -> None:
         for key in ("forgotten", "lease:ozon:1", "value:ozon:1", "ozon:1", ""):
-            store.put(key, key.encode(), lifetime=LONG, is_precious=True)
+            store.put(key, key.encode(), lifetime=LONG, is_positive=True)
         assert store.lease("ozon:1", "one", LONG)
         assert store.forget("forgotten")
         assert store.get("lease:ozon:1") == b"lease:ozon:1"
@@ -171,14 +171,14 @@ class TestData:
     def test_the_server_keeps_the_lifetime(
         self, server: RedisServer, store: RedisStore, lifetime: float, least: int, most: int
     ) -> None:
-        store.put("ozon:1", b"value", lifetime=lifetime, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
         store.lease("ozon:1", "one", lifetime)
         for name in ("covers:value:ozon:1", "covers:lease:ozon:1"):
             assert least < server.ask("PTTL", name) <= most
 
     @pytest.mark.parametrize("lifetime", [0.0, -1.0, 1e-9])
     def test_what_lives_no_time_is_soon_gone(self, store: RedisStore, lifetime: float) -> None:
-        store.put("ozon:1", b"value", lifetime=lifetime, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
         with gevent.Timeout(5):
             while store.get("ozon:1") is not None:
                 gevent.sleep(0.001)
@@ -193,19 +193,19 @@ class TestData:
         assert 90_000 < server.ask("PTTL", "covers:lease:ozon:1") <= 100_000
 
     def test_keys_that_utf_8_cannot_write_are_told_unchanged(self, store: RedisStore) -> None:
-        point, _ = store.forgotten("")
-        store.put("ozon:\ud800", b"value", lifetime=LONG, is_precious=True)
+        point, _ = store.invalidations("")
+        store.put("ozon:\ud800", b"value", lifetime=LONG, is_positive=True)
         assert store.forget("ozon:\ud800")
-        assert store.forgotten(point)[1] == ["ozon:\ud800"]
+        assert store.invalidations(point)[1] == ["ozon:\ud800"]
 
     def test_thousands_of_news_are_told_in_parts_and_kept_within_bounds(
         self, server: RedisServer, store: RedisStore
     ) -> None:
-        point, _ = store.forgotten("")
+        point, _ = store.invalidations("")
         append = "for number = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'key', 'ozon:' .. number) end"
         server.ask("EVAL", append, 1, "covers:forgotten", 2500)
         told: list[str] = []
-        while (news := store.forgotten(point))[1]:
+        while (news := store.invalidations(point))[1]:
             point = news[0]
             told += news[1]
         assert told == [f"ozon:{number}" for number in range(1, 2501)]
@@ -215,7 +215,7 @@ class TestData:
 
     def test_many_greenlets_share_a_few_connections(self, server: RedisServer, store: RedisStore) -> None:
         def use(number: int) -> bytes | None:
-            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_precious=True)
+            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
             return store.get(f"ozon:{number}")
 
         using = [gevent.spawn(use, number) for number in range(200)]
@@ -232,7 +232,7 @@ class TestData:
                 asked += 1
             return asked
 
-        end = time.monotonic() + 4 * STEP_SECONDS
+        end = time.monotonic() + 4 * SOCKET_SECONDS
         using = [gevent.spawn(use) for _ in range(4 * MAX_CONNECTIONS)]
         assert min(greenlet.get() for greenlet in using) > 0
 
@@ -265,7 +265,7 @@ class TestConnections:
         assert server.ask("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
 
     def test_a_forked_process_gets_connections_of_its_own(self, server: RedisServer, store: RedisStore) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         before = server.connections()
         child = os.fork()
         if child == 0:
@@ -326,7 +326,7 @@ class TestTrouble:
     def test_an_answer_that_comes_too_late_is_nobodys(self, server: RedisServer, store: RedisStore) -> None:
         """The server answers everything that was asked while it was frozen, when it goes on."""
         for number in range(20):
-            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_precious=True)
+            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
         for number in range(3):
             server.freeze()
             with pytest.raises(StoreError):
@@ -353,7 +353,7 @@ class TestTrouble:
             return "answered"
 
         for number in (1, 2):
-            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_precious=True)
+            store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
         server.freeze()
         asking = gevent.spawn(ask)
         gevent.sleep(0.02)
@@ -480,26 +480,26 @@ class TestRefusals:
             call(store)
 
     def test_after_a_flush_all_is_a_miss_and_news_are_told_again(self, server: RedisServer, store: RedisStore) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_precious=True)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         store.lease("ozon:1", "one", LONG)
         store.forget("ozon:2")
-        point, _ = store.forgotten("")
+        point, _ = store.invalidations("")
         server.ask("FLUSHALL")
         assert store.get("ozon:1") is None
         assert store.lease("ozon:1", "two", LONG)
-        point, keys = store.forgotten(point)
-        assert (point, keys) == (BEGINNING, [])
+        point, keys = store.invalidations(point)
+        assert (point, keys) == (STREAM_START, [])
         store.forget("ozon:3")
-        assert store.forgotten(point)[1] == ["ozon:3"]
+        assert store.invalidations(point)[1] == ["ozon:3"]
 
     def test_news_told_before_the_flush_is_noticed_are_not_lost(self, server: RedisServer, store: RedisStore) -> None:
         """Even where the server's clock was set back meanwhile, and its new points are lower than the old ones."""
         server.ask("XADD", "covers:forgotten", "9999999999999-0", "key", "ozon:1")
-        point, _ = store.forgotten("")
+        point, _ = store.invalidations("")
         server.ask("FLUSHALL")
         store.forget("ozon:2")
-        point, before = store.forgotten(point)
-        _, after = store.forgotten(point)
+        point, before = store.invalidations(point)
+        _, after = store.invalidations(point)
         assert before + after == ["ozon:2"]
 
     def test_a_replica_is_read_and_refuses_to_be_written(
@@ -525,7 +525,7 @@ class TestRefusals:
     ) -> None:
         store = opening(own_server.url)
         CALLS["put"](store)
-        point, _ = store.forgotten("")
+        point, _ = store.invalidations("")
         own_server.ask("CONFIG", "SET", "maxmemory", "1")
         assert store.get("ozon:1") == b"value"
         for name in ("put", "lease"):
@@ -533,7 +533,7 @@ class TestRefusals:
                 CALLS[name](store)
         assert store.forget("ozon:1")
         assert not store.forget("ozon:2")
-        assert store.forgotten(point)[1] == ["ozon:1", "ozon:2"]
+        assert store.invalidations(point)[1] == ["ozon:1", "ozon:2"]
         own_server.ask("CONFIG", "SET", "maxmemory", "0")
         for call in CALLS.values():
             call(store)

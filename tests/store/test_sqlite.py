@@ -19,7 +19,7 @@ from app.store import sqlite, sqlite_file
 from app.store.base import StoreError
 from app.store.sqlite import SqliteStore
 from tests.store.contract import LONG, Opener, StoreContract
-from tests.support.clock import Clock
+from tests.support.clock import ManualClock
 from tests.support.service import ROOT
 
 #: Seconds for another process to do its part.
@@ -61,7 +61,7 @@ from app.store.sqlite import SqliteStore
 store = SqliteStore(sys.argv[1], max_rows=100, clock=time.time)
 print("ready", flush=True)
 for number in itertools.count():
-    store.put(f"ozon:{number % 150}", bytes([number % 256]) * 20_000, lifetime=600, is_precious=number % 3 == 0)
+    store.put(f"ozon:{number % 150}", bytes([number % 256]) * 20_000, lifetime=600, is_positive=number % 3 == 0)
     print(number, flush=True)
 """
 
@@ -146,15 +146,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> ManualClock:
     """The time of day."""
-    return Clock(1_700_000_000.0)
+    return ManualClock(1_700_000_000.0)
 
 
 @pytest.fixture
-def monotonic() -> Clock:
+def monotonic() -> ManualClock:
     """The machine's monotonic clock."""
-    return Clock(5_000.0)
+    return ManualClock(5_000.0)
 
 
 #: Opens a store of at most so many rows.
@@ -162,12 +162,12 @@ SizedOpener = Callable[[int], SqliteStore]
 
 
 @pytest.fixture
-def open_sized(path: Path, clock: Clock, monotonic: Clock) -> Iterator[SizedOpener]:
+def open_sized(path: Path, clock: ManualClock, monotonic: ManualClock) -> Iterator[SizedOpener]:
     """Open stores of a size on one file, by clocks that the test moves."""
     opened: list[SqliteStore] = []
 
     def open_one(max_rows: int) -> SqliteStore:
-        opened.append(SqliteStore(path, max_rows=max_rows, clock=clock, monotonic=monotonic, patience=0.5))
+        opened.append(SqliteStore(path, max_rows=max_rows, clock=clock, monotonic=monotonic, timeout=0.5))
         return opened[-1]
 
     yield open_one
@@ -184,7 +184,7 @@ def store(open_sized: SizedOpener) -> SqliteStore:
 def put(
     store: SqliteStore, key: str, value: bytes = b"value", *, lifetime: float = LONG, precious: bool = True
 ) -> None:
-    store.put(key, value, lifetime=lifetime, is_precious=precious)
+    store.put(key, value, lifetime=lifetime, is_positive=precious)
 
 
 class TestContract(StoreContract):
@@ -196,7 +196,7 @@ class TestContract(StoreContract):
         opened: list[SqliteStore] = []
 
         def open_one() -> SqliteStore:
-            opened.append(SqliteStore(path, max_rows=1000, clock=time.time, patience=0.5))
+            opened.append(SqliteStore(path, max_rows=1000, clock=time.time, timeout=0.5))
             return opened[-1]
 
         yield open_one
@@ -349,10 +349,10 @@ class TestBrokenFile:
         one, two = open_sized(1000), open_sized(1000)
         for number in range(5):
             one.forget(f"ozon:{number}")
-        point, _ = two.forgotten("")
+        point, _ = two.invalidations("")
         path.unlink()
         one.forget("ozon:7")
-        assert two.forgotten(point)[1] == ["ozon:7"]
+        assert two.invalidations(point)[1] == ["ozon:7"]
 
     def test_a_folder_in_its_place_is_an_error_and_stays(self, path: Path, store: SqliteStore) -> None:
         path.mkdir(parents=True)
@@ -396,7 +396,7 @@ class TestBrokenFile:
 
         assert slow.run(work) == [("new:1",)]
         assert len(broken_ones(path)) == 1
-        assert slow.news == []
+        assert slow.log_messages == []
         slow.close()
 
     @RUINS
@@ -410,7 +410,7 @@ class TestBrokenFile:
         errors = tmp_path / "errors"
         workers = [Process(WORKER, path, errors) for _ in range(4)]
         for number, worker in enumerate(workers):
-            worker.tell(f"store.put('new:{number}', b'{number}', lifetime=600, is_precious=True)")
+            worker.tell(f"store.put('new:{number}', b'{number}', lifetime=600, is_positive=True)")
         assert [worker.hear() for worker in workers] == ["None"] * 4
         for worker in workers:
             assert [worker.ask(f"store.get('new:{number}')") for number in range(4)] == [f"b'{n}'" for n in range(4)]
@@ -426,10 +426,10 @@ class TestBrokenFile:
         with process(WORKER, path) as one, process(WORKER, path) as two:
             assert one.ask("store.get('nobody:1')") == two.ask("store.get('nobody:1')") == "None"
             malformed(path)
-            one.tell("store.put('new:1', b'1', lifetime=600, is_precious=True)")
-            two.tell("store.put('new:2', b'2', lifetime=600, is_precious=True)")
+            one.tell("store.put('new:1', b'1', lifetime=600, is_positive=True)")
+            two.tell("store.put('new:2', b'2', lifetime=600, is_positive=True)")
             assert (one.hear(), two.hear()) == ("None", "None")
-            assert one.ask("store.put('new:3', b'3', lifetime=600, is_precious=True)") == "None"
+            assert one.ask("store.put('new:3', b'3', lifetime=600, is_positive=True)") == "None"
             assert two.ask("store.get('new:3')") == "b'3'"
         assert len(broken_ones(path)) == 1
         assert sql(path, "PRAGMA integrity_check") == [("ok",)]
@@ -533,7 +533,7 @@ class TestBounds:
         assert store.get("ozon:999") == b"value"
 
     def test_the_ended_go_first_then_the_not_precious_then_the_precious_oldest_first(
-        self, open_sized: SizedOpener, clock: Clock
+        self, open_sized: SizedOpener, clock: ManualClock
     ) -> None:
         store = open_sized(4)
         put(store, "precious:old")
@@ -552,7 +552,7 @@ class TestBounds:
             put(store, key)
         assert [store.get(key) for key in ("one", "two", "three")] == [b"value", None, b"value"]
 
-    def test_a_clock_that_steps_ahead_empties_nothing(self, open_sized: SizedOpener, clock: Clock) -> None:
+    def test_a_clock_that_steps_ahead_empties_nothing(self, open_sized: SizedOpener, clock: ManualClock) -> None:
         store = open_sized(100)
         for number in range(50):
             put(store, f"ozon:{number}")
@@ -574,7 +574,7 @@ class TestBounds:
         assert sizes[-3:] == [100, 100, 100]
 
     def test_news_is_dropped_after_an_hour_or_beyond_its_number(
-        self, path: Path, open_sized: SizedOpener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+        self, path: Path, open_sized: SizedOpener, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sqlite, "_NEWS", 20)
         store = open_sized(100)
@@ -582,13 +582,13 @@ class TestBounds:
             store.forget(f"ozon:{number}")
         ((rows,),) = sql(path, "SELECT count(*) FROM purges")
         assert rows == 20
-        point, _ = store.forgotten("")
+        point, _ = store.invalidations("")
         clock.now += 3601
         store.forget("ozon:1")
-        assert store.forgotten(point)[1] == ["ozon:1"]
+        assert store.invalidations(point)[1] == ["ozon:1"]
         assert sql(path, "SELECT count(*) FROM purges") == [(1,)]
 
-    def test_leases_that_ended_go(self, path: Path, open_sized: SizedOpener, monotonic: Clock) -> None:
+    def test_leases_that_ended_go(self, path: Path, open_sized: SizedOpener, monotonic: ManualClock) -> None:
         store = open_sized(100)
         for number in range(10):
             store.lease(f"ozon:{number}", "one", 5)
@@ -601,21 +601,25 @@ class TestBounds:
 class TestLeases:
     """Leases by the monotonic clock."""
 
-    def test_it_ends_by_the_monotonic_clock(self, store: SqliteStore, clock: Clock, monotonic: Clock) -> None:
+    def test_it_ends_by_the_monotonic_clock(
+        self, store: SqliteStore, clock: ManualClock, monotonic: ManualClock
+    ) -> None:
         assert store.lease("ozon:1", "one", 5)
         clock.now += 1e6
         assert not store.lease("ozon:1", "two", 5)
         monotonic.now += 5
         assert store.lease("ozon:1", "two", 5)
 
-    def test_one_from_before_the_machine_started_anew_has_ended(self, store: SqliteStore, monotonic: Clock) -> None:
+    def test_one_from_before_the_machine_started_anew_has_ended(
+        self, store: SqliteStore, monotonic: ManualClock
+    ) -> None:
         assert store.lease("ozon:1", "one", 5)
         monotonic.now = 10
         assert store.lease("ozon:1", "two", 5)
         assert not store.lease("ozon:1", "three", 5)
 
     def test_who_read_the_clock_before_the_holder_did_does_not_take_it(
-        self, store: SqliteStore, monotonic: Clock
+        self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
         assert store.lease("ozon:1", "one", 5)
         monotonic.now -= 0.3
@@ -660,7 +664,7 @@ class TestThread:
     def test_a_process_that_does_not_close_exits_all_the_same(self, path: Path, tmp_path: Path) -> None:
         errors = tmp_path / "errors"
         worker = Process(WORKER, path, errors)
-        worker.ask("store.put('ozon:1', b'1', lifetime=600, is_precious=True)")
+        worker.ask("store.put('ozon:1', b'1', lifetime=600, is_positive=True)")
         assert worker.end() == 0
         assert errors.read_text() == ""
 

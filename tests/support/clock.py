@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Clock:
+class ManualClock:
     """Tells ``now``, in seconds."""
 
     now: float = 1_000.0

@@ -5,29 +5,31 @@ Several lookups of one story are several workers: each has its own memory, all s
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from gevent.event import Event
 
-from app.config.rules import Pattern, Rule
+from app.config.rules import Regex, Rule
 from app.config.source import Duration, Source
-from app.config.sources import Registry
-from app.config.url_templates import PageUrl
+from app.config.sources import SourceRegistry
+from app.config.url_templates import PageUrlTemplate
 from app.domain.errors import OriginError
-from app.domain.records import Answer, CoverRecord, Finding, decode_record, encode_record
+from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record
 from app.fetch.page_fetcher import Page, Validators
-from app.lookup.cover_page import Inquiry
-from app.lookup.repository import Known
-from app.lookup.service import Lookup
-from app.lookup.single_flight import Flights
-from app.store.base import NoStore, Store
-from app.store.circuit_breaker import GuardedStore
-from app.store.lru import Memory
-from tests.support.clock import Clock
-from tests.support.recording_observer import Listener
+from app.fetch.polite_client import PoliteClient
+from app.lookup.cover_page import CoverPageReader
+from app.lookup.repository import CoverRepository
+from app.lookup.service import LookupService
+from app.lookup.single_flight import SingleFlight
+from app.store.base import Store
+from app.store.circuit_breaker import CircuitBreakingStore
+from app.store.lru import LruCache
+from tests.support.clock import ManualClock
+from tests.support.recording_observer import RecordingObserver
 
 SHOP = Source(
-    page_url=PageUrl("https://shop.example/item/{id}"),
-    extract=[Rule(regex=Pattern(r'src="([^"]+)"'))],
+    page_url=PageUrlTemplate("https://shop.example/item/{id}"),
+    extract=[Rule(regex=Regex(r'src="([^"]+)"'))],
     ttl=Duration(100),
     grace=Duration(20),
     keep=Duration(1000),
@@ -35,17 +37,19 @@ SHOP = Source(
     error_ttl=Duration(10),
 )
 
+T = TypeVar("T")
+
 #: What fetching a page does; None says that it has not changed.
 Script = Callable[[], bytes | None]
 
 
-def new_memory(size: int = 1000) -> Memory[CoverRecord]:
+def new_memory(size: int = 1000) -> LruCache[CoverRecord]:
     """Return a worker's memory."""
-    return Memory(size, encode=encode_record, decode=decode_record, is_precious=lambda record: record.is_found)
+    return LruCache(size, encode=encode_record, decode=decode_record, is_positive=lambda record: record.is_found)
 
 
 @dataclass(slots=True)
-class Story:
+class LookupHarness(PoliteClient):
     """``pages`` maps an id to what fetching its page does; ``asked`` lists the ids whose pages were fetched."""
 
     pages: dict[str, Script] = field(default_factory=dict)
@@ -53,48 +57,50 @@ class Story:
     validators: Validators = field(default_factory=Validators)
     told: list[str] = field(default_factory=list)
     conditions: list[Validators | None] = field(default_factory=list)
-    clock: Clock = field(default_factory=lambda: Clock(1_700_000_000.0))
-    sources: Registry = field(default_factory=lambda: Registry({"shop": SHOP, "other": SHOP}, default="shop"))
-    store: Store = field(default_factory=NoStore)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(1_700_000_000.0))
+    sources: SourceRegistry = field(
+        default_factory=lambda: SourceRegistry({"shop": SHOP, "other": SHOP}, default="shop")
+    )
+    store: Store | None = None
     deadline: float = 5.0
-    luck: float = 0.0
-    listener: Listener = field(default_factory=Listener)
+    jitter: float = 0.0
+    observer: RecordingObserver = field(default_factory=RecordingObserver)
 
-    def visit(
+    def fetch(
         self,
         source: Source,
         url: str,
-        patience: float,
-        read: Callable[[Page], Finding],
+        max_wait: float,
+        read: Callable[[Page], T],
         validators: Validators | None = None,
-    ) -> Finding | None:
+    ) -> T | None:
         """Play the visitor."""
         assert source in self.sources.values()
-        assert 0 <= patience <= self.deadline
+        assert 0 <= max_wait <= self.deadline
         item_id = url.rpartition("/")[2]
         self.asked.append(item_id)
         self.conditions.append(validators)
         body = self.pages[item_id]()
         return None if body is None else read(Page(url=url, body=body, validators=self.validators))
 
-    def throttled(self, source: Source, url: str, error: OriginError) -> None:
+    def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Be told that a page asked to wait."""
         self.told.append(str(error))
 
-    def lookup(self) -> Lookup:
+    def lookup(self) -> LookupService:
         """Return one worker's lookup."""
-        store = GuardedStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock)
-        return Lookup(
+        store = CircuitBreakingStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock)
+        return LookupService(
             sources=self.sources,
-            known=Known(
-                sources=self.sources, memory=new_memory(), store=store, clock=self.clock, observer=self.listener
+            repository=CoverRepository(
+                sources=self.sources, memory=new_memory(), store=store, clock=self.clock, observer=self.observer
             ),
-            flights=Flights[str, Answer](1000),
-            inquire=Inquiry(self).ask,
+            single_flight=SingleFlight[str, LookupResult](1000),
+            cover_pages=CoverPageReader(self),
             deadline=self.deadline,
             clock=self.clock,
-            luck=lambda: self.luck,
-            observer=self.listener,
+            jitter=lambda: self.jitter,
+            observer=self.observer,
         )
 
     def pass_time(self, seconds: float) -> None:
@@ -108,7 +114,7 @@ def picture(name: str) -> Script:
     return lambda: body
 
 
-def held_back(go: Event, name: str) -> Script:
+def blocked(go: Event, name: str) -> Script:
     """Make a page that shows this picture once ``go`` is set."""
 
     def show() -> bytes:

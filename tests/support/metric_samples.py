@@ -5,7 +5,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.service import Server
+from tests.support.service import Service
 
 
 class Samples:
@@ -41,13 +41,13 @@ def samples_in(text: str) -> Samples:
     )
 
 
-def text_of(server: Server) -> str:
+def text_of(server: Service) -> str:
     """Return what a service says at /metrics, asked over a connection of its own."""
     with urlopen(server.url.replace("/RPC2", "/metrics"), timeout=20) as answer:
         text: str = answer.read().decode()
         return text
 
 
-def scrape(server: Server) -> Samples:
+def scrape(server: Service) -> Samples:
     """Return the same as samples."""
     return samples_in(text_of(server))

@@ -100,7 +100,7 @@ def raw(*parts: bytes) -> Behaviour:
 
 
 @dataclass(slots=True)
-class Hold:
+class Barrier:
     """A behaviour that waits for the test: ``asked`` is set when a request has come, ``go`` lets all of them answer."""
 
     then: Behaviour
@@ -167,7 +167,7 @@ class Origin:
 
     def _let_go(self) -> None:
         for behaviour in self.pages.values():
-            if isinstance(behaviour, Hold):
+            if isinstance(behaviour, Barrier):
                 behaviour.go.set()
 
     def _serve(self, connection: socket.socket, _address: object) -> None:

@@ -34,7 +34,7 @@ private_network = true
 
 
 @dataclass(slots=True)
-class Server:
+class Service:
     """A running service: where it listens, its master process, what it logs."""
 
     port: int
@@ -98,13 +98,13 @@ def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[st
     return inherited | {"COVERS_CONFIG": str(config), "PYTHONPATH": str(ROOT)} | dict(extra or {})
 
 
-def gunicorn(*arguments: str) -> list[str]:
+def gunicorn_command(*arguments: str) -> list[str]:
     """Return the command that serves the application, as the README has it."""
     return [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), *arguments, "app:wsgi"]
 
 
 @contextmanager
-def serving(
+def run_service(
     folder: Path,
     config: str,
     *,
@@ -112,7 +112,7 @@ def serving(
     extra: Mapping[str, str] | None = None,
     directory: Path = ROOT,
     port: int = 0,
-) -> Iterator[Server]:
+) -> Iterator[Service]:
     """Run the service with this configuration until the block ends; ``extra`` are further variables.
 
     The listening socket is made here and handed over, so the port is known (a new one, unless ``port`` is that of a
@@ -128,7 +128,7 @@ def serving(
         port = listener.getsockname()[1]
         variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
         process = subprocess.Popen(
-            gunicorn(),
+            gunicorn_command(),
             cwd=directory,
             env=environment(path, variables),
             stdin=subprocess.DEVNULL,
@@ -137,7 +137,7 @@ def serving(
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )
-    server = Server(port, process, path, log)
+    server = Service(port, process, path, log)
     try:
         yield server
         server.quit()

@@ -7,7 +7,7 @@ import struct
 import termios
 from contextlib import suppress
 
-from app.concurrency.greenlets import in_thread
+from app.concurrency.greenlets import run_in_thread
 
 
 class Terminal:
@@ -36,7 +36,7 @@ class Terminal:
         return [self._shown(line) for line in self._written.decode().split("\n")]
 
     def _read(self) -> bytes:
-        return in_thread(lambda: os.read(self._screen.fileno(), 65536))
+        return run_in_thread(lambda: os.read(self._screen.fileno(), 65536))
 
     def _shown(self, line: str) -> str:
         cells: list[str] = []

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from app.config.settings import LogFormat
 from app.rpc.dispatcher import Dispatcher
-from app.telemetry.logs import formatter_for, hear_greenlets
+from app.telemetry.logs import create_formatter, log_greenlet_errors
 from app.telemetry.request_context import request_id
-from app.web.request_id import Identified
-from app.web.router import Application
-from app.web.rpc_endpoint import RpcHandler
+from app.web.request_id import RequestIdMiddleware
+from app.web.router import Router
+from app.web.rpc_endpoint import RpcEndpoint
 
 JSON, PLAIN = LogFormat("json"), LogFormat("plain")
 NASTY = 'one\ntwo\r\x1b[31mred\x00\x85\u2028\udc80 {"level": "info"}'
@@ -36,7 +36,7 @@ class Terminal(io.StringIO):
 def logging_to(stream: io.StringIO, form: LogFormat | None = JSON) -> Iterator[logging.Logger]:
     """Have what is logged written there while the block runs, by the logger that is given or any other."""
     handler, root = logging.StreamHandler(stream), logging.getLogger()
-    handler.setFormatter(formatter_for(handler, form))
+    handler.setFormatter(create_formatter(handler, form))
     root.addHandler(handler)
     try:
         yield logging.getLogger("app.room")
@@ -127,7 +127,7 @@ def test_it_is_plain_and_coloured_on_a_terminal_unless_told_otherwise(
 def test_a_file_has_no_colours(tmp_path: Any) -> None:
     handler = logging.FileHandler(tmp_path / "log")
     record = logging.LogRecord("app", logging.INFO, "", 0, "it happened", (), None)
-    assert "\x1b" not in formatter_for(handler, PLAIN).format(record)
+    assert "\x1b" not in create_formatter(handler, PLAIN).format(record)
     handler.close()
 
 
@@ -146,9 +146,9 @@ def test_an_internal_error_has_its_reference_and_the_requests_id() -> None:
         """Fail."""
         return 1 // 0
 
-    dispatcher = Dispatcher(explain=lambda _: None)
+    dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(divide)
-    service = Identified(Application({"/RPC2": {"POST": RpcHandler(dispatch=dispatcher.dispatch, max_body=1000)}}))
+    service = RequestIdMiddleware(Router({"/RPC2": {"POST": RpcEndpoint(dispatcher=dispatcher, max_body=1000)}}))
     call = b"<methodCall><methodName>divide</methodName></methodCall>"
     environ = {
         "REQUEST_METHOD": "POST",
@@ -174,7 +174,7 @@ def test_a_greenlet_that_fails_is_logged_like_anything_else() -> None:
     hub: Any = gevent.get_hub()
     stream = io.StringIO()
     with logging_to(stream):
-        hear_greenlets()
+        log_greenlet_errors()
         try:
             gevent.spawn(failing_alone).join()
         finally:

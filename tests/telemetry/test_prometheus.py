@@ -4,44 +4,43 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.fetch.host_health import FAILURES, Hosts, HostState
-from app.store.base import NoStore
-from app.store.circuit_breaker import GuardedStore
-from app.telemetry.counters import Labels, Tally, clear_states, count_end
-from app.telemetry.prometheus import Metrics
-from app.telemetry.shared_counters import Board
-from tests.support.clock import Clock
+from app.fetch.host_health import FAILURE_THRESHOLD, HostHealth, HostState
+from app.store.circuit_breaker import CircuitBreakingStore
+from app.telemetry.counters import Counters, LabelValues, clear_gauges, count_worker_exit
+from app.telemetry.prometheus import PrometheusCollector
+from app.telemetry.shared_counters import SharedCounters
+from tests.support.clock import ManualClock
 from tests.support.metric_samples import Samples, samples_in
 
 HOST = "shop.example"
-LABELS = Labels(methods=("get_cover", "get_covers"), sources=("shop", "other"), hosts=(HOST, "other.example"))
+LABELS = LabelValues(methods=("get_cover", "get_covers"), sources=("shop", "other"), hosts=(HOST, "other.example"))
 
 
 class Server:
     """Workers of one server: each has its row of the board."""
 
     def __init__(self) -> None:
-        self.board = Board.blank(8)
+        self.board = SharedCounters.create(8)
         self.board.add(LABELS.columns())
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.rows = set[int]()
 
-    def worker(self) -> Tally:
+    def worker(self) -> Counters:
         """Return the tally of another worker, whose hub beats."""
-        row = self.board.free_row(self.rows)
+        row = self.board.free_slot(self.rows)
         self.rows.add(row)
-        tally = Tally(self.board, row, LABELS, monotonic=self.clock)
-        tally.beat(lag=0, due=self.clock.now + 0.25, entries=10)
+        tally = Counters(self.board, row, LABELS, monotonic=self.clock)
+        tally.record_hub_lag(lag=0, due=self.clock.now + 0.25, entries=10)
         return tally
 
     def bury(self, row: int) -> None:
         """Have a worker be gone."""
         self.rows.remove(row)
-        clear_states(self.board, row)
+        clear_gauges(self.board, row)
 
     def samples(self) -> Samples:
         """Return what Prometheus reads."""
-        text = Metrics(self.board, monotonic=self.clock).text()
+        text = PrometheusCollector(self.board, monotonic=self.clock).exposition()
         return samples_in(text.decode())
 
 
@@ -52,9 +51,9 @@ def server() -> Server:
 
 def test_calls_of_all_workers_are_summed_by_method_and_fault(server: Server) -> None:
     for worker in (server.worker(), server.worker()):
-        worker.called("get_cover", None, 0.1)
-        worker.called("get_cover", 404, 0.1)
-        worker.called("", -32601, 0.1)
+        worker.call_finished("get_cover", None, 0.1)
+        worker.call_finished("get_cover", 404, 0.1)
+        worker.call_finished("", -32601, 0.1)
     samples = server.samples()
     for labels in ({"method": "get_cover", "fault": ""}, {"method": "get_cover", "fault": "404"}):
         assert samples["covers_calls_total", labels] == 2
@@ -66,15 +65,15 @@ def test_a_fault_code_that_is_none_of_ours_is_another_one(server: Server) -> Non
     """So that there are so many and no more."""
     worker = server.worker()
     for code in (1, 2, 3):
-        worker.called("get_cover", code, 0.1)
+        worker.call_finished("get_cover", code, 0.1)
     assert server.samples()["covers_calls_total", {"method": "get_cover", "fault": "other"}] == 3
 
 
 def test_an_answer_that_is_given_once_more_is_a_call_and_a_lookup_from_memory(server: Server) -> None:
     worker = server.worker()
-    worker.called("get_cover", None, 0.1)
-    worker.looked_up("shop", "found", "memory")
-    again = worker.repeats("shop", "get_cover")
+    worker.call_finished("get_cover", None, 0.1)
+    worker.lookup_finished("shop", "found", "memory")
+    again = worker.cached_response_counter("shop", "get_cover")
     for _ in range(3):
         again()
     samples = server.samples()
@@ -84,7 +83,7 @@ def test_an_answer_that_is_given_once_more_is_a_call_and_a_lookup_from_memory(se
 
 
 def test_one_that_answers_no_call_is_a_lookup_alone(server: Server) -> None:
-    server.worker().repeats("shop", "")()
+    server.worker().cached_response_counter("shop", "")()
     samples = server.samples()
     assert samples.total("covers_calls_total") == 0
     assert samples.total("covers_lookups_total") == 1
@@ -92,7 +91,7 @@ def test_one_that_answers_no_call_is_a_lookup_alone(server: Server) -> None:
 
 def test_seconds_are_counted_in_buckets(server: Server) -> None:
     for seconds in (0.0004, 0.001, 0.0011, 0.3, 11):
-        server.worker().fetched("shop", "found", seconds)
+        server.worker().page_fetched("shop", "found", seconds)
     samples = server.samples()
     buckets = {bound: samples["covers_fetch_seconds_bucket", {"source": "shop", "le": bound}] for bound in BOUNDS}
     assert buckets == BOUNDS
@@ -107,8 +106,8 @@ BOUNDS: Mapping[str, int] = {"0.001": 2, "0.0025": 3, "0.25": 3, "0.5": 4, "10.0
 def test_counts_outlive_their_worker_and_the_next_one_goes_on_from_them(server: Server) -> None:
     for _ in range(3):
         worker = server.worker()
-        worker.called("get_cover", None, 0.1)
-        worker.fetched("shop", "not_modified", 0.1)
+        worker.call_finished("get_cover", None, 0.1)
+        worker.page_fetched("shop", "not_modified", 0.1)
         server.bury(0)
     samples = server.samples()
     assert samples.total("covers_calls_total") == samples.total("covers_fetches_total") == 3
@@ -117,12 +116,12 @@ def test_counts_outlive_their_worker_and_the_next_one_goes_on_from_them(server: 
 def test_what_a_worker_had_under_way_ends_with_it(server: Server) -> None:
     first, second = server.worker(), server.worker()
     for worker in (first, second):
-        worker.flights(+1)
-        worker.waiting(+1)
-        worker.waiting(+1)
-        worker.store_passed_over()
-    second.store_answers()
-    second.waiting(-1)
+        worker.flights_changed(+1)
+        worker.waiters_changed(+1)
+        worker.waiters_changed(+1)
+        worker.store_bypassed()
+    second.store_recovered()
+    second.waiters_changed(-1)
     names = ("flights", "waiting", "memory_entries", "store_passed_over", "workers")
     assert [server.samples().total(f"covers_{name}") for name in names] == [2, 3, 20, 1, 2]
     server.bury(0)
@@ -131,7 +130,7 @@ def test_what_a_worker_had_under_way_ends_with_it(server: Server) -> None:
 
 def test_a_worker_that_was_killed_leaves_nothing_to_its_successor(server: Server) -> None:
     """Not even if nobody was told of its end."""
-    server.worker().flights(+1)
+    server.worker().flights_changed(+1)
     server.rows.clear()
     server.worker()
     assert server.samples().total("covers_flights") == 0
@@ -143,14 +142,14 @@ def test_of_a_host_the_worker_that_has_heard_last_is_believed(server: Server) ->
     def is_open(host: str = HOST) -> float:
         return server.samples()["covers_circuit_open", {"host": host}]
 
-    one.host_changed(HOST, 61, 0)
-    two.host_changed("other.example", 0, 0)
+    one.host_state_changed(HOST, 61, 0)
+    two.host_state_changed("other.example", 0, 0)
     assert (is_open(), is_open("other.example")) == (1, 0)
     server.clock.now += 1
-    two.host_changed(HOST, 0, 0)
+    two.host_state_changed(HOST, 0, 0)
     assert is_open() == 0
     server.clock.now += 1
-    one.host_changed(HOST, 61, 0)
+    one.host_state_changed(HOST, 61, 0)
     assert is_open() == 1
     server.clock.now += 61
     assert is_open() == 0
@@ -159,7 +158,7 @@ def test_of_a_host_the_worker_that_has_heard_last_is_believed(server: Server) ->
 def test_a_host_that_asked_to_wait_shows_until_then(server: Server) -> None:
     worker = server.worker()
     labels = {"host": HOST}
-    worker.host_changed(HOST, 0, 30)
+    worker.host_state_changed(HOST, 0, 30)
     samples = server.samples()
     assert (samples["covers_host_throttled", labels], samples["covers_circuit_open", labels]) == (1, 0)
     server.clock.now += 30
@@ -169,35 +168,35 @@ def test_a_host_that_asked_to_wait_shows_until_then(server: Server) -> None:
 def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(server: Server) -> None:
     """Each goes on by the time of day at its start, so one of them is an hour ahead of the other."""
 
-    def worker(ahead: float) -> Hosts:
+    def worker(ahead: float) -> HostHealth:
         def clock() -> float:
             return server.clock.now + ahead
 
-        guard = GuardedStore[str](NoStore(), encode=str.encode, decode=bytes.decode, clock=clock)
-        return Hosts(shelf=guard.shelf("@host:", HostState), clock=clock, observer=server.worker())
+        guard = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
+        return HostHealth(shared=guard.namespace("@host:", HostState), clock=clock, observer=server.worker())
 
     def is_open() -> float:
         return server.samples()["covers_circuit_open", {"host": HOST}]
 
     ahead, behind = worker(3600), worker(0)
-    for _ in range(FAILURES):
-        ahead.failed(HOST, "it is down", was_trial=False)
+    for _ in range(FAILURE_THRESHOLD):
+        ahead.record_failure(HOST, "it is down", was_trial=False)
     assert is_open() == 1
     server.clock.now += 100
     assert is_open() == 0
-    for _ in range(FAILURES):
-        behind.failed(HOST, "it is down", was_trial=False)
+    for _ in range(FAILURE_THRESHOLD):
+        behind.record_failure(HOST, "it is down", was_trial=False)
     assert is_open() == 1
 
 
 def test_hosts_that_no_source_names_have_no_metric(server: Server) -> None:
-    server.worker().host_changed("made-up.example", 2, 2)
-    assert b"made-up" not in Metrics(server.board, monotonic=server.clock).text()
+    server.worker().host_state_changed("made-up.example", 2, 2)
+    assert b"made-up" not in PrometheusCollector(server.board, monotonic=server.clock).exposition()
 
 
 def test_the_lag_is_that_of_the_worst_worker(server: Server) -> None:
     for lag in (0.1, 0.7, 0.2):
-        server.worker().beat(lag=lag, due=server.clock.now + 0.25, entries=0)
+        server.worker().record_hub_lag(lag=lag, due=server.clock.now + 0.25, entries=0)
     assert server.samples().total("covers_hub_lag_seconds") == 0.7
 
 
@@ -219,17 +218,17 @@ def test_a_worker_that_does_not_leave_by_itself_has_died(server: Server) -> None
     for row, (leaves, was_stuck) in enumerate([(True, False), (False, False), (True, True)]):
         server.worker()
         if leaves:
-            clear_states(server.board, row)
-        count_end(server.board, row, was_stuck=was_stuck)
+            clear_gauges(server.board, row)
+        count_worker_exit(server.board, row, was_stuck=was_stuck)
     samples = server.samples()
     assert (samples.total("covers_workers_died_total"), samples.total("covers_workers")) == (2, 0)
 
 
 def test_the_rest_is_counted_as_told(server: Server) -> None:
     worker = server.worker()
-    worker.flight_shared()
-    worker.store_failed()
-    worker.store_failed()
+    worker.flight_joined()
+    worker.store_operation_failed()
+    worker.store_operation_failed()
     samples = server.samples()
     assert samples.total("covers_flights_shared_total") == 1
     assert samples.total("covers_store_failures_total") == 2

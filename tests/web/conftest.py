@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.browser import Page, browsing
 from tests.support.scripted_origin import COVER_PATH, Origin, cover, page
-from tests.support.service import CONFIG, serving
-from tests.web.page_harness import Stage
+from tests.support.service import CONFIG, run_service
+from tests.web.page_harness import PageHarness
 
 #: A second source at an origin that fails, and is left alone for that in the end.
 SAD = """
@@ -23,24 +23,24 @@ PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect wi
 
 
 @pytest.fixture(scope="package")
-def company(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def company(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageHarness]:
     """All that is on the stage."""
     program = require("chromium")
     with Origin().serving() as origin, Origin().serving() as sad:
         config = CONFIG.format(origin=origin.url) + SAD.format(origin=sad.url)
-        with serving(tmp_path_factory.mktemp("page"), config) as server, browsing(program) as browser:
-            yield Stage(browser, server, origin, sad)
+        with run_service(tmp_path_factory.mktemp("page"), config) as server, browsing(program) as browser:
+            yield PageHarness(browser, server, origin, sad)
 
 
 @pytest.fixture(scope="package")
-def modules(company: Stage) -> Iterator[Page]:
+def modules(company: PageHarness) -> Iterator[Page]:
     """Open a page in which the parts of its script can be called."""
     with company.visit() as visited:
         yield visited
 
 
 @pytest.fixture
-def stage(company: Stage) -> Stage:
+def stage(company: PageHarness) -> PageHarness:
     """Set the stage: items 1 to 40 have covers, the page of 41 has none, 42 has one that is not there."""
     company.origin.clear()
     company.sad.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.browser import Browser, Interception, Page
 from tests.support.scripted_origin import Origin
-from tests.support.service import Server
+from tests.support.service import Service
 
 METRICS = """\
 # HELP covers_lookups_total Lookups.
@@ -24,11 +24,11 @@ covers_host_throttled{{host="tired.example"}} 1
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PageHarness:
     """All that a test needs: the browser, the service, its two origins."""
 
     browser: Browser
-    server: Server
+    server: Service
     origin: Origin
     sad: Origin
 

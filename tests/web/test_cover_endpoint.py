@@ -9,13 +9,13 @@ from urllib.parse import quote
 import pytest
 
 from app.domain.errors import Blocked, NoCover, NoSuchItem, OriginFailed, Overloaded, Throttled, TooSlow
-from app.methods import service_fault
+from app.methods import map_service_error
 from app.rpc.faults import INTERNAL_ERROR, Fault
-from app.web.cover_endpoint import CoverHandler
+from app.web.cover_endpoint import CoverEndpoint
 from app.web.response import Response
-from tests.support.lookup_harness import Script, Story, failing, picture
+from tests.support.lookup_harness import LookupHarness, Script, failing, picture
 from tests.support.scripted_origin import Origin, cover, page
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 URL = "https://shop.example/42.jpg"
 
@@ -33,9 +33,9 @@ class Face:
     """The handler with a scripted origin."""
 
     def __init__(self, script: Script) -> None:
-        self.story = Story({"42": script})
-        self.handler = CoverHandler(
-            sources=self.story.sources, lookup=self.story.lookup(), fault_of=fault_of, clock=self.story.clock
+        self.story = LookupHarness({"42": script})
+        self.handler = CoverEndpoint(
+            sources=self.story.sources, lookup=self.story.lookup(), to_fault=fault_of, clock=self.story.clock
         )
 
     def get(self, path: str = "/cover/42", **variables: str) -> Response:
@@ -49,7 +49,7 @@ class Face:
 
 
 def fault_of(error: Exception) -> Fault:
-    return service_fault(error) or Fault(INTERNAL_ERROR, "internal error, reference 1a")
+    return map_service_error(error) or Fault(INTERNAL_ERROR, "internal error, reference 1a")
 
 
 def header(response: Response, name: str) -> str | None:
@@ -173,13 +173,13 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     config = (CONFIG + FREE).format(origin=origin.url)
-    with serving(tmp_path_factory.mktemp("covers"), config) as running:
+    with run_service(tmp_path_factory.mktemp("covers"), config) as running:
         yield running
 
 
-def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+def ask(server: Service, path: str, method: str = "GET", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -189,14 +189,14 @@ def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple
         connection.close()
 
 
-def test_an_img_may_name_a_cover(server: Server, origin: Origin) -> None:
+def test_an_img_may_name_a_cover(server: Service, origin: Origin) -> None:
     origin.item(42, cover(7))
     response, body = ask(server, "/cover/ozon/42", Accept="image/avif,image/*,*/*;q=0.8")
     url = f"{origin.url}/multimedia/audio_cd_covers/7.jpg"
     assert (response.status, response.headers["Location"], body) == (307, url, f"{url}\n".encode())
 
 
-def test_head_is_the_same_without_a_body(server: Server, origin: Origin) -> None:
+def test_head_is_the_same_without_a_body(server: Service, origin: Origin) -> None:
     origin.item(43, cover(8))
     ask(server, "/cover/43")
     got, body = ask(server, "/cover/43")
@@ -210,7 +210,7 @@ def test_head_is_the_same_without_a_body(server: Server, origin: Origin) -> None
     assert "no-body response" not in server.log.read_text()
 
 
-def test_304_has_neither_type_nor_length(server: Server, origin: Origin) -> None:
+def test_304_has_neither_type_nor_length(server: Service, origin: Origin) -> None:
     """They would speak of what is not there; and the connection goes on."""
     origin.item(44, cover(9))
     etag = ask(server, "/cover/44", Accept="application/json")[0].headers["ETag"]
@@ -221,7 +221,7 @@ def test_304_has_neither_type_nor_length(server: Server, origin: Origin) -> None
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_another_method_is_405_and_told_which(server: Server, method: str) -> None:
+def test_another_method_is_405_and_told_which(server: Service, method: str) -> None:
     response, _ = ask(server, "/cover/42", method)
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
@@ -230,7 +230,7 @@ ODD_IDS = ["a/b/c", "a:b", "v1.2", "Ænima 銀", "50%", "a?b#c", "a+b", "%41", "
 
 
 @pytest.mark.parametrize("item_id", ODD_IDS)
-def test_any_id_can_be_written_in_a_path(server: Server, origin: Origin, item_id: str) -> None:
+def test_any_id_can_be_written_in_a_path(server: Service, origin: Origin, item_id: str) -> None:
     """Percent-encoded, its slashes or not; the origin is asked for that very item."""
     target = f"/free/{quote(item_id, safe='/')}"
     origin.pages[target] = page(f'<img src="/{len(target)}.png">')
@@ -240,12 +240,12 @@ def test_any_id_can_be_written_in_a_path(server: Server, origin: Origin, item_id
     assert [request.target for request in origin.requests].count(target) == 1
 
 
-def test_a_path_that_is_no_utf8_is_404(server: Server) -> None:
+def test_a_path_that_is_no_utf8_is_404(server: Service) -> None:
     response, body = ask(server, "/cover/free/%ff%fe")
     assert (response.status, body) == (404, b"the path is not UTF-8\n")
 
 
-def test_an_unknown_id_is_told_in_json_too(server: Server) -> None:
+def test_an_unknown_id_is_told_in_json_too(server: Service) -> None:
     response, body = ask(server, "/cover/ozon/%3Cscript%3E", Accept="application/json")
     assert (response.status, response.headers["X-Content-Type-Options"]) == (404, "nosniff")
     assert json.loads(body)["error"].startswith("'<script>' is no id of ozon")

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from tests.support.scripted_origin import page, redirect
-from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
+from tests.web.page_harness import PageHarness, kinds, look_up, wait_for_end
 
 XSS = '"><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>'
 
 
-def test_ids_and_errors_are_never_markup(stage: Stage) -> None:
+def test_ids_and_errors_are_never_markup(stage: PageHarness) -> None:
     """Neither an id of a link or of the keyboard, nor what an origin says; not on the card, not in the dialog."""
     stage.sad.item(quote(XSS, safe="/"), page("x", status=f"404 {XSS}", headers={"Content-Type": XSS}))
     stage.sad.item("links", page('<img src="javascript:window.hacked=1">'))
@@ -31,7 +31,7 @@ def test_ids_and_errors_are_never_markup(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_an_answer_that_leads_to_a_script_leads_nowhere(stage: Stage) -> None:
+def test_an_answer_that_leads_to_a_script_leads_nowhere(stage: PageHarness) -> None:
     """The service hands out none; but a page is not to depend on that."""
     record = """<?xml version="1.0"?><methodResponse><params><param><value><struct>
         <member><name>outcome</name><value>found</value></member>
@@ -48,7 +48,7 @@ def test_an_answer_that_leads_to_a_script_leads_nowhere(stage: Stage) -> None:
         assert visited.value("document.querySelectorAll('#explain a:not([href^=http])').length") == 0
 
 
-def test_an_outcome_that_nobody_knows_is_told_by_its_name(stage: Stage) -> None:
+def test_an_outcome_that_nobody_knows_is_told_by_its_name(stage: PageHarness) -> None:
     """Also one that is the name of something in every object of the script."""
     record = """<methodResponse><params><param><value><struct>
         <member><name>outcome</name><value>constructor</value></member>
@@ -66,7 +66,7 @@ def test_an_outcome_that_nobody_knows_is_told_by_its_name(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_the_policy_lets_no_other_script_run(stage: Stage) -> None:
+def test_the_policy_lets_no_other_script_run(stage: PageHarness) -> None:
     with stage.visit() as visited:
         visited.value(
             "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.hacked = 1'}))"

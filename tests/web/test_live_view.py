@@ -5,10 +5,10 @@ import json
 import pytest
 
 from tests.support.browser import Page
-from tests.web.page_harness import Stage, metrics
+from tests.web.page_harness import PageHarness, metrics
 
 
-def test_the_live_view_draws(stage: Stage) -> None:
+def test_the_live_view_draws(stage: PageHarness) -> None:
     """Numbers and charts of what /metrics says; origins that are left alone come first, and say why."""
     with stage.visit() as visited:
         visited.until("document.querySelectorAll('.chart .line[d^=M]').length === 4")
@@ -24,7 +24,7 @@ def test_the_live_view_draws(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_the_live_view_does_with_what_there_is(stage: Stage) -> None:
+def test_the_live_view_does_with_what_there_is(stage: PageHarness) -> None:
     """A metric that is not told is said to be so, and spoils none of the others."""
     with stage.visit(intercept=metrics("odd {{ line\ncovers_waiting 7\n")) as visited:
         visited.until("document.querySelector('.tile .hint').innerText === 'not told'")
@@ -36,7 +36,7 @@ def test_the_live_view_does_with_what_there_is(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(404, "the service has no /metrics"), (503, "the service does not answer")]
 )
-def test_without_metrics_the_page_says_so(stage: Stage, status: int, words: str) -> None:
+def test_without_metrics_the_page_says_so(stage: PageHarness, status: int, words: str) -> None:
     def absent(url: str, _body: str) -> tuple[int, str, str] | None:
         return (status, "text/plain", "no") if url.endswith("/metrics") else None
 
@@ -46,7 +46,7 @@ def test_without_metrics_the_page_says_so(stage: Stage, status: int, words: str)
         assert visited.value("tiles.hidden")
 
 
-def test_out_of_view_it_asks_nothing(stage: Stage) -> None:
+def test_out_of_view_it_asks_nothing(stage: PageHarness) -> None:
     """No timer is left that would ask; and it asks at once when it is looked at again."""
     asked = 0
     told = metrics()
@@ -68,7 +68,7 @@ def test_out_of_view_it_asks_nothing(stage: Stage) -> None:
             assert asked == before + 1
 
 
-def test_the_charts_tell_when_nobody_looked(stage: Stage) -> None:
+def test_the_charts_tell_when_nobody_looked(stage: PageHarness) -> None:
     """Their line has a gap there; and what is older than the minute that they show is gone."""
     runs = f"document.querySelectorAll('{CALLERS} .line')[0].getAttribute('d').split('M').length - 1"
     with stage.visit() as visited:
@@ -88,7 +88,7 @@ def test_the_charts_tell_when_nobody_looked(stage: Stage) -> None:
 CALLERS = ".tile:nth-of-type(4)"
 
 
-def test_a_service_that_hangs_does_not_seem_well(stage: Stage) -> None:
+def test_a_service_that_hangs_does_not_seem_well(stage: PageHarness) -> None:
     """What is shown of it does not stay as if it were still so."""
     with stage.visit() as visited:
         visited.until("document.querySelector('.host')")

@@ -2,11 +2,11 @@
 
 import re
 
-from tests.support.scripted_origin import COVER_PATH, Hold, cover
-from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
+from tests.support.scripted_origin import COVER_PATH, Barrier, cover
+from tests.web.page_harness import PageHarness, kinds, look_up, wait_for_end
 
 
-def test_covers_appear_and_failures_are_told(stage: Stage) -> None:
+def test_covers_appear_and_failures_are_told(stage: PageHarness) -> None:
     """Each in its card, in the order of the ids, with where it came from and how long it took; the bar is full."""
     with stage.visit() as visited:
         look_up(visited, "31, 32;33\n nope 41 77 31")
@@ -23,7 +23,7 @@ def test_covers_appear_and_failures_are_told(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_nothing_is_asked_for_elsewhere(stage: Stage) -> None:
+def test_nothing_is_asked_for_elsewhere(stage: PageHarness) -> None:
     """The page's own files, its calls, and pictures: that is all."""
     with stage.visit() as visited:
         look_up(visited, "1 2")
@@ -32,9 +32,9 @@ def test_nothing_is_asked_for_elsewhere(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_covers_appear_while_others_are_waited_for(stage: Stage) -> None:
+def test_covers_appear_while_others_are_waited_for(stage: PageHarness) -> None:
     """At most five are asked for at once, and one that takes long holds up none of the others."""
-    held = Hold(cover(5))
+    held = Barrier(cover(5))
     for number in range(100, 105):
         stage.origin.item(number, held)
     with stage.visit() as visited:
@@ -51,9 +51,9 @@ def test_covers_appear_while_others_are_waited_for(stage: Stage) -> None:
         assert kinds(visited) == ["found"] * 8
 
 
-def test_stop_leaves_the_rest_alone(stage: Stage) -> None:
+def test_stop_leaves_the_rest_alone(stage: PageHarness) -> None:
     """What is there stays, what is not is not asked for any more, and the page says where it stopped."""
-    held = Hold(cover(5))
+    held = Barrier(cover(5))
     for number in range(110, 115):
         stage.origin.item(number, held)
     with stage.visit() as visited:
@@ -69,7 +69,7 @@ def test_stop_leaves_the_rest_alone(stage: Stage) -> None:
         assert stage.origin.asked_for(38) == 0
 
 
-def test_clear_takes_all_away(stage: Stage) -> None:
+def test_clear_takes_all_away(stage: PageHarness) -> None:
     with stage.visit() as visited:
         look_up(visited, "1")
         visited.click("#clear")
@@ -78,7 +78,7 @@ def test_clear_takes_all_away(stage: Stage) -> None:
         assert visited.text("#empty p").startswith("Type the id of an item")
 
 
-def test_what_was_tried_in_vain_is_told(stage: Stage) -> None:
+def test_what_was_tried_in_vain_is_told(stage: PageHarness) -> None:
     with stage.visit() as visited:
         look_up(visited, "41")
         visited.click(".card")
@@ -88,7 +88,7 @@ def test_what_was_tried_in_vain_is_told(stage: Stage) -> None:
         assert "Picture" not in facts
 
 
-def test_a_picture_that_cannot_be_shown_is_told_in_words(stage: Stage) -> None:
+def test_a_picture_that_cannot_be_shown_is_told_in_words(stage: PageHarness) -> None:
     """And which one."""
     with stage.visit() as visited:
         look_up(visited, "42")
@@ -97,7 +97,7 @@ def test_a_picture_that_cannot_be_shown_is_told_in_words(stage: Stage) -> None:
         assert visited.texts(".note span") == [stage.origin.url + COVER_PATH.format(number=42)]
 
 
-def test_the_shelf_shows_one_kind_on_demand(stage: Stage) -> None:
+def test_the_shelf_shows_one_kind_on_demand(stage: PageHarness) -> None:
     with stage.visit() as visited:
         look_up(visited, "1 2 77")
         assert visited.texts("#filter span") == ["All 3", "Found 2", "No cover 1", "Failed 0"]
@@ -109,7 +109,7 @@ def test_the_shelf_shows_one_kind_on_demand(stage: Stage) -> None:
         assert counts == [[2, True], [1, True], [0, False], [3, True]]
 
 
-def test_another_source_is_asked_when_it_is_chosen(stage: Stage) -> None:
+def test_another_source_is_asked_when_it_is_chosen(stage: PageHarness) -> None:
     stage.sad.item("9", cover(1))
     with stage.visit() as visited:
         assert visited.texts("#source option") == ["ozon (default)", "caa", "openlibrary", "deezer", "itunes", "sad"]
@@ -120,7 +120,7 @@ def test_another_source_is_asked_when_it_is_chosen(stage: Stage) -> None:
         assert visited.value("location.hash") == "#ids=9&source=sad"
 
 
-def test_a_link_has_the_ids_and_the_source(stage: Stage) -> None:
+def test_a_link_has_the_ids_and_the_source(stage: PageHarness) -> None:
     """It looks them up by itself; and so it does when another one is followed within the page."""
     with stage.visit("#ids=1,2+77") as visited:
         wait_for_end(visited)
@@ -134,7 +134,7 @@ def test_a_link_has_the_ids_and_the_source(stage: Stage) -> None:
         assert visited.errors == []
 
 
-def test_where_the_browser_refuses_the_link_the_lookup_goes_on(stage: Stage) -> None:
+def test_where_the_browser_refuses_the_link_the_lookup_goes_on(stage: PageHarness) -> None:
     """As Firefox does with one of a megabyte, and Safari with the hundred and first within half a minute."""
     with stage.visit() as visited:
         visited.value("(history.replaceState = () => { throw new DOMException('no', 'SecurityError'); }, 0)")
@@ -143,7 +143,7 @@ def test_where_the_browser_refuses_the_link_the_lookup_goes_on(stage: Stage) -> 
         assert visited.errors == []
 
 
-def test_more_than_a_thousand_ids_are_cut_and_that_is_told(stage: Stage) -> None:
+def test_more_than_a_thousand_ids_are_cut_and_that_is_told(stage: PageHarness) -> None:
     with stage.visit() as visited:
         visited.focus("#ids")
         visited.type(" ".join(f"no{number}" for number in range(1001)))
@@ -155,7 +155,7 @@ def test_more_than_a_thousand_ids_are_cut_and_that_is_told(stage: Stage) -> None
         assert visited.text("#status").endswith("Only the first 1,000 of the ids are looked up.")
 
 
-def test_a_service_that_cannot_be_reached_is_told_in_words(stage: Stage) -> None:
+def test_a_service_that_cannot_be_reached_is_told_in_words(stage: PageHarness) -> None:
     """And when it can be reached again, the page needs no reloading."""
     is_gone = True
 

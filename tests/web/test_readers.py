@@ -8,12 +8,12 @@ import pytest
 
 from tests.support.browser import Page
 from tests.support.scripted_origin import COVER_PATH, PAGE_PATH
-from tests.web.page_harness import Stage, kinds, look_up, wait_for_end
+from tests.web.page_harness import PageHarness, kinds, look_up, wait_for_end
 
 LONG_ID = "an-id-that-is-much-longer-than-any-card-is-wide-" * 6
 
 
-def test_a_cover_is_explained_by_the_keyboard_alone(stage: Stage) -> None:
+def test_a_cover_is_explained_by_the_keyboard_alone(stage: PageHarness) -> None:
     """Tab leads from the ids to the cards, Enter opens, Escape closes, and the focus is where it was."""
     with stage.visit() as visited:
         look_up(visited, "1 41")
@@ -47,7 +47,7 @@ FOCUS = """(({ activeElement: focused }) => [
 ])(document)"""
 
 
-def test_the_keys_of_the_field(stage: Stage) -> None:
+def test_the_keys_of_the_field(stage: PageHarness) -> None:
     """Enter and Ctrl+Enter look up, Shift+Enter begins a line; without ids nothing happens."""
     with stage.visit() as visited:
         visited.focus("#ids")
@@ -63,7 +63,7 @@ def test_the_keys_of_the_field(stage: Stage) -> None:
         assert kinds(visited) == ["found", "found"]
 
 
-def test_all_that_can_be_used_has_a_name(stage: Stage) -> None:
+def test_all_that_can_be_used_has_a_name(stage: PageHarness) -> None:
     """As screen readers hear it; and what happens is said in a live region."""
     with stage.visit() as visited:
         look_up(visited, "1 77")
@@ -79,7 +79,7 @@ def test_all_that_can_be_used_has_a_name(stage: Stage) -> None:
         assert visited.text("#spoken") == visited.text("#status")
 
 
-def test_it_speaks_russian_to_those_who_read_it(stage: Stage) -> None:
+def test_it_speaks_russian_to_those_who_read_it(stage: PageHarness) -> None:
     """With its own plural forms and numbers, and no word left in English but the service's own."""
     with stage.visit(language="ru-RU,ru,en") as visited:
         named = []
@@ -100,7 +100,7 @@ def test_it_speaks_russian_to_those_who_read_it(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("accepted", "language"), [("uk,ru", "ru"), ("de,fr", "en")])
-def test_the_first_language_that_it_speaks_counts(stage: Stage, accepted: str, language: str) -> None:
+def test_the_first_language_that_it_speaks_counts(stage: PageHarness, accepted: str, language: str) -> None:
     with stage.visit(language=accepted) as visited:
         assert visited.value("document.documentElement.lang") == language
 
@@ -121,7 +121,7 @@ def test_both_languages_have_the_same_texts(modules: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_readable_in_light_and_dark(stage: Stage, scheme: str) -> None:
+def test_it_is_readable_in_light_and_dark(stage: PageHarness, scheme: str) -> None:
     """The ground is what the reader likes, and text on it has the contrast of WCAG 2 AA."""
     with stage.visit(scheme=scheme) as visited:
         look_up(visited, "1 77 nope")
@@ -158,13 +158,13 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize(("motion", "animation"), [("reduce", "none"), ("no-preference", "turn")])
-def test_who_wants_no_motion_sees_none(stage: Stage, motion: str, animation: str) -> None:
+def test_who_wants_no_motion_sees_none(stage: PageHarness, motion: str, animation: str) -> None:
     with stage.visit(motion=motion) as visited:
         visited.value("document.body.insertAdjacentHTML('beforeend', '<span class=disc></span>')")
         assert visited.value("getComputedStyle(document.querySelector('.disc')).animationName") == animation
 
 
-def test_in_the_readers_own_few_colours_all_can_be_told_apart(stage: Stage) -> None:
+def test_in_the_readers_own_few_colours_all_can_be_told_apart(stage: PageHarness) -> None:
     """How far the round is, which cards are shown and where a card ends are told by more than our grounds."""
     with stage.visit() as visited:
         visited.ask("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
@@ -179,7 +179,7 @@ GROUND = "getComputedStyle(document.querySelector(SELECTOR)).backgroundColor"
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_nothing_moves_when_a_button_appears(stage: Stage, language: str) -> None:
+def test_nothing_moves_when_a_button_appears(stage: PageHarness, language: str) -> None:
     """The button beside the main one leaves it in one line, with a thousand ids too."""
     with stage.visit(width=1280, language=language) as visited:
         visited.value("document.querySelector('#ids').select()")
@@ -191,7 +191,7 @@ def test_nothing_moves_when_a_button_appears(stage: Stage, language: str) -> Non
             visited.value(f"({button}.hidden = true, 0)")
 
 
-def test_on_a_touch_screen_the_keyboard_goes_when_covers_come(stage: Stage) -> None:
+def test_on_a_touch_screen_the_keyboard_goes_when_covers_come(stage: PageHarness) -> None:
     """It would cover them; with a keyboard of its own the focus stays for the next ids."""
     with stage.visit() as visited:
         look_up(visited, "1")
@@ -203,7 +203,7 @@ def test_on_a_touch_screen_the_keyboard_goes_when_covers_come(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_large_type_is_not_cut(stage: Stage, language: str) -> None:
+def test_large_type_is_not_cut(stage: PageHarness, language: str) -> None:
     """In a narrow window, and for readers who have their browser write twice as large: the page grows with it."""
     cut = """Array.from(document.querySelectorAll('#shelf > li, .sleeve, select, .note b'))
         .filter((one) => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth)
@@ -218,7 +218,7 @@ def test_large_type_is_not_cut(stage: Stage, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_a_phone_needs_no_scrolling_sideways(stage: Stage, language: str) -> None:
+def test_a_phone_needs_no_scrolling_sideways(stage: PageHarness, language: str) -> None:
     """Whatever is shown: long ids, long errors, the dialog, the live view."""
     too_wide = "document.documentElement.scrollWidth > innerWidth"
     with stage.visit(width=360, height=740, language=language) as visited:

@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import pytest
 
-from app.web.request_body import BodyRefused, read_body
+from app.web.request_body import BodyRejected, read_body
 
 
 def environ(body: bytes, **more: str) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def chunked(body: bytes, **more: str) -> dict[str, Any]:
 
 
 def refused(environ: dict[str, Any], max_body: int = 100) -> int:
-    with pytest.raises(BodyRefused) as caught:
+    with pytest.raises(BodyRejected) as caught:
         read_body(environ, max_body=max_body)
     return int(caught.value.status)
 
@@ -72,7 +72,7 @@ def test_what_is_not_one_whole_gzip_is_a_bad_request(body: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd", "compress"])
 def test_another_encoding_is_unsupported_and_told_what_is_not(encoding: str) -> None:
-    with pytest.raises(BodyRefused) as caught:
+    with pytest.raises(BodyRejected) as caught:
         read_body(environ(b"", HTTP_CONTENT_ENCODING=encoding), max_body=100)
     assert caught.value.status == 415
     assert caught.value.headers == (("Accept-Encoding", "gzip"),)
@@ -103,7 +103,7 @@ class Slow:
 
 
 def test_a_body_that_drips_is_too_slow() -> None:
-    with pytest.raises(BodyRefused, match=r"within 0\.1 seconds") as caught:
+    with pytest.raises(BodyRejected, match=r"within 0\.1 seconds") as caught:
         read_body({"wsgi.input": Slow(), "CONTENT_LENGTH": "100000"}, max_body=100_000, seconds=0.1)
     assert caught.value.status == 408
 

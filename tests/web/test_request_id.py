@@ -9,8 +9,8 @@ import gevent
 import pytest
 
 from app.concurrency.greenlets import spawn
-from app.telemetry.request_context import new_ids, request_id
-from app.web.request_id import Identified
+from app.telemetry.request_context import generate_request_ids, request_id
+from app.web.request_id import RequestIdMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +24,7 @@ def answered(application: "WSGIApplication", **environ: Any) -> tuple[str, dict[
         told[:] = [status, dict(headers)]
         return bytes
 
-    chunks: Any = Identified(application)(environ, start_response)
+    chunks: Any = RequestIdMiddleware(application)(environ, start_response)
     try:
         body = b"".join(chunks)
     finally:
@@ -82,5 +82,5 @@ def test_what_a_request_sets_off_has_its_id() -> None:
 
 
 def test_ids_differ_over_processes_and_go_on() -> None:
-    mine, others = new_ids(), new_ids()
+    mine, others = generate_request_ids(), generate_request_ids()
     assert len({next(ids) for ids in (mine, others) for _ in range(2000)}) == 4000

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from app.web.static_files import FOLDER
-from tests.support.service import CONFIG, Server, serving
+from tests.support.service import CONFIG, Service, run_service
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose origin nobody asks."""
-    with serving(tmp_path_factory.mktemp("files"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
+    with run_service(tmp_path_factory.mktemp("files"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
 
 def ask(
-    server: Server, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    server: Service, path: str, headers: dict[str, str] | None = None, method: str = "GET"
 ) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
@@ -30,7 +30,7 @@ def ask(
         connection.close()
 
 
-def test_every_file_that_the_page_names_is_there(server: Server) -> None:
+def test_every_file_that_the_page_names_is_there(server: Service) -> None:
     """And every file of the folder is named somewhere."""
     _, page = ask(server, "/")
     named = set(re.findall(r'(?:src|href)="static/([^"]+)"', page.decode()))
@@ -48,7 +48,7 @@ def test_every_file_that_the_page_names_is_there(server: Server) -> None:
         ("/static/icon.svg", "image/svg+xml"),
     ],
 )
-def test_a_file_has_its_type_and_all_policies(server: Server, path: str, content_type: str) -> None:
+def test_a_file_has_its_type_and_all_policies(server: Service, path: str, content_type: str) -> None:
     response, _ = ask(server, path)
     assert response.headers["Content-Type"] == content_type
     assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -59,7 +59,7 @@ def test_a_file_has_its_type_and_all_policies(server: Server, path: str, content
     }
 
 
-def test_gzip_goes_to_those_who_take_it(server: Server) -> None:
+def test_gzip_goes_to_those_who_take_it(server: Service) -> None:
     plain, body = ask(server, "/static/page.css")
     packed, data = ask(server, "/static/page.css", {"Accept-Encoding": "gzip, br"})
     assert gzip.decompress(data) == body
@@ -68,7 +68,7 @@ def test_gzip_goes_to_those_who_take_it(server: Server) -> None:
     assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
-def test_who_has_a_file_is_told_that_it_is_the_same(server: Server) -> None:
+def test_who_has_a_file_is_told_that_it_is_the_same(server: Service) -> None:
     """Caches ask each time: Cache-Control says so."""
     first, _ = ask(server, "/")
     assert first.headers["Cache-Control"] == "no-cache"
@@ -81,14 +81,14 @@ def test_who_has_a_file_is_told_that_it_is_the_same(server: Server) -> None:
     assert other.status == 200
 
 
-def test_head_tells_of_the_page(server: Server) -> None:
+def test_head_tells_of_the_page(server: Service) -> None:
     response, body = ask(server, "/", method="HEAD")
     assert (response.status, body) == (200, b"")
     assert response.headers["Content-Length"] == str(len((FOLDER / "index.html").read_bytes()))
 
 
 @pytest.mark.parametrize("path", ["/", "/static/page.js"])
-def test_another_method_is_405(server: Server, path: str) -> None:
+def test_another_method_is_405(server: Service, path: str) -> None:
     response, _ = ask(server, path, method="POST")
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
@@ -101,5 +101,5 @@ def test_another_method_is_405(server: Server, path: str) -> None:
         *("/static/%2Fetc%2Fpasswd", "/static/page.js/", "/static/page.js%00", "/static/PAGE.JS"),
     ],
 )
-def test_what_is_no_file_of_the_page_is_404(server: Server, path: str) -> None:
+def test_what_is_no_file_of_the_page_is_404(server: Service, path: str) -> None:
     assert ask(server, path)[0].status == 404

@@ -8,11 +8,11 @@ import msgspec
 V = TypeVar("V")
 
 #: Tells, each time that an answer is to be given again, whether it may be.
-Holds = Callable[[], bool]
+IsValid = Callable[[], bool]
 
 
-class Lasting(msgspec.Struct, Generic[V], frozen=True):
+class CacheableResult(msgspec.Struct, Generic[V], frozen=True):
     """What a published function may return: the value, and what tells whether it still holds."""
 
     value: V
-    holds: Holds
+    is_valid: IsValid
