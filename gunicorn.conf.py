@@ -10,7 +10,7 @@ monkey.patch_all()
 
 import gevent
 
-# gevent records for debuggers which greenlet spawned which, and its stack at that moment: a tenth of a greenlet's cost.
+# Without this, gevent records for debuggers where each greenlet was spawned. That is a tenth of what a greenlet costs.
 gevent.config.track_greenlet_tree = False
 
 import logging
@@ -30,10 +30,10 @@ _previous_modules = {name: sys.modules.pop(name) for name in list(sys.modules) i
 
 
 def _load():
-    """Read the settings, and import and check in the master what all workers need.
+    """Read the settings, and import the application's modules in the master.
 
-    Workers inherit it through fork: all have the same settings and code, and a worker starts without the second that
-    importing takes. ``preload_app`` would build the application in the master as well, and keep its code over a reload.
+    Workers inherit both through fork. So all have the same settings and code, and none spends a second on importing.
+    ``preload_app`` would also build the application in the master, and a reload would keep its old code.
     """
     from app.config.settings import current_settings, load_server_settings
     from app.fetch.tls import default_context
@@ -142,7 +142,7 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """Restore the default signal handlers until the worker installs its own, and assign its slot.
 
-    The handlers inherited from the master would put a signal to stop into a queue that nobody reads in the worker. The
+    The handlers inherited from the master would put a signal into the master's queue, which a worker does not read. The
     master would then wait for the worker until graceful_timeout.
     """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -155,14 +155,20 @@ def post_fork(server, worker):
 
 
 def worker_exit(server, worker):
-    """Clear the gauges of the worker, in the worker itself: it is not serving any more, and it did not die."""
+    """Clear the gauges of a worker that shuts down, so that child_exit does not count it as died.
+
+    gunicorn calls this in the worker process.
+    """
     from app.telemetry.counters import clear_gauges
 
     clear_gauges(server.covers_counters, worker.covers_slot)
 
 
 def child_exit(server, worker):
-    """Release the slot of the worker, in the master, and count the worker if it died."""
+    """Release the slot of a worker that has exited, and count the worker if it died.
+
+    gunicorn calls this in the master process.
+    """
     from app.telemetry.counters import count_worker_exit
 
     count_worker_exit(server.covers_counters, worker.covers_slot, was_stuck=worker.aborted)

@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def yield_to_hub() -> None:
-    """Let all other greenlets run that are ready, and let the event loop poll its sockets and timers once.
+    """Let all ready greenlets run, and let the event loop poll its sockets and timers once.
 
-    ``gevent.sleep(0)`` polls only after fifty switches to such greenlets. If each works for 2 ms, no timeout fires for
-    a tenth of a second. A sleep of more than 0 ends after a poll.
+    ``gevent.sleep(0)`` does not wait for a poll: the loop runs up to fifty ready greenlets before it polls. If each of
+    them works for 2 ms, no timeout fires for a tenth of a second. A sleep of any positive time ends only after a poll.
     """
     gevent.sleep(1e-9)
 
@@ -39,24 +39,27 @@ class GreenletPool:
     """
 
     def __init__(self, max_idle: int) -> None:
-        self._idle: list[_ReusableGreenlet] = []
+        self._idle: list[_PooledGreenlet] = []
         self._max_idle = max_idle
 
     def spawn(self, function: Callable[[], object]) -> None:
-        """Schedule ``function`` to run in a greenlet, in a copy of the caller's context. It must raise no Exception."""
-        worker = self._idle.pop() if self._idle else _ReusableGreenlet(self._keep)
-        worker.function = function
-        worker.gr_context = copy_context()
-        gevent.get_hub().loop.run_callback(worker.switch)
+        """Schedule ``function`` to run in a greenlet, in a copy of the caller's context.
 
-    def _keep(self, worker: "_ReusableGreenlet") -> bool:
+        ``function`` must not raise an Exception.
+        """
+        pooled = self._idle.pop() if self._idle else _PooledGreenlet(self._keep)
+        pooled.function = function
+        pooled.gr_context = copy_context()
+        gevent.get_hub().loop.run_callback(pooled.switch)
+
+    def _keep(self, pooled: "_PooledGreenlet") -> bool:
         if len(self._idle) >= self._max_idle:
             return False
-        self._idle.append(worker)
+        self._idle.append(pooled)
         return True
 
 
-class _ReusableGreenlet(greenlet):
+class _PooledGreenlet(greenlet):
     """Runs ``function`` each time it is switched to, and ends when ``keep`` returns False.
 
     A greenlet that is killed ends without calling ``keep``.
@@ -64,7 +67,7 @@ class _ReusableGreenlet(greenlet):
 
     function: Callable[[], object]
 
-    def __init__(self, keep: "Callable[[_ReusableGreenlet], bool]") -> None:
+    def __init__(self, keep: "Callable[[_PooledGreenlet], bool]") -> None:
         super().__init__(parent=gevent.get_hub())
         self._keep = keep
 

@@ -31,7 +31,7 @@ class HubLagMonitor:
         self.next_tick = math.inf
 
     def current(self) -> float:
-        """Return the lag of the last tick in seconds, or that of the next one if it is already later."""
+        """Return the lag of the last tick in seconds, or how long the next tick is overdue if that is longer."""
         return max(self._last_lag, self._clock() - self.next_tick)
 
     def maximum(self) -> float:

@@ -42,7 +42,7 @@ class Logger(glogging.Logger):
     """gunicorn's logger with our line format. The application's loggers write to the same handlers, at its level."""
 
     def __new__(cls, cfg: Any) -> Self:
-        """Create a StatsdLogger if statsd is configured: gunicorn replaces only its own default class by one."""
+        """Create a StatsdLogger if statsd is configured. gunicorn does so itself only for its default class."""
         class_: Any = StatsdLogger if cfg.statsd_host else cls
         logger: Self = super().__new__(class_)
         return logger
@@ -67,8 +67,8 @@ class StatsdLogger(Logger, Statsd):
 def configure_handlers(logger: Logger) -> None:
     """Set our formatters on gunicorn's handlers, and let the root logger use the handlers of its error log.
 
-    Handlers from gunicorn's ``--log-config`` are not changed. The root logger is not changed either in this case: the
-    configuration may configure it.
+    Handlers from gunicorn's ``--log-config`` are not changed. The root logger is not changed either in that case:
+    the log configuration decides about it.
     """
     log_format = load_server_settings(os.environ).log_format
     for handler in _gunicorn_handlers(logger.error_log) + _gunicorn_handlers(logger.access_log):

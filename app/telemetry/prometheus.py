@@ -60,12 +60,12 @@ _HOST_GAUGES: Final = (
     (
         counters.CIRCUIT_OPEN_UNTIL,
         "covers_circuit_open",
-        "Whether no requests are sent to a host because it failed repeatedly.",
+        "Whether requests to a host are suspended because it failed repeatedly.",
     ),
     (
         counters.THROTTLED_UNTIL,
         "covers_host_throttled",
-        "Whether no requests are sent to a host because it asked clients to wait.",
+        "Whether requests to a host are suspended because it asked clients to wait.",
     ),
 )
 

@@ -1,7 +1,7 @@
 """The worker slot: which slot of the shared counters this process writes to.
 
 gunicorn.conf.py assigns a slot to each worker that it forks. Under a server that assigns none, the process creates
-counters of its own and shares them with nobody.
+counters that no other process shares.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _assigned: list[WorkerSlot] = []
 
 
 def assign(counters: SharedCounters, index: int, stop_requested: Callable[[], bool]) -> None:
-    """Assign slot ``index`` to this process. ``stop_requested`` returns whether the master has told it to stop."""
+    """Assign slot ``index`` to this process. ``stop_requested`` returns whether it received a signal to stop."""
     reloads = counters.reloads
     # The master stops workers for a reload as it does for a shutdown, but it counts the reload first.
     _assigned[:] = [WorkerSlot(counters, index, lambda: stop_requested() and counters.reloads == reloads)]
