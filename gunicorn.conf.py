@@ -1,16 +1,16 @@
-"""How gunicorn serves the application: ``gunicorn -c gunicorn.conf.py app:wsgi``.
+"""gunicorn's settings and hooks for the service: ``gunicorn -c gunicorn.conf.py app:wsgi``.
 
-gunicorn's own flags beat what stands here.
+gunicorn's command-line flags override the settings in this file.
 """
 
-# First of all: whatever is imported from here on gets cooperative sockets, ssl included.
+# This must come first: every module imported after it gets cooperative sockets, ssl included.
 from gevent import monkey
 
 monkey.patch_all()
 
 import gevent
 
-# Who spawned whom, with the stack of that moment, is for debuggers: a tenth of what a greenlet costs.
+# Without this, gevent records for debuggers where each greenlet was spawned. That is a tenth of what a greenlet costs.
 gevent.config.track_greenlet_tree = False
 
 import logging
@@ -19,35 +19,36 @@ import signal
 import sys
 from pathlib import Path
 
-# gunicorn looks for app:wsgi where it was started; it is here, wherever that was.
-_here = str(Path(__file__).resolve().parent)
-if _here not in sys.path:
-    sys.path.insert(0, _here)
+# gunicorn imports app:wsgi from the directory in which it was started, which need not be the directory of this file.
+_root = str(Path(__file__).resolve().parent)
+if _root not in sys.path:
+    sys.path.insert(0, _root)
 
-# gunicorn runs this file again at each reload (HUP). What the master has imported of the application is set aside then,
-# so that the reload serves the code and the settings that are on disk now.
-_before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
+# gunicorn runs this file again at each reload (HUP). Removing the application's modules first makes the reload import
+# the code that is on disk now.
+_previous_modules = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
 
 
-def _read_settings():
+def _load():
+    """Read the settings, and import the application's modules in the master.
+
+    Workers inherit both through fork. So all have the same settings and code, and none spends a second on importing.
+    ``preload_app`` would also build the application in the master, and a reload would keep its old code.
+    """
     from app.config.settings import current_settings, load_server_settings
-
-    server, settings = load_server_settings(os.environ), current_settings()
-
-    # Workers inherit settings and code through fork: all have the same, and none takes a second to import it. Nothing
-    # is opened by that; preload_app would build the application here too, and keep its code over a reload.
     from app.fetch.tls import default_context
     from app.main import label_values, open_store
 
-    open_store(settings)  # which opens nothing yet, but looks at what it is told
-    default_context()  # which reads the certificates of authorities that are trusted
+    server, settings = load_server_settings(os.environ), current_settings()
+    open_store(settings)  # checks the store's URL; it does not connect
+    default_context()  # loads the trusted CA certificates
     return server, settings, list(label_values(settings).columns())
 
 
 _log = logging.getLogger("app")
 
 
-def _told():
+def _settings_fields():
     from app.config.settings import redacted_settings
     from app.domain.version import VERSION
 
@@ -55,126 +56,136 @@ def _told():
 
 
 try:
-    _server, _settings, _columns = _read_settings()
+    _server, _settings, _counter_keys = _load()
 except Exception as error:
-    if _before:
-        # A reload that cannot be done must not end a server that runs: it goes on as it was.
-        _log.error("not reloaded, settings and code stay as they were: %s", error)
-        sys.modules.update(_before)
-        _server, _settings, _columns = _read_settings()
-    elif type(error).__name__ == "SettingsError":  # by its name: the code that has the class may be what fails
+    if _previous_modules:
+        # A reload that fails must not end a running server: it continues with the previous code and settings.
+        _log.error("reload failed, settings and code are unchanged: %s", error)
+        sys.modules.update(_previous_modules)
+        _server, _settings, _counter_keys = _load()
+    elif type(error).__name__ == "SettingsError":  # compared by name, since importing the class may be what failed
         sys.exit(str(error))
     else:
         raise
 else:
-    if _before:
-        _log.info("settings and code are read again", extra=_told())
+    if _previous_modules:
+        _log.info("settings and code were reloaded", extra=_settings_fields())
 
-# One form for all lines; app/telemetry/logs.py makes it.
+# One line format for the logs of gunicorn and the application.
 logger_class = "app.telemetry.logs.Logger"
 loglevel = _server.log_level
 
 bind = _server.bind
 workers = _server.workers
 
-# gunicorn's gevent worker with bounds for its peers; app/server says which.
+# gunicorn's gevent worker with limits on what a peer may send and how long it may take.
 worker_class = "app.server.Worker"
 
-# The Python parser refuses obsolete folding and bare LF; gunicorn_h1c takes both, and "auto" would use it if installed.
+# The Python parser rejects obsolete line folding and bare LF. gunicorn_h1c accepts both, and "auto" would use it if it
+# is installed.
 http_parser = "python"
 
-# Two instances with one HOME would take each other's control socket, and nothing here is controlled through it.
+# Two instances with the same HOME would use the same control socket. The service does not need one.
 control_socket_disable = True
 
-# Open connections of a worker; each costs a greenlet and a file descriptor.
+# Open connections in a worker. Each takes a greenlet and a file descriptor.
 worker_connections = 1000
 backlog = 2048
 
-# A head has this many seconds to arrive, an idle connection as many to ask again.
+# Seconds in which a request head must arrive, and for which an idle connection is kept open.
 keepalive = 5
 
-# A worker that leaves finishes what is under way, which is answered within `deadline`; before that a peer may have
-# taken up to 10 seconds for its body. Beyond it, silence of the hub for `timeout` seconds means that it is stuck, and
-# the master replaces the worker.
+# A worker that shuts down finishes the requests in flight. Each is answered within `deadline` seconds, and reading its
+# body may have taken 10 seconds before that. If the hub does not run for `timeout` seconds, the worker is stuck and the
+# master replaces it.
 graceful_timeout = int(_settings.deadline) + 15
 timeout = 30
 
-# No XML-RPC client comes near these.
+# Far above what XML-RPC clients send.
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 
-# No header stands for a variable of the environ; SCRIPT_NAME from a peer on loopback would, by default.
+# No header may set a variable of the WSGI environ. By default, SCRIPT_NAME could from a peer on loopback.
 forwarder_headers = ""
 
 
-# Workers count on a board of the master's, each in a row of its own. The board stays over reloads, and a row with its
-# counts is the next worker's when its own has gone.
+# The counters of all workers are in memory that the master allocates. They are kept over reloads, and a slot with its
+# counts is reused by the next worker when its own has exited.
 
 
 def on_starting(server):
-    """Lay out the board: over a reload there are twice as many workers, and TTIN adds some."""
+    """Allocate the shared counters.
+
+    During a reload there are twice as many workers, and the signal TTIN adds some. The slots allow for both.
+    """
     from app.telemetry.shared_counters import SharedCounters
 
     server.covers_counters = SharedCounters.create(4 * server.cfg.workers + 64)
-    server.covers_counters.add(_columns)
+    server.covers_counters.add(_counter_keys)
 
 
 def on_reload(server):
-    """Have the board take what the new settings have to count, and the workers who leave know that others come."""
+    """Add the counters that the new settings need, and let the old workers know that they are being replaced."""
     from app.telemetry.shared_counters import SharedCounters
 
-    server.covers_counters = SharedCounters(server.covers_counters.parts)  # its code is new as well
-    server.covers_counters.add(_columns)
+    server.covers_counters = SharedCounters(server.covers_counters.state)  # the class was reloaded too
+    server.covers_counters.add(_counter_keys)
     server.covers_counters.count_reload()
 
 
 def pre_fork(server, worker):
-    """Give the worker a row."""
+    """Reserve a slot for the worker."""
     worker.covers_slot = server.covers_counters.free_slot({other.covers_slot for other in server.WORKERS.values()})
 
 
 def post_fork(server, worker):
-    """Let a signal to end do so at once while the worker has no handlers of its own yet; tell the application its seat.
+    """Restore the default signal handlers until the worker installs its own, and assign its slot.
 
-    Those that it inherits from the master would only put it into a queue that nobody reads, and the master would wait
-    for the worker until graceful_timeout.
+    The handlers inherited from the master would put a signal into the master's queue, which a worker does not read. The
+    master would then wait for the worker until graceful_timeout.
     """
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
     from app.telemetry import worker_slot
 
-    # A worker of gunicorn's own, where a flag has asked for one, does not say it.
+    # A flag may select one of gunicorn's own worker classes, which lack the attribute.
     worker_slot.assign(server.covers_counters, worker.covers_slot, lambda: getattr(worker, "was_told_to_stop", False))
 
 
 def worker_exit(server, worker):
-    """Have nobody take the worker, which calls this itself, for one that is there, or for one that has died."""
+    """Clear the gauges of a worker that shuts down, so that child_exit does not count it as died.
+
+    gunicorn calls this in the worker process.
+    """
     from app.telemetry.counters import clear_gauges
 
     clear_gauges(server.covers_counters, worker.covers_slot)
 
 
 def child_exit(server, worker):
-    """Count the worker if it has died; it is gone in any case."""
+    """Release the slot of a worker that has exited, and count the worker if it died.
+
+    gunicorn calls this in the master process.
+    """
     from app.telemetry.counters import count_worker_exit
 
     count_worker_exit(server.covers_counters, worker.covers_slot, was_stuck=worker.aborted)
 
 
 def when_ready(server):
-    """Tell what is served, now that the listeners are there."""
-    _log.info("the server is started", extra=_told())
+    """Log the version and the settings once the server listens."""
+    _log.info("the server has started", extra=_settings_fields())
 
 
 def post_worker_init(worker):
-    """Tell that a worker has begun to serve."""
+    """Log errors of greenlets, and that the worker is ready."""
     from app.telemetry.logs import log_greenlet_errors
 
     log_greenlet_errors()
     _log.info("the worker is ready")
 
 
-# The heartbeat is a file's time stamp, which must not wait for a disk.
+# The heartbeat is the time stamp of a temporary file. Updating it must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -1,18 +1,18 @@
-"""The steady clock: seconds since the epoch that never jump.
+"""A clock of seconds since the epoch that never jumps.
 
-It agrees with the wall clock when it is made and goes on by the monotonic one. So within a process nothing expires at
-once or lives for ever because somebody set the clock; what other processes wrote by theirs is clamped when it is read
-(``app.lookup.freshness.clamped``).
+It reads the wall clock once, when it is created, and adds the monotonic time elapsed since. So setting the system's
+clock neither expires everything in a process nor makes it last forever. Times written by other processes may still be
+in the future; ``app.lookup.freshness.clamp_to_clock`` limits them when they are read.
 """
 
 import time
 from collections.abc import Callable
 
-#: Tells seconds since the epoch.
+#: Returns a time in seconds.
 Clock = Callable[[], float]
 
 
 def steady_clock(*, wall: Clock = time.time, monotonic: Clock = time.monotonic) -> Clock:
-    """Return a clock that starts at ``wall`` and goes on by ``monotonic``."""
+    """Return a clock that starts at the time of ``wall`` and advances with ``monotonic``."""
     offset = wall() - monotonic()
     return lambda: offset + monotonic()

@@ -1,4 +1,4 @@
-"""The hub: how work that takes its time lets the others of the process run."""
+"""Greenlets: spawn with context, a pool of reusable greenlets, yield to the hub, run in a thread."""
 
 from collections.abc import Callable
 from contextvars import copy_context
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 def yield_to_hub() -> None:
-    """Let all others have their turn, those included that wait for a socket or for a time.
+    """Let all ready greenlets run, and let the event loop poll its sockets and timers once.
 
-    ``gevent.sleep(0)`` would let the loop go round after fifty turns of such greenlets only: at 2 ms of work in each,
-    a tenth of a second in which no timeout fires. Any time above zero waits for the next round.
+    ``gevent.sleep(0)`` does not wait for a poll: the loop runs up to fifty ready greenlets before it polls. If each of
+    them works for 2 ms, no timeout fires for a tenth of a second. A sleep of any positive time ends only after a poll.
     """
     gevent.sleep(1e-9)
 
 
 def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
-    """Start a greenlet as ``gevent.spawn`` does, but in a copy of this context: by itself one begins with an empty one.
+    """Start a greenlet as ``gevent.spawn`` does, but in a copy of the caller's context instead of an empty one.
 
-    So what is done on behalf of a request has the request's id.
+    So work that a request starts has the request's id.
     """
     greenlet = gevent.spawn(function, *args)
     greenlet.gr_context = copy_context()
@@ -31,67 +31,74 @@ def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
 
 
 class GreenletPool:
-    """Greenlets that run one thing after the other, so that few have to be made.
+    """Runs functions in greenlets that it reuses.
 
-    A new one has its first frames in memory that the system maps, clears and takes back each time; in a virtual machine
-    that costs as much as a tenth of a lookup. ``most_idle`` are kept, each with some 20 kB.
+    The stack of a new greenlet lies in memory that the system maps, clears and later unmaps. In a virtual machine this
+    costs as much as a tenth of a lookup. The pool keeps up to ``max_idle`` idle greenlets of some 20 kB each. It does
+    not limit how many run at once.
     """
 
     def __init__(self, max_idle: int) -> None:
-        self._idle: list[_Runner] = []
-        self._most_idle = max_idle
+        self._idle: list[_PooledGreenlet] = []
+        self._max_idle = max_idle
 
-    def spawn(self, work: Callable[[], object]) -> None:
-        """Have ``work``, which raises no Exception, run soon in a greenlet, in a copy of this context."""
-        runner = self._idle.pop() if self._idle else _Runner(self._is_kept)
-        runner.work = work
-        runner.gr_context = copy_context()
-        gevent.get_hub().loop.run_callback(runner.switch)
+    def spawn(self, function: Callable[[], object]) -> None:
+        """Schedule ``function`` to run in a greenlet, in a copy of the caller's context.
 
-    def _is_kept(self, runner: "_Runner") -> bool:
-        if len(self._idle) >= self._most_idle:
+        ``function`` must not raise an Exception.
+        """
+        pooled = self._idle.pop() if self._idle else _PooledGreenlet(self._keep)
+        pooled.function = function
+        pooled.gr_context = copy_context()
+        gevent.get_hub().loop.run_callback(pooled.switch)
+
+    def _keep(self, pooled: "_PooledGreenlet") -> bool:
+        if len(self._idle) >= self._max_idle:
             return False
-        self._idle.append(runner)
+        self._idle.append(pooled)
         return True
 
 
-class _Runner(greenlet):
-    """Runs its ``work`` each time that it is switched to; at its end ``is_kept`` says whether there is a next time.
+class _PooledGreenlet(greenlet):
+    """Runs ``function`` each time it is switched to, and ends when ``keep`` returns False.
 
-    One that is killed is not kept.
+    A greenlet that is killed ends without calling ``keep``.
     """
 
-    work: Callable[[], object]
+    function: Callable[[], object]
 
-    def __init__(self, is_kept: "Callable[[_Runner], bool]") -> None:
+    def __init__(self, keep: "Callable[[_PooledGreenlet], bool]") -> None:
         super().__init__(parent=gevent.get_hub())
-        self._is_kept = is_kept
+        self._keep = keep
 
     def run(self) -> None:
-        """Work on and on."""
-        self._work_once()
-        while self._is_kept(self):
+        """Run one function after the other."""
+        self._run_function()
+        while self._keep(self):
             gevent.get_hub().switch()
-            self._work_once()
+            self._run_function()
 
-    def _work_once(self) -> None:
-        work = self.work
-        del self.work  # and what hangs on it: it may be long before there is more to do
-        work()
+    def _run_function(self) -> None:
+        function = self.function
+        del self.function  # an idle greenlet must not keep alive what the function refers to
+        function()
 
 
-def run_in_thread(work: Callable[[], T], threads: ThreadPool | None = None) -> T:
-    """Return what ``work`` returns, or raise what it raises, having run it in a thread, of gevent's pool or another."""
+def run_in_thread(function: Callable[[], T], threads: ThreadPool | None = None) -> T:
+    """Call ``function`` in a thread and return its result or raise its exception. Other greenlets run meanwhile.
+
+    ``threads`` is the pool to use, by default that of the hub.
+    """
     pool = gevent.get_hub().threadpool if threads is None else threads
-    result, error = pool.apply(_outcome, (work,))
+    result, error = pool.apply(_call, (function,))
     if error is not None:
         raise error
     return cast("T", result)
 
 
-def _outcome(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """Return what it returns or raises: what a thread raises, gevent prints, whoever catches it later."""
+def _call(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """Return the function's result and exception. gevent prints an exception raised in a thread, even a caught one."""
     try:
-        return work(), None
-    except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+        return function(), None
+    except Exception as error:  # noqa: BLE001 - run_in_thread raises it
         return None, error

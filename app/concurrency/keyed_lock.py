@@ -7,22 +7,25 @@ from gevent.lock import BoundedSemaphore
 
 
 class KeyedLock:
-    """One at a time for each key; nothing is kept of keys that nobody has or waits for."""
+    """Locks by key, for greenlets. A lock exists only while a greenlet holds it or waits for it."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, BoundedSemaphore] = {}
+        self._locks: dict[str, BoundedSemaphore] = {}
 
     @contextmanager
     def hold(self, key: str, timeout: float | None = None) -> Iterator[None]:
-        """Have the key's turn. Raises TimeoutError where it does not come within ``timeout`` seconds; None waits on."""
-        turn = self._turns.setdefault(key, BoundedSemaphore(1))
+        """Hold the lock of ``key`` in a ``with`` block.
+
+        Raises TimeoutError if the lock is not acquired within ``timeout`` seconds. With None it waits without a limit.
+        """
+        lock = self._locks.setdefault(key, BoundedSemaphore(1))
         try:
-            if not turn.acquire(timeout=timeout):
-                raise TimeoutError(f"the turn of {key} did not come within {timeout} seconds")
+            if not lock.acquire(timeout=timeout):
+                raise TimeoutError(f"the lock of {key} was not acquired within {timeout} seconds")
             try:
                 yield
             finally:
-                turn.release()
+                lock.release()
         finally:
-            if not turn.locked() and not turn.linkcount():
-                self._turns.pop(key, None)
+            if not lock.locked() and not lock.linkcount():
+                self._locks.pop(key, None)

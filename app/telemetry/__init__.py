@@ -1,1 +1,1 @@
-"""What is observed: counters, metrics, logs, the lag of the hub."""
+"""Telemetry: counters, metrics, logs, hub lag."""

@@ -1,7 +1,7 @@
-"""The pulse of the hub: how late it is with what is due.
+"""Hub lag: how late gevent's event loop runs what is due.
 
-A greenlet sleeps for a fixed time, again and again, and looks how late it wakes. So late is everything else that waits
-in this process.
+A greenlet sleeps for a fixed interval again and again, and measures how late it wakes. All other greenlets of the
+process wake as late.
 """
 
 import math
@@ -9,43 +9,44 @@ from collections.abc import Callable
 
 import gevent
 
-#: Seconds between two beats.
+#: Seconds between two ticks.
 TICK_SECONDS = 0.25
 
-#: The worst is that of the last round and of the one under way, each of so many beats: of the last 15 to 30 seconds.
+#: Ticks in a window. ``maximum`` covers the last full window and the current one: the last 15 to 30 seconds.
 WINDOW_TICKS = 60
 
 
 class HubLagMonitor:
-    """Beats every ``interval`` seconds. ``clock`` tells seconds and must not jump; the next beat is ``due`` then."""
+    """Measures the lag every ``interval`` seconds. ``clock`` returns monotonic seconds.
+
+    ``next_tick`` is the time at which the next tick is due, infinity before the first.
+    """
 
     def __init__(self, clock: Callable[[], float], interval: float = TICK_SECONDS) -> None:
         self._clock = clock
         self._interval = interval
-        self._last = 0.0
-        self._rounds = [0.0, 0.0]
+        self._last_lag = 0.0
+        self._previous_window_maximum = 0.0
+        self._window_maximum = 0.0
         self.next_tick = math.inf
 
     def current(self) -> float:
-        """Return how many seconds late the hub was at the last beat, or is by now."""
-        return max(self._last, self._clock() - self.next_tick)
+        """Return the lag of the last tick in seconds, or how long the next tick is overdue if that is longer."""
+        return max(self._last_lag, self._clock() - self.next_tick)
 
     def maximum(self) -> float:
-        """Return how late it was at most of late."""
-        return max(self._rounds)
+        """Return the largest lag of the last 15 to 30 seconds, in seconds."""
+        return max(self._previous_window_maximum, self._window_maximum)
 
     def run(self, on_tick: Callable[[], None]) -> None:
-        """Beat for ever; ``tell`` is called before each beat."""
+        """Measure until the greenlet is killed. Calls ``on_tick`` at the start of each interval."""
         self.next_tick = self._clock() + self._interval
         while True:
             for _ in range(WINDOW_TICKS):
                 on_tick()
-                self._beat()
-            self._rounds = [self._rounds[1], 0.0]
-
-    def _beat(self) -> None:
-        gevent.sleep(self._interval)
-        now = self._clock()
-        self._last = max(now - self.next_tick, 0.0)
-        self.next_tick = now + self._interval
-        self._rounds[1] = max(self._rounds[1], self._last)
+                gevent.sleep(self._interval)
+                now = self._clock()
+                self._last_lag = max(now - self.next_tick, 0.0)
+                self._window_maximum = max(self._window_maximum, self._last_lag)
+                self.next_tick = now + self._interval
+            self._previous_window_maximum, self._window_maximum = self._window_maximum, 0.0

@@ -1,7 +1,8 @@
-"""The log: each event is one line, by whomever it is told: the rooms, gunicorn, Python's warnings, gevent.
+"""The log: each event is one line, whether it comes from the application, gunicorn, gevent or Python's warnings.
 
-A line is a JSON object, or plain text on a terminal. The rooms tell events by ``logging.getLogger(__name__)``: the
-message is the event, ``extra`` has its further fields. Whatever origins and callers put into them, it breaks no line.
+A line is a JSON object, or plain text on a terminal. Modules of the application log with
+``logging.getLogger(__name__)``: the message is the event, ``extra`` holds further fields. Text from clients and origins
+cannot break a line, because it is escaped.
 """
 
 import importlib
@@ -30,130 +31,133 @@ _log = logging.getLogger(__name__)
 
 _STATUS: Final = re.compile(r"\d{3}", re.ASCII)
 
-#: Among gunicorn's atoms of an access, what our line of it has.
-_FIELDS: Final = "covers.fields"
+#: The key among gunicorn's access log atoms that holds the fields of our access log line.
+_FIELDS_ATOM: Final = "covers.fields"
 
-#: What structlog and other formatters leave with an event besides its fields.
-_INNER: Final = {"_record", "_from_structlog", "positional_args", "message", "asctime"}
+#: Keys that structlog and other formatters add to an event dict and that are not fields of the event.
+_INTERNAL_KEYS: Final = {"_record", "_from_structlog", "positional_args", "message", "asctime"}
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger, but for the form of its lines; the rooms' go where its own go, at its level."""
+    """gunicorn's logger with our line format. The application's loggers write to the same handlers, at its level."""
 
     def __new__(cls, cfg: Any) -> Self:
-        """Return one that tells statsd as well where that is configured: gunicorn has it take its own's place only."""
-        kind: Any = StatsdLogger if cfg.statsd_host else cls
-        own: Self = super().__new__(kind)
-        return own
+        """Create a StatsdLogger if statsd is configured. gunicorn does so itself only for its default class."""
+        class_: Any = StatsdLogger if cfg.statsd_host else cls
+        logger: Self = super().__new__(class_)
+        return logger
 
     def setup(self, cfg: Any) -> None:
-        """Make the handlers by gunicorn's settings, at the start and at each reload."""
+        """Create the handlers from gunicorn's settings, at the start and at each reload."""
         super().setup(cfg)
-        # This object outlives a reload, after which the code and the ids of requests are others.
+        # A reload keeps this object but imports this module again. The formatters must come from the new module: its
+        # context variable is the one that requests set.
         importlib.import_module(__name__).configure_handlers(self)
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> dict[str, Any]:
-        """Return what an access log format may name, and what our form has."""
+        """Return the atoms of gunicorn's access log formats, and the fields of our line."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        return atoms | {_FIELDS: _access_fields(resp, environ, request_time)}
+        return atoms | {_FIELDS_ATOM: _access_fields(resp, environ, request_time)}
 
 
 class StatsdLogger(Logger, Statsd):
-    """Likewise, for gunicorn's logger that tells statsd."""
+    """As Logger; it also sends gunicorn's metrics to statsd."""
 
 
-def configure_handlers(log: Logger) -> None:
-    """Give the handlers that gunicorn has made our form, and those of its errors to all others who log.
+def configure_handlers(logger: Logger) -> None:
+    """Set our formatters on gunicorn's handlers, and let the root logger use the handlers of its error log.
 
-    Handlers of a ``--log-config`` stay as they are, and then it says itself what becomes of the others.
+    Handlers from gunicorn's ``--log-config`` are not changed. The root logger is not changed either in that case:
+    the log configuration decides about it.
     """
-    form = load_server_settings(os.environ).log_format
-    for handler in _own(log.error_log) + _own(log.access_log):
-        handler.setFormatter(create_formatter(handler, form))
-    if not (log.cfg.logconfig or log.cfg.logconfig_dict or log.cfg.logconfig_json):
-        others = logging.getLogger()
-        for handler in _own(others):
-            others.removeHandler(handler)
-        for handler in _own(log.error_log):
-            others.addHandler(handler)
-        others.setLevel(log.loglevel)
+    log_format = load_server_settings(os.environ).log_format
+    for handler in _gunicorn_handlers(logger.error_log) + _gunicorn_handlers(logger.access_log):
+        handler.setFormatter(create_formatter(handler, log_format))
+    if not (logger.cfg.logconfig or logger.cfg.logconfig_dict or logger.cfg.logconfig_json):
+        root = logging.getLogger()
+        for handler in _gunicorn_handlers(root):
+            root.removeHandler(handler)
+        for handler in _gunicorn_handlers(logger.error_log):
+            root.addHandler(handler)
+        root.setLevel(logger.loglevel)
         logging.captureWarnings(capture=True)
 
 
-def _own(log: logging.Logger) -> list[logging.Handler]:
-    """Return the handlers that gunicorn has made by itself, which it marks so."""
-    return [handler for handler in log.handlers if getattr(handler, "_gunicorn", False)]
+def _gunicorn_handlers(logger: logging.Logger) -> list[logging.Handler]:
+    """Return the handlers that gunicorn created from its own flags. It marks them with an attribute."""
+    return [handler for handler in logger.handlers if getattr(handler, "_gunicorn", False)]
 
 
-def create_formatter(handler: logging.Handler, form: LogFormat | None) -> logging.Formatter:
-    """Return what makes a handler's lines; without a form they are plain on a terminal, and JSON elsewhere."""
+def create_formatter(handler: logging.Handler, log_format: LogFormat | None) -> logging.Formatter:
+    """Return a formatter for a handler. If the format is None, it is plain on a terminal and JSON elsewhere."""
     is_terminal = isinstance(handler, logging.StreamHandler) and handler.stream.isatty()
-    rendering: list[Processor] = [JSONRenderer()]
-    if form == "plain" or (form is None and is_terminal):
-        rendering = [
-            _made_visible,
+    renderers: list[Processor] = [JSONRenderer()]
+    if log_format == "plain" or (log_format is None and is_terminal):
+        renderers = [
+            _escape_unprintable,
             ConsoleRenderer(
                 colors=is_terminal and not os.environ.get("NO_COLOR"),
                 timestamp_key="time",
                 sort_keys=False,
-                # Others show the values of variables, which may be secrets.
+                # The other formatters print the values of local variables, which may be secrets.
                 exception_formatter=plain_traceback,
             ),
         ]
     return ProcessorFormatter(
         foreign_pre_chain=[ExtraAdder()],
-        processors=[_as_event, format_exc_info, *rendering],
+        processors=[_to_event, format_exc_info, *renderers],
         pass_foreign_args=True,
-        fmt=_prefix(handler) + "%(message)s",
+        fmt=_syslog_prefix(handler) + "%(message)s",
     )
 
 
-def _prefix(handler: logging.Handler) -> str:
-    """Return what a line begins with by gunicorn's format: a line for syslog says whose it is."""
+def _syslog_prefix(handler: logging.Handler) -> str:
+    """Return what gunicorn puts before the message in syslog (the program's name), else an empty string."""
     if not isinstance(handler, logging.handlers.SysLogHandler):
         return ""
-    format_ = handler.formatter and handler.formatter._fmt  # noqa: SLF001 - gunicorn tells it nowhere else
+    format_ = handler.formatter and handler.formatter._fmt  # noqa: SLF001 - gunicorn offers no other access
     return (format_ or "").partition("%(message)s")[0]
 
 
 def log_greenlet_errors() -> None:
-    """Have the log told of an exception that ends a greenlet of this process, which gevent would print."""
+    """Log exceptions that end a greenlet of this process. gevent would print them to standard error."""
     hub: Any = gevent.get_hub()
-    hub.print_exception = _tell_failure
+    hub.print_exception = _log_greenlet_error
 
 
-def _tell_failure(context: object, kind: type[BaseException], error: object, trace: TracebackType | None) -> None:
-    exception = error if isinstance(error, BaseException) else kind(error)
-    _log.error("%s failed", context, exc_info=(kind, exception, trace))
+def _log_greenlet_error(
+    context: object, error_type: type[BaseException], error: object, traceback: TracebackType | None
+) -> None:
+    exception = error if isinstance(error, BaseException) else error_type(error)
+    _log.error("%s failed", context, exc_info=(error_type, exception, traceback))
 
 
-def _as_event(_logger: Any, _method: str, given: EventDict) -> EventDict:
-    """Return the fields of a line, those first that each line has."""
-    record: logging.LogRecord = given["_record"]
+def _to_event(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
+    """Return the fields of a line: first those that every line has, then those of the event."""
+    record: logging.LogRecord = event_dict["_record"]
     event = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
         "logger": record.name,
-        "event": given["event"],
+        "event": event_dict["event"],
         "pid": record.process,
     }
-    if own := request_id.get():
-        event["request_id"] = own
-    atoms = given.get("positional_args")
-    if isinstance(atoms, Mapping) and _FIELDS in atoms:
-        event |= _access_event(atoms.get(_FIELDS, {}), is_text=record.msg != AccessLogFormat.default)
-    return event | {name: value for name, value in given.items() if name not in event and name not in _INNER}
-
-
-def _access_event(fields: dict[str, Any], *, is_text: bool) -> dict[str, Any]:
-    """Return what a line about a request has; a text in a format of somebody's choice has all in it but the id."""
-    if is_text:
-        return {name: fields[name] for name in ("request_id",) if name in fields}
-    return {"event": "request", **fields}
+    if current_id := request_id.get():
+        event["request_id"] = current_id
+    atoms = event_dict.get("positional_args")
+    if isinstance(atoms, Mapping) and _FIELDS_ATOM in atoms:
+        fields = atoms.get(_FIELDS_ATOM, {})
+        if record.msg == AccessLogFormat.default:
+            event |= {"event": "request", **fields}
+        elif "request_id" in fields:  # the text in the operator's own format holds everything else
+            event["request_id"] = fields["request_id"]
+    return event | {
+        name: value for name, value in event_dict.items() if name not in event and name not in _INTERNAL_KEYS
+    }
 
 
 def _access_fields(response: Any, environ: dict[str, Any], request_time: timedelta) -> dict[str, Any]:
-    """Return the fields of a request that was answered; what there is none of is left out."""
+    """Return the access log fields of a request, without those that have no value."""
     fields = {
         "method": environ.get("REQUEST_METHOD"),
         "path": environ.get("RAW_URI", "").partition("?")[0],
@@ -167,20 +171,20 @@ def _access_fields(response: Any, environ: dict[str, Any], request_time: timedel
     return {name: value for name, value in fields.items() if value not in {None, ""}}
 
 
-def _made_visible(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Keep what origins and callers have said to one line: it is theirs what stands there, not how.
+def _escape_unprintable(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters and line breaks, so that text from clients and origins cannot forge a line.
 
-    A traceback has many lines: none of them begins as an event does.
+    A traceback keeps its lines, indented: an indented line does not look like the start of an event.
     """
     for name, value in event.items():
         if name == "exception":
-            event[name] = "\n".join(f"    {_visible(line)}" for line in value.split("\n"))
+            event[name] = "\n".join(f"    {_escape(line)}" for line in value.split("\n"))
         elif isinstance(value, str):
-            event[name] = _visible(value)
+            event[name] = _escape(value)
     return event
 
 
-def _visible(text: str) -> str:
+def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,4 +1,4 @@
-"""The metrics: what is on the board, over all workers, as Prometheus reads it. docs/metrics.md says what each means."""
+"""The metrics of all workers in Prometheus's text format. docs/metrics.md describes each metric."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,60 +15,89 @@ from app.domain.version import VERSION
 from app.telemetry import counters
 from app.telemetry.shared_counters import Key, SharedCounters
 
-#: What the text is.
+#: The media type of the exposition.
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
+#: For each counter: its name in shared memory, its metric, the help text, the labels.
 _COUNTERS: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
-    (counters.CALLS, "covers_calls", "Calls answered, by fault code; no code: without a fault.", ("method", "fault")),
-    (counters.LOOKUPS, "covers_lookups", "Items asked for and what callers were told.", ("source", "outcome", "cache")),
-    (counters.FETCHES, "covers_fetches", "Pages that origins were asked for.", ("source", "outcome")),
-    (counters.FLIGHTS_JOINED, "covers_flights_shared", "Callers who joined a flight that was under way.", ()),
-    (counters.STORE_FAILURES, "covers_store_failures", "Failures of the store.", ()),
+    (
+        counters.CALLS,
+        "covers_calls",
+        "Calls completed, by method and fault code; an empty code means no fault.",
+        ("method", "fault"),
+    ),
+    (
+        counters.LOOKUPS,
+        "covers_lookups",
+        "Lookups completed, by source, outcome and cache status.",
+        ("source", "outcome", "cache"),
+    ),
+    (counters.FETCHES, "covers_fetches", "Page requests to origins, by source and outcome.", ("source", "outcome")),
+    (counters.FLIGHTS_JOINED, "covers_flights_shared", "Callers that joined a flight already in progress.", ()),
+    (counters.STORE_FAILURES, "covers_store_failures", "Failed store operations.", ()),
     (counters.WORKERS_DIED, "covers_workers_died", "Workers that were killed, or were stuck and replaced.", ()),
 )
 _HISTOGRAMS: Final = (
-    (counters.CALL_SECONDS, "covers_call_seconds", "Calls that were no remembered answers.", ("method",)),
-    (counters.FETCH_SECONDS, "covers_fetch_seconds", "Pages of origins, without the wait for one's turn.", ("source",)),
+    (
+        counters.CALL_SECONDS,
+        "covers_call_seconds",
+        "Duration of calls in seconds, without calls answered by a cached response.",
+        ("method",),
+    ),
+    (
+        counters.FETCH_SECONDS,
+        "covers_fetch_seconds",
+        "Duration of page requests to origins in seconds, without the wait for a slot.",
+        ("source",),
+    ),
 )
-_SUMS: Final = (
-    (counters.FLIGHTS, "covers_flights", "Flights under way."),
-    (counters.WAITERS, "covers_waiting", "Callers who wait for a flight."),
-    (counters.MEMORY_ENTRIES, "covers_memory_entries", "Entries in the memories of all workers."),
+_SUMMED_GAUGES: Final = (
+    (counters.FLIGHTS, "covers_flights", "Flights in progress."),
+    (counters.WAITERS, "covers_waiting", "Callers waiting for a flight."),
+    (counters.MEMORY_ENTRIES, "covers_memory_entries", "Entries in the memory caches of all workers."),
 )
-_HOSTS: Final = (
-    (counters.CIRCUIT_OPEN_UNTIL, "covers_circuit_open", "Whether a host is left alone because it fails."),
-    (counters.THROTTLED_UNTIL, "covers_host_throttled", "Whether a host is left alone because it asked to wait."),
+_HOST_GAUGES: Final = (
+    (
+        counters.CIRCUIT_OPEN_UNTIL,
+        "covers_circuit_open",
+        "Whether requests to a host are suspended because it failed repeatedly.",
+    ),
+    (
+        counters.THROTTLED_UNTIL,
+        "covers_host_throttled",
+        "Whether requests to a host are suspended because it asked clients to wait.",
+    ),
 )
 
 
 class PrometheusCollector(Collector):
-    """Reads the board. ``monotonic`` is the clock by which workers tell times there."""
+    """Reads the shared counters. ``monotonic`` is the clock of the times that workers write there."""
 
     def __init__(self, shared: SharedCounters, *, monotonic: Clock) -> None:
-        self._board = shared
+        self._shared = shared
         self._monotonic = monotonic
         self._keys: defaultdict[str, list[Key]] = defaultdict(list)
         for key in shared.keys:
             self._keys[key[0]].append(key)
 
     def exposition(self) -> bytes:
-        """Return everything in Prometheus's text format, version 0.0.4."""
+        """Return all metrics in Prometheus's text format, version 0.0.4."""
         return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Tell the metrics, one after the other."""
+        """Yield the metrics."""
         counts = self._counts()
-        for name, family, help_text, labels in _COUNTERS:
-            metric = CounterMetricFamily(family, help_text, labels=labels)
+        for name, metric_name, help_text, labels in _COUNTERS:
+            metric = CounterMetricFamily(metric_name, help_text, labels=labels)
             for key in self._keys[name]:
                 metric.add_metric(key[1:], counts[key])
             yield metric
-        for name, family, help_text, labels in _HISTOGRAMS:
-            yield self._histogram(name, HistogramMetricFamily(family, help_text, labels=labels))
+        for name, metric_name, help_text, labels in _HISTOGRAMS:
+            yield self._histogram(name, HistogramMetricFamily(metric_name, help_text, labels=labels))
         yield from self._gauges()
 
     def _counts(self) -> dict[Key, float]:
-        """Return all counts; an answer that was given once more is a call and a lookup from memory."""
+        """Return the values of all counters. A cached response counts as a call and as a lookup from memory."""
         counts = {key: self._total(key) for name, *_ in _COUNTERS for key in self._keys[name]}
         for key in self._keys[counters.CACHED_RESPONSES]:
             _, source, method = key
@@ -79,41 +108,50 @@ class PrometheusCollector(Collector):
         return counts
 
     def _histogram(self, name: str, metric: HistogramMetricFamily) -> HistogramMetricFamily:
-        parts: defaultdict[Sequence[str], dict[str, float]] = defaultdict(dict)
+        """Fill and return a histogram. Prometheus expects cumulative buckets, in the order of their bounds."""
+        parts_by_labels: defaultdict[Sequence[str], dict[str, float]] = defaultdict(dict)
         for key in self._keys[name]:
-            parts[key[1:-1]][key[-1]] = self._total(key)
-        for labels, numbers in parts.items():
-            seconds = numbers.pop(counters.SUM)
-            bounds = sorted(numbers, key=float)
-            totals = accumulate(numbers[bound] for bound in bounds)
-            metric.add_metric(labels, list(zip(bounds, totals, strict=True)), seconds)
+            parts_by_labels[key[1:-1]][key[-1]] = self._total(key)
+        for labels, parts in parts_by_labels.items():
+            seconds = parts.pop(counters.SUM)
+            bounds = sorted(parts, key=float)
+            cumulative = accumulate(parts[bound] for bound in bounds)
+            metric.add_metric(labels, list(zip(bounds, cumulative, strict=True)), seconds)
         return metric
 
     def _gauges(self) -> Iterator[Metric]:
-        """Tell what is so now in the workers that there are."""
-        due = self._board.values((counters.NEXT_TICK,))
-        rows = [row for row, time in enumerate(due) if time]
+        """Yield the gauges, over the workers that are running."""
+        next_ticks = self._shared.values((counters.NEXT_TICK,))
+        slots = [slot for slot, next_tick in enumerate(next_ticks) if next_tick]
 
-        def now(*key: str) -> list[float]:
-            numbers = self._board.values(key)  # which may have more rows by now, not fewer
-            return [numbers[row] for row in rows]
+        def values(*key: str) -> list[float]:
+            all_values = self._shared.values(key)  # it may have more slots by now than next_ticks, never fewer
+            return [all_values[slot] for slot in slots]
 
-        for name, family, help_text in _SUMS:
-            yield GaugeMetricFamily(family, help_text, sum(now(name)))
-        passed_over = max(now(counters.STORE_BYPASSED), default=0)
-        yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker passes the store over.", passed_over)
-        for name, family, help_text in _HOSTS:
-            metric = GaugeMetricFamily(family, help_text, labels=("host",))
+        for name, metric_name, help_text in _SUMMED_GAUGES:
+            yield GaugeMetricFamily(metric_name, help_text, sum(values(name)))
+        bypassed = max(values(counters.STORE_BYPASSED), default=0)
+        yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker bypasses the store.", bypassed)
+        for name, metric_name, help_text in _HOST_GAUGES:
+            metric = GaugeMetricFamily(metric_name, help_text, labels=("host",))
             for _, host in self._keys[name]:
-                _, until = max(zip(now(counters.HOST_UPDATED_AT, host), now(name, host), strict=True), default=(0, 0))
-                metric.add_metric((host,), until > self._monotonic())
+                # The state that was recorded last, in any worker.
+                updates = zip(values(counters.HOST_UPDATED_AT, host), values(name, host), strict=True)
+                _, deadline = max(updates, default=(0, 0))
+                metric.add_metric((host,), deadline > self._monotonic())
             yield metric
-        lag = max((*now(counters.HUB_LAG), *(self._monotonic() - due[row] for row in rows)), default=0)
-        yield GaugeMetricFamily("covers_hub_lag_seconds", "How late the hub of a worker was at most of late.", lag)
-        yield GaugeMetricFamily("covers_workers", "Workers that serve.", len(rows))
-        build = GaugeMetricFamily("covers_build_info", "The version of the worker that says this.", labels=("version",))
-        build.add_metric((VERSION,), 1)
-        yield build
+        # A worker that is stuck records no lag; its next tick is overdue.
+        overdue = (self._monotonic() - next_ticks[slot] for slot in slots)
+        lag = max((*values(counters.HUB_LAG), *overdue), default=0)
+        yield GaugeMetricFamily(
+            "covers_hub_lag_seconds", "Largest hub lag of any worker in the last 15 to 30 seconds.", lag
+        )
+        yield GaugeMetricFamily("covers_workers", "Workers that are serving.", len(slots))
+        build_info = GaugeMetricFamily(
+            "covers_build_info", "Version of the worker that served this scrape.", labels=("version",)
+        )
+        build_info.add_metric((VERSION,), 1)
+        yield build_info
 
     def _total(self, key: Key) -> float:
-        return sum(self._board.values(key))
+        return sum(self._shared.values(key))

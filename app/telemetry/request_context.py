@@ -1,7 +1,7 @@
-"""The request that is served at present: its id, and what the log is to have of it.
+"""The request context: the id of the current request.
 
-The id stands in the context of its greenlet (PEP 567). ``app.concurrency.greenlets.spawn`` hands it on: what a request
-sets off has its id as well, for as long as it runs.
+The id is a context variable (PEP 567), so each greenlet has its own. ``app.concurrency.greenlets.spawn`` copies the
+context into the new greenlet: work that a request starts has the request's id, also after the response was sent.
 """
 
 import itertools
@@ -11,30 +11,33 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Final
 
-_is_good: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
+_match_request_id: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
-#: What the numbers of ids end with, in hex.
-_TAILS: Final = tuple(b"%02x" % tail for tail in range(256))
+#: The last two hex digits of a generated id.
+_LAST_DIGITS: Final = tuple(b"%02x" % number for number in range(256))
 
-#: The id of the request on whose behalf something is done; empty where there is none.
+#: The id of the current request; empty outside a request.
 request_id: Final = ContextVar("request_id", default="")
 
-#: Where a WSGI environ has a dict of what its line in the access log is to have besides.
+#: The key of the WSGI environ under which a dict holds further fields for the request's line in the access log.
 ACCESS_FIELDS: Final = "covers.access_fields"
 
 
 def accept_request_id(text: str) -> str:
-    """Return an id that a caller gave, or an empty text where it is none: it stands in headers and in the log."""
-    return text if _is_good(text) else ""
+    """Return a request id from a client if it is valid, else an empty string.
+
+    The id is copied into a response header and into the log, so only harmless characters are valid.
+    """
+    return text if _match_request_id(text) else ""
 
 
 def generate_request_ids() -> Iterator[bytes]:
-    """Yield ids that no other process has: a prefix of the process, and a number.
+    """Yield ids that no other process generates: a random prefix and a hexadecimal number.
 
-    The prefix is drawn when the first one is asked for. Workers are forked before that.
+    The prefix is drawn when the first id is requested. By then the worker has been forked, so workers differ in it.
     """
     prefix = secrets.token_hex(4)
     for number in itertools.count():
-        head = f"{prefix}-{number:x}".encode()
-        for tail in _TAILS:  # to write the whole number each time would cost three times as much
-            yield head + tail
+        leading = f"{prefix}-{number:x}".encode()
+        for digits in _LAST_DIGITS:  # formatting the whole number each time takes three times as long
+            yield leading + digits

@@ -1,102 +1,116 @@
-"""The board: numbers that the workers of one server share, each worker in a row of its own.
+"""Counters in memory that the workers of one server share.
 
-It is memory that the master has and its workers inherit through fork. A worker writes into its own row alone, so
-nothing has to be locked, and the others see it at once: eight bytes are written and read whole. A row outlives its
-worker, and the one that comes in its place counts on from what it finds there. So no count is lost or goes backwards
-when a worker ends, is killed or is replaced; and there are no files that somebody would have to clear away.
+The gunicorn master creates the memory, an anonymous mapping (mmap), and its workers inherit it through fork. The memory
+has a fixed number of slots. Each worker has a slot of its own and writes to no other, so no lock is needed. Any process
+may read all slots, and it never sees half a number: the processor reads and writes eight aligned bytes as a whole.
+
+A slot keeps its counts when its worker ends. The next worker that gets the slot adds to them. So no count is lost or
+decreases when a worker exits, is killed or is replaced, and no files have to be removed.
 """
 
 import mmap
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final, Self, TypeAlias
 
-#: What a column is called: the name of what is counted in it, and what distinguishes it from others of that name.
+#: Names a counter: what it counts, followed by the values of its labels.
 Key = tuple[str, ...]
 
-#: Numbers in memory that several processes share.
-SharedArray: TypeAlias = "memoryview[float]"  # which is no class at run time before Python 3.14
+#: An array of doubles in shared memory.
+SharedArray: TypeAlias = "memoryview[float]"  # memoryview cannot be subscripted at run time before Python 3.14
 
-#: What stands at the top of the board.
-_USED, _RELOADS = range(2)
+#: Counters that were added together: their keys, and an array of their numbers, slot after slot.
+Segment = tuple[tuple[Key, ...], SharedArray]
 
-_BYTES: Final = 8
+#: The state of a SharedCounters object: its header, its number of slots, and its segments.
+State = tuple[SharedArray, int, list[Segment]]
 
-#: So many numbers lie in one line of a processor's cache: two workers that write into one would slow down each other.
-_LINE: Final = 8
+#: Indexes into the header: how many slots have been in use so far, and how often the server was reloaded.
+_SLOTS_USED, _RELOADS = range(2)
 
-#: A part of the board: its columns, and its numbers row by row.
-_Sheet = tuple[tuple[Key, ...], SharedArray]
+_DOUBLE_BYTES: Final = 8
 
-#: What a board is made of: the numbers at its top, the number of its rows, and its sheets.
-Parts = tuple[SharedArray, int, list[_Sheet]]
+#: The doubles in one cache line of the processor. Slots begin at cache lines: two workers that write to the same line
+#: slow each other down (false sharing).
+_CACHE_LINE_DOUBLES: Final = 8
 
 
 class SharedCounters:
-    """Columns by their keys. ``parts`` are plain values: they may outlive the code of the module that made them."""
+    """Counters by key, with one number for each slot.
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        self._head, self.slots, self._sheets = parts
-        self._places = dict(_places(self._sheets))
+    ``state`` holds only built-in types. An object made from it shares the memory of the original, even if the code of
+    this module was reloaded in between.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._header, self.slots, self._segments = state
+        self._locations: dict[Key, tuple[SharedArray, int, int]] = {}
+        for segment in self._segments:
+            self._index(segment)
 
     @classmethod
     def create(cls, slots: int) -> Self:
-        """Return a board without columns. Of its rows only those that are used take memory."""
-        return cls((_numbers(_LINE), slots, []))
+        """Create ``slots`` slots without counters. The system allocates a page of memory when it is first accessed."""
+        return cls((_shared_array(_CACHE_LINE_DOUBLES), slots, []))
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Add columns, unless they are there: for processes that are forked from now on."""
-        new = tuple(key for key in dict.fromkeys(keys) if key not in self._places)
+        """Add counters with these keys, except those that exist. Only processes forked afterwards share them."""
+        new = tuple(key for key in dict.fromkeys(keys) if key not in self._locations)
         if new:
-            self._sheets.append((new, _numbers(self.slots * _width(new))))
-            self._places = dict(_places(self._sheets))
+            segment = new, _shared_array(self.slots * _slot_size(new))
+            self._segments.append(segment)
+            self._index(segment)
 
     @property
     def keys(self) -> Iterable[Key]:
-        """The keys of all columns, in the order in which they were added."""
-        return self._places.keys()
+        """The keys of all counters, in the order in which they were added."""
+        return self._locations.keys()
 
     @property
     def reloads(self) -> int:
-        """How often ``reload`` was called, in this process or in the one that it was forked from."""
-        return int(self._head[_RELOADS])
+        """How often ``count_reload`` was called, in any process that shares this memory."""
+        return int(self._header[_RELOADS])
 
     def count_reload(self) -> None:
-        """Have everybody know that workers are replaced."""
-        self._head[_RELOADS] += 1
+        """Record that the server is being reloaded. Every process that shares this memory sees it in ``reloads``."""
+        self._header[_RELOADS] += 1
 
     def free_slot(self, taken: Container[int]) -> int:
-        """Return the first row that is not taken, which is read by all from now on; the last one if all are.
+        """Return the first slot that is not ``taken``, and include it in ``values`` from now on.
 
-        Several workers in the last row may lose counts to each other.
+        If all are taken, return the last one. Workers that share a slot may overwrite each other's counts.
         """
-        row = next((row for row in range(self.slots) if row not in taken), self.slots - 1)
-        self._head[_USED] = max(self._head[_USED], row + 1)
-        return row
+        slot = next((slot for slot in range(self.slots) if slot not in taken), self.slots - 1)
+        self._header[_SLOTS_USED] = max(self._header[_SLOTS_USED], slot + 1)
+        return slot
 
-    def cell(self, key: Key, slot: int) -> tuple[SharedArray, int]:
-        """Return where a number is: the memory and its place there. Raises KeyError where there is no such column."""
-        numbers, column, width = self._places[key]
-        return numbers, slot * width + column
+    def locate(self, key: Key, slot: int) -> tuple[SharedArray, int]:
+        """Return the array that holds the number of a counter in a slot, and the index of the number.
+
+        Raises KeyError if there is no counter with this key.
+        """
+        array, offset, slot_size = self._locations[key]
+        return array, slot * slot_size + offset
 
     def values(self, key: Key) -> Sequence[float]:
-        """Return the numbers of a column in all rows that are or were used. Raises KeyError as ``cell``."""
-        numbers, column, width = self._places[key]
-        return numbers[column : int(self._head[_USED]) * width : width].tolist()
+        """Return the numbers of a counter in all slots that have ever been in use.
+
+        Raises KeyError if there is no counter with this key.
+        """
+        array, offset, slot_size = self._locations[key]
+        return array[offset : int(self._header[_SLOTS_USED]) * slot_size : slot_size].tolist()
+
+    def _index(self, segment: Segment) -> None:
+        keys, array = segment
+        slot_size = _slot_size(keys)
+        self._locations.update((key, (array, offset, slot_size)) for offset, key in enumerate(keys))
 
 
-def _numbers(count: int) -> SharedArray:
-    """Return so many numbers, zeros, in memory that this process shares with those that are forked from it."""
-    return memoryview(mmap.mmap(-1, count * _BYTES)).cast("d")
+def _shared_array(count: int) -> SharedArray:
+    """Return ``count`` zeros in memory that this process shares with the processes forked from it."""
+    return memoryview(mmap.mmap(-1, count * _DOUBLE_BYTES)).cast("d")
 
 
-def _width(keys: tuple[Key, ...]) -> int:
-    return -(-len(keys) // _LINE) * _LINE
-
-
-def _places(sheets: list[_Sheet]) -> Iterator[tuple[Key, tuple[SharedArray, int, int]]]:
-    """Tell for each key the numbers, its column in them and the length of their rows."""
-    for keys, numbers in sheets:
-        width = _width(keys)
-        for column, key in enumerate(keys):
-            yield key, (numbers, column, width)
+def _slot_size(keys: tuple[Key, ...]) -> int:
+    """Return the doubles that a slot takes in a segment with these keys: whole cache lines."""
+    return -(-len(keys) // _CACHE_LINE_DOUBLES) * _CACHE_LINE_DOUBLES

@@ -1,7 +1,7 @@
-"""A worker's seat in its server: what the server tells the application that it serves.
+"""The worker slot: which slot of the shared counters this process writes to.
 
-gunicorn.conf.py has each worker take its seat when it is forked. Where nobody does, in another server, the application
-has a seat of its own, on a board that it shares with nobody.
+gunicorn.conf.py assigns a slot to each worker that it forks. Under a server that assigns none, the process creates
+counters that no other process shares.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from app.telemetry.shared_counters import SharedCounters
 
 
 class WorkerSlot(msgspec.Struct, frozen=True):
-    """Where a worker counts, and what tells whether it leaves because the server ends.
+    """The shared counters, the slot of this worker, and whether the server is shutting down.
 
-    A worker that is replaced by another one, after a reload or after ``max_requests``, leaves no less; but callers find
-    the server where it was.
+    ``is_shutting_down`` returns False in a worker that stops because of a reload or ``max_requests``: another worker
+    replaces it, so clients can still reach the server.
     """
 
     counters: SharedCounters
@@ -23,18 +23,20 @@ class WorkerSlot(msgspec.Struct, frozen=True):
     is_shutting_down: Callable[[], bool]
 
 
+#: Empty until a slot is assigned.
 _assigned: list[WorkerSlot] = []
 
 
-def assign(counters: SharedCounters, index: int, was_told_to_stop: Callable[[], bool]) -> None:
-    """Have this process, a worker just forked, sit here; ``is_told_to_leave`` tells whether it was told to end."""
+def assign(counters: SharedCounters, index: int, stop_requested: Callable[[], bool]) -> None:
+    """Assign slot ``index`` to this process. ``stop_requested`` returns whether it received a signal to stop."""
     reloads = counters.reloads
-    _assigned[:] = [WorkerSlot(counters, index, lambda: was_told_to_stop() and counters.reloads == reloads)]
+    # The master stops workers for a reload as it does for a shutdown, but it counts the reload first.
+    _assigned[:] = [WorkerSlot(counters, index, lambda: stop_requested() and counters.reloads == reloads)]
 
 
 def current_slot() -> WorkerSlot:
-    """Return this process's seat, the same ever after."""
+    """Return the slot of this process. If none was assigned, the first call creates one."""
     if not _assigned:
-        board = SharedCounters.create(1)
-        _assigned.append(WorkerSlot(board, board.free_slot(()), lambda: False))
+        counters = SharedCounters.create(1)
+        _assigned.append(WorkerSlot(counters, counters.free_slot(()), lambda: False))
     return _assigned[0]

@@ -1,4 +1,4 @@
-"""The hub: runners, turns by key, and work in threads."""
+"""The greenlet pool, keyed locks, and work in threads."""
 
 import weakref
 from contextvars import ContextVar
@@ -13,53 +13,53 @@ from app.concurrency.greenlets import GreenletPool, run_in_thread
 from app.concurrency.keyed_lock import KeyedLock
 
 
-def ran(runners: GreenletPool, count: int = 1) -> list[Any]:
-    """Return the greenlets in which so many pieces of work ran that all waited for each other."""
-    greenlets, all_there, done = list[Any](), Event(), Event()
+def greenlets_used(pool: GreenletPool, count: int = 1) -> list[Any]:
+    """Run ``count`` functions that wait for each other, and return the greenlets in which they ran."""
+    greenlets, all_started, done = list[Any](), Event(), Event()
 
     def work() -> None:
         greenlets.append(getcurrent())
         if len(greenlets) == count:
-            all_there.set()
-        all_there.wait()
+            all_started.set()
+        all_started.wait()
         done.set()
 
     for _ in range(count):
-        runners.spawn(work)
+        pool.spawn(work)
     assert done.wait(10)
     gevent.sleep(0)
     return greenlets
 
 
-def test_a_runner_that_is_done_is_used_again() -> None:
-    runners = GreenletPool(5)
-    (first,) = ran(runners)
-    assert [ran(runners) for _ in range(3)] == [[first]] * 3
+def test_an_idle_greenlet_is_reused() -> None:
+    pool = GreenletPool(5)
+    (first,) = greenlets_used(pool)
+    assert [greenlets_used(pool) for _ in range(3)] == [[first]] * 3
 
 
-def test_what_runs_at_once_has_runners_of_its_own_of_which_so_many_are_kept() -> None:
-    runners = GreenletPool(2)
-    five = ran(runners, 5)
-    assert len({id(one) for one in five}) == 5
-    assert len([one for one in five if not one.dead]) == 2
-    assert set(map(id, ran(runners, 2))) <= set(map(id, five))
+def test_concurrent_functions_run_in_different_greenlets_and_max_idle_of_these_are_kept() -> None:
+    pool = GreenletPool(2)
+    used = greenlets_used(pool, 5)
+    assert len({id(greenlet) for greenlet in used}) == 5
+    assert len([greenlet for greenlet in used if not greenlet.dead]) == 2
+    assert set(map(id, greenlets_used(pool, 2))) <= set(map(id, used))
 
 
-def test_a_runner_keeps_nothing_of_its_work() -> None:
+def test_an_idle_greenlet_does_not_keep_its_function_alive() -> None:
     class Work:
         def __call__(self) -> None:
-            self.itself = getcurrent()
+            self.greenlet = getcurrent()
 
-    runners, work = GreenletPool(1), Work()
-    gone = weakref.ref(work)
-    runners.spawn(work)
+    pool, work = GreenletPool(1), Work()
+    reference = weakref.ref(work)
+    pool.spawn(work)
     del work
     gevent.sleep(0)
-    assert gone() is None
+    assert reference() is None
 
 
-def test_work_runs_in_a_copy_of_the_context_of_who_asks_for_it() -> None:
-    variable, seen, runners = ContextVar("variable", default=""), list[str](), GreenletPool(1)
+def test_a_function_runs_in_a_copy_of_the_callers_context() -> None:
+    variable, seen, pool = ContextVar("variable", default=""), list[str](), GreenletPool(1)
 
     def work() -> None:
         seen.append(variable.get())
@@ -67,26 +67,26 @@ def test_work_runs_in_a_copy_of_the_context_of_who_asks_for_it() -> None:
 
     for value in ("one", "two"):
         variable.set(value)
-        runners.spawn(work)
+        pool.spawn(work)
         gevent.sleep(0)
         assert variable.get() == value
     assert seen == ["one", "two"]
 
 
-def test_a_runner_that_is_killed_is_not_used_again() -> None:
-    runners = GreenletPool(1)
-    (first,) = ran(runners)
-    runners.spawn(lambda: getcurrent().throw())
+def test_a_killed_greenlet_is_not_reused() -> None:
+    pool = GreenletPool(1)
+    (first,) = greenlets_used(pool)
+    pool.spawn(lambda: getcurrent().throw())
     gevent.sleep(0)
     assert first.dead
-    assert ran(runners) != [first]
+    assert greenlets_used(pool) != [first]
 
 
-def test_one_has_the_turn_of_a_key_and_others_wait() -> None:
-    turns, order = KeyedLock(), list[str]()
+def test_only_one_greenlet_holds_the_lock_of_a_key() -> None:
+    lock, order = KeyedLock(), list[str]()
 
     def work(key: str, name: str) -> None:
-        with turns.hold(key):
+        with lock.hold(key):
             order.append(f"{name} begins")
             gevent.sleep(0)
             order.append(f"{name} ends")
@@ -95,34 +95,34 @@ def test_one_has_the_turn_of_a_key_and_others_wait() -> None:
     assert order == ["one begins", "one ends", "two begins", "two ends"]
 
 
-def test_keys_have_turns_of_their_own() -> None:
-    turns = KeyedLock()
-    with turns.hold("a"), turns.hold("b", 0):
-        assert len(turns._turns) == 2
+def test_locks_of_different_keys_are_independent() -> None:
+    lock = KeyedLock()
+    with lock.hold("a"), lock.hold("b", 0):
+        assert len(lock._locks) == 2
 
 
-def test_a_turn_that_does_not_come_in_time_is_told() -> None:
-    turns = KeyedLock()
-    with turns.hold("a"), pytest.raises(TimeoutError), turns.hold("a", 0):
-        pytest.fail("it was somebody else's turn")
+def test_a_lock_that_is_not_acquired_in_time_is_a_timeout_error() -> None:
+    lock = KeyedLock()
+    with lock.hold("a"), pytest.raises(TimeoutError), lock.hold("a", 0):
+        pytest.fail("the lock was held twice")
 
 
-def test_who_gives_up_does_not_end_the_turn_of_another() -> None:
-    turns = KeyedLock()
-    with turns.hold("a"):
+def test_a_timeout_does_not_release_the_lock_of_its_holder() -> None:
+    lock = KeyedLock()
+    with lock.hold("a"):
         for _ in range(2):
-            with pytest.raises(TimeoutError), turns.hold("a", 0):
-                pytest.fail("it was somebody else's turn")
+            with pytest.raises(TimeoutError), lock.hold("a", 0):
+                pytest.fail("the lock was held twice")
 
 
-def test_nothing_is_kept_of_keys_that_nobody_has() -> None:
-    turns = KeyedLock()
-    with pytest.raises(ZeroDivisionError), turns.hold("a"):
+def test_a_lock_that_is_not_in_use_is_removed() -> None:
+    lock = KeyedLock()
+    with pytest.raises(ZeroDivisionError), lock.hold("a"):
         raise ZeroDivisionError
-    assert turns._turns == {}
+    assert lock._locks == {}
 
 
-def test_what_a_thread_raises_is_raised_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_in_a_thread_is_raised_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError):
         run_in_thread(lambda: 1 // 0)
     assert capfd.readouterr().err == ""

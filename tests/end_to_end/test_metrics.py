@@ -1,4 +1,4 @@
-"""What /metrics says of a running service: exact over workers, reloads and deaths."""
+"""GET /metrics of a running service: counts are exact across workers, reloads and killed workers."""
 
 import os
 import signal
@@ -20,54 +20,55 @@ from tests.support.service import CONFIG, Service, run_service
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Origin]:
-    """An origin for the module."""
-    with Origin().serving() as served:
-        yield served
+    """An origin for all tests of the module."""
+    with Origin().serving() as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")
 def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with four workers, for the module: what a test counts is what comes on top."""
+    """A service with four workers for all tests of the module. Tests compare two scrapes, since counts add up."""
     with run_service(tmp_path_factory.mktemp("service"), CONFIG.format(origin=shop.url), workers=4) as running:
-        wait_until(lambda: scrape(running).total("covers_workers") == 4, "all workers are there")
+        wait_until(lambda: scrape(running).total("covers_workers") == 4, "all workers are running")
         yield running
 
 
 def growth(before: Samples, after: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Return by how much the samples of a name have grown, by their labels of these names, where they have."""
-    grown = dict[tuple[str, ...], float]()
-    for (sample, has), value in after.all.items():
-        more = value - before.all.get((sample, has), 0)
-        if sample == name and more:
-            key = tuple(dict(has)[label] for label in labels)
-            grown[key] = grown.get(key, 0) + more
-    return grown
+    """Return the increase of a metric between two scrapes, by the values of the given labels, without zeros."""
+    increases = dict[tuple[str, ...], float]()
+    for (sample_name, sample_labels), value in after.values.items():
+        increase = value - before.values.get((sample_name, sample_labels), 0)
+        if sample_name == name and increase:
+            key = tuple(dict(sample_labels)[label] for label in labels)
+            increases[key] = increases.get(key, 0) + increase
+    return increases
 
 
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """Do it all at once; return what came of each."""
-    greenlets = [gevent.spawn(work) for work in works]
+def run_concurrently(*functions: Callable[[], Any]) -> list[Any]:
+    """Call the functions in greenlets, and return their results."""
+    greenlets = [gevent.spawn(function) for function in functions]
     return [greenlet.get() for greenlet in greenlets]
 
 
-def fault_of(call: Callable[..., Any], *arguments: Any) -> int:
-    """Return the code of a call's fault."""
+def fault_code(call: Callable[..., Any], *arguments: Any) -> int:
+    """Return the fault code of a call that fails."""
     with pytest.raises(xmlrpc.client.Fault) as caught:
         call(*arguments)
     return caught.value.faultCode
 
 
 def post(server: Service, body: bytes) -> None:
-    with urlopen(Request(server.url, body, {"Content-Type": "text/xml"}), timeout=20) as answer:
-        answer.read()
+    with urlopen(Request(server.url, body, {"Content-Type": "text/xml"}), timeout=20) as response:
+        response.read()
 
 
-def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Origin, service: Service) -> None:
-    """Those that the worker answers by itself, without asking the application, are among them."""
+def test_one_scrape_counts_the_calls_of_all_connections_and_workers(shop: Origin, service: Service) -> None:
+    """Including those that a worker answers with a cached response, without calling the application."""
     shop.item(1, cover())
     shop.item(2, page("no cover here"))
     shop.item(3, page("broken", status="500 Oops"))
-    at_once(*(lambda: service.client().get_covers([1, 2, 3]) for _ in range(40)))  # by now most workers know them
+    # Afterwards most workers have the items in memory.
+    run_concurrently(*(lambda: service.client().get_covers([1, 2, 3]) for _ in range(40)))
     service.close_clients()
     before = scrape(service)
 
@@ -75,10 +76,10 @@ def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Ori
         client = service.client()
         for _ in range(25):
             client.get_cover(1)
-        assert fault_of(client.get_cover, 2) == 404
-        assert fault_of(client.get_cover, 3) == 502
-        assert fault_of(client.get_cover, "no id") == -32602
-        assert fault_of(getattr(client, f"made_up_{number}")) == -32601
+        assert fault_code(client.get_cover, 2) == 404
+        assert fault_code(client.get_cover, 3) == 502
+        assert fault_code(client.get_cover, "no id") == -32602
+        assert fault_code(getattr(client, f"made_up_{number}")) == -32601
         client.get_covers([1, 2, 3])
         client.explain_cover(1)
         several = xmlrpc.client.MultiCall(client)
@@ -87,7 +88,7 @@ def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Ori
         several()
         post(service, b"no XML")
 
-    at_once(*(lambda number=number: caller(number) for number in range(16)))
+    run_concurrently(*(lambda number=number: caller(number) for number in range(16)))
     after = scrape(service)
     assert growth(before, after, "covers_calls_total", "method", "fault") == {
         ("get_cover", ""): 16 * 26,
@@ -105,38 +106,38 @@ def test_calls_by_many_connections_to_all_workers_add_up_in_one_scrape(shop: Ori
     assert lookups["ozon", "found", "memory"] > 16 * 20
     assert sum(lookups.values()) == 16 * 33
     timed = growth(before, after, "covers_call_seconds_count", "method")
-    assert timed["get_cover",] < 16 * 30, "the worker has answered none by itself"
+    assert timed["get_cover",] < 16 * 30, "no call was answered with a cached response"
     assert timed["get_covers",] == timed["explain_cover",] == 16
 
 
-def test_pages_add_up_to_what_the_origin_was_asked_for(shop: Origin, service: Service) -> None:
+def test_fetches_add_up_to_the_requests_that_the_origin_received(shop: Origin, service: Service) -> None:
     items = range(100, 140)
     for item in items:
         shop.item(item, cover() if item % 2 else page("none"))
-    before, asked = scrape(service), len(shop.requests)
-    at_once(*(lambda item=item: service.client().explain_cover(item) for item in [*items, 999_999]))
+    before, requests_before = scrape(service), len(shop.requests)
+    run_concurrently(*(lambda item=item: service.client().explain_cover(item) for item in [*items, 999_999]))
     after = scrape(service)
     fetches = growth(before, after, "covers_fetches_total", "source", "outcome")
     assert fetches == {("ozon", "found"): 20, ("ozon", "no_cover"): 20, ("ozon", "no_such_item"): 1}
-    assert sum(fetches.values()) == len(shop.requests) - asked
+    assert sum(fetches.values()) == len(shop.requests) - requests_before
     assert growth(before, after, "covers_fetch_seconds_count", "source") == {("ozon",): 41}
 
 
-def test_callers_who_wait_and_who_share_a_flight_are_counted(origin: Origin, server: Service) -> None:
-    origin.item(42, hold := Barrier(cover()))
+def test_waiting_callers_and_shared_flights_are_counted(origin: Origin, server: Service) -> None:
+    origin.item(42, barrier := Barrier(cover()))
     callers = [gevent.spawn(server.client().get_cover, 42) for _ in range(20)]
-    wait_until(lambda: scrape(server).total("covers_waiting") == 20, "all wait")
+    wait_until(lambda: scrape(server).total("covers_waiting") == 20, "all callers are waiting")
     samples = scrape(server)
     assert (samples.total("covers_flights"), samples.total("covers_flights_shared_total")) == (1, 19)
-    hold.go.set()
+    barrier.go.set()
     gevent.joinall(callers)
     samples = scrape(server)
     assert (samples.total("covers_flights"), samples.total("covers_waiting")) == (0, 0)
     assert samples["covers_lookups_total", {"source": "ozon", "outcome": "found", "cache": "fetched"}] == 20
-    wait_until(lambda: scrape(server).total("covers_memory_entries") == 1, "the memory is counted")
+    wait_until(lambda: scrape(server).total("covers_memory_entries") == 1, "the memory entry is counted")
 
 
-def test_a_circuit_that_opens_shows_by_its_host(origin: Origin, tmp_path: Path) -> None:
+def test_an_open_circuit_is_reported_for_its_host(origin: Origin, tmp_path: Path) -> None:
     config = CONFIG.format(origin=origin.url) + "retries = 0\n"
     origin.default = page("broken", status="500 Oops")
     host = {"host": origin.url.removeprefix("http://")}
@@ -148,7 +149,7 @@ def test_a_circuit_that_opens_shows_by_its_host(origin: Origin, tmp_path: Path) 
         assert samples["covers_fetches_total", {"source": "ozon", "outcome": "origin_failed"}] == 8
 
 
-def test_a_store_that_fails_shows_and_costs_no_readiness(origin: Origin, tmp_path: Path) -> None:
+def test_a_failing_store_is_reported_but_the_worker_stays_ready(origin: Origin, tmp_path: Path) -> None:
     origin.item(42, cover())
     store = 'store = "redis://127.0.0.1:1/0"'
     with run_service(tmp_path, CONFIG.format(origin=origin.url).replace('store = "none"', store)) as server:
@@ -156,79 +157,79 @@ def test_a_store_that_fails_shows_and_costs_no_readiness(origin: Origin, tmp_pat
         samples = scrape(server)
         assert samples.total("covers_store_passed_over") == 1
         assert samples.total("covers_store_failures_total") >= 1
-        with urlopen(server.url.replace("/RPC2", "/readyz"), timeout=20) as answer:
-            assert answer.read() == b"ready; the store is passed over\n"
+        with urlopen(server.url.replace("/RPC2", "/readyz"), timeout=20) as response:
+            assert response.read() == b"ready; the store is passed over\n"
 
 
-def calls_of(server: Service) -> float:
+def list_sources_calls(server: Service) -> float:
     return scrape(server).total("covers_calls_total", method="list_sources")
 
 
-def test_counts_go_on_over_a_reload_which_adds_what_is_new(origin: Origin, tmp_path: Path) -> None:
-    """Callers go on meanwhile, and no scrape says less than the one before."""
+def test_a_reload_keeps_all_counts_and_adds_counters_of_new_sources(origin: Origin, tmp_path: Path) -> None:
+    """Clients keep calling during the reload, and no count ever decreases."""
     config = CONFIG.format(origin=origin.url)
     with run_service(tmp_path, config, workers=2) as server:
-        wait_until(lambda: scrape(server).total("covers_workers") == 2, "both workers are there")
-        made, seen, done = [0], [0.0], False
+        wait_until(lambda: scrape(server).total("covers_workers") == 2, "both workers are running")
+        calls, scraped, done = 0, [0.0], False
 
-        def call_on_and_on() -> None:
+        def call_repeatedly() -> None:
+            nonlocal calls
             while not done:
                 with xmlrpc.client.ServerProxy(server.url) as client:
                     client.list_sources()
-                made[0] += 1
+                calls += 1
 
-        callers = [gevent.spawn(call_on_and_on) for _ in range(4)]
+        callers = [gevent.spawn(call_repeatedly) for _ in range(4)]
         server.config.write_text(config + config.partition("\n\n")[2].replace("sources.ozon", "sources.shop"), "utf-8")
         before = server.workers()
         server.reload()
         while server.workers() & before or len(server.workers()) < 2:
-            answered = made[0]
-            seen.append(calls_of(server))
-            assert seen[-1] >= answered
+            completed = calls
+            scraped.append(list_sources_calls(server))
+            assert scraped[-1] >= completed
         done = True
         gevent.joinall(callers)
-        assert seen == sorted(seen)
-        assert calls_of(server) == made[0]
-        wait_until(lambda: scrape(server).total("covers_workers") == 2, "those who have left are not counted")
+        assert scraped == sorted(scraped)
+        assert list_sources_calls(server) == calls
+        wait_until(lambda: scrape(server).total("covers_workers") == 2, "only the new workers are counted")
         assert scrape(server).total("covers_workers_died_total") == 0
         assert scrape(server)["covers_fetches_total", {"source": "shop", "outcome": "found"}] == 0
 
 
-def test_many_generations_of_workers_leave_their_counts_and_nothing_else(origin: Origin, tmp_path: Path) -> None:
+def test_replaced_workers_keep_their_counts_but_no_files_or_memory(origin: Origin, tmp_path: Path) -> None:
     extra = {"GUNICORN_CMD_ARGS": "--max-requests 5"}
     with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2, extra=extra) as server:
         server.client().list_sources()
         memory = shared_memory(server.process.pid)
-        seen, calls = set[int](), 1
+        pids, calls = set[int](), 1
 
         def call() -> bool:
-            nonlocal seen, calls
+            nonlocal pids, calls
             with xmlrpc.client.ServerProxy(server.url) as client:
                 client.list_sources()
             calls += 1
-            seen |= server.workers()
-            return len(seen) > 6
+            pids |= server.workers()
+            return len(pids) > 6
 
-        wait_until(call, "there were several generations", seconds=30)
-        assert calls_of(server) == calls
+        wait_until(call, "workers were replaced several times", seconds=30)
+        assert list_sources_calls(server) == calls
         assert scrape(server).total("covers_workers_died_total") == 0
         assert shared_memory(server.process.pid) == memory > 0
         assert sorted(path.name for path in tmp_path.iterdir()) == ["covers.toml", "gunicorn.log"]
 
 
-def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, server: Service) -> None:
-    """What it had under way does not."""
+def test_a_killed_workers_counts_are_kept_and_its_gauges_are_cleared(origin: Origin, server: Service) -> None:
     origin.item(42, Barrier(cover()))
     for _ in range(10):
         server.client().list_sources()
-    # Python's own client would call once more.
+    # Not Python's XML-RPC client: it would retry the call.
     caller = gevent.spawn(post, server, xmlrpc.client.dumps((42,), "get_cover").encode())
-    wait_until(lambda: scrape(server).total("covers_waiting") == 1, "it waits")
+    wait_until(lambda: scrape(server).total("covers_waiting") == 1, "the caller is waiting")
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
     caller.join()
     assert isinstance(caller.exception, OSError)
-    wait_until(lambda: bool(server.workers() - {worker}), "there is another worker")
+    wait_until(lambda: bool(server.workers() - {worker}), "another worker is running")
     samples = scrape(server)
     assert samples.total("covers_workers_died_total") == 1
     assert samples.total("covers_calls_total", method="list_sources") == 10
@@ -236,17 +237,19 @@ def test_what_a_worker_has_counted_outlives_its_sudden_death(origin: Origin, ser
     assert samples.total("covers_workers") == 1
 
 
-def test_a_worker_that_is_stuck_shows_in_what_the_others_say(service: Service) -> None:
-    """As does, for a while, that it was."""
+def test_other_workers_report_the_hub_lag_of_a_stuck_worker(service: Service) -> None:
+    """They also report it for a while after the worker has recovered."""
     stuck = min(service.workers())
     with stopped(stuck):
-        wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "it is late")
-    wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "it was late")
+        wait_until(
+            lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "the lag is reported while it is stuck"
+        )
+    wait_until(lambda: scrape(service).total("covers_hub_lag_seconds") > 0.5, "the lag is reported afterwards")
 
 
-def test_head_says_what_get_does_without_its_body(service: Service) -> None:
+def test_head_returns_the_headers_of_get_without_a_body(service: Service) -> None:
     url = service.url.replace("/RPC2", "/metrics")
-    with urlopen(Request(url, method="HEAD"), timeout=20) as answer:
-        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert int(answer.headers["Content-Length"]) > 1000
-        assert answer.read() == b""
+    with urlopen(Request(url, method="HEAD"), timeout=20) as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert int(response.headers["Content-Length"]) > 1000
+        assert response.read() == b""

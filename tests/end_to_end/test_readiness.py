@@ -1,4 +1,4 @@
-"""Whether the service says that it lives, and that it should get traffic."""
+"""Health endpoints: liveness (/healthz) and readiness (/readyz)."""
 
 import http.client
 import signal
@@ -17,7 +17,7 @@ from tests.support.service import CONFIG, Service, run_service
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose origin nobody asks, for the module."""
+    """A service for the tests that need no origin."""
     with run_service(tmp_path_factory.mktemp("health"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
@@ -26,22 +26,25 @@ def connection_to(server: Service) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
 
 
-def said(connection: http.client.HTTPConnection, path: str, method: str = "GET") -> tuple[int, str]:
-    """Return status and body of an answer."""
+def status_and_body(connection: http.client.HTTPConnection, path: str, method: str = "GET") -> tuple[int, str]:
+    """Send a request, and return the status and the body of the response."""
     connection.request(method, path)
     response = connection.getresponse()
     assert response.headers["Cache-Control"] == "no-store"
     return response.status, response.read().decode()
 
 
-@pytest.mark.parametrize(("path", "word"), [("/healthz", "alive\n"), ("/readyz", "ready\n")])
-def test_a_service_that_serves_is_alive_and_ready(service: Service, path: str, word: str) -> None:
+@pytest.mark.parametrize(("path", "body"), [("/healthz", "alive\n"), ("/readyz", "ready\n")])
+def test_a_running_service_is_alive_and_ready(service: Service, path: str, body: str) -> None:
     with closing(connection_to(service)) as connection:
-        assert [said(connection, path), said(connection, path, "HEAD")] == [(200, word), (200, "")]
+        assert [status_and_body(connection, path), status_and_body(connection, path, "HEAD")] == [
+            (200, body),
+            (200, ""),
+        ]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_other_methods_are_not_answered_there(service: Service, path: str) -> None:
+def test_other_methods_are_not_allowed(service: Service, path: str) -> None:
     with closing(connection_to(service)) as connection:
         connection.request("POST", path, b"")
         response = connection.getresponse()
@@ -49,62 +52,62 @@ def test_other_methods_are_not_answered_there(service: Service, path: str) -> No
         assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_worker_of_a_server_that_ends_is_not_ready_but_alive(origin: Origin, tmp_path: Path) -> None:
-    """Which is said to those whose connections are open still."""
-    origin.item(42, hold := Barrier(cover()))
+def test_a_worker_that_is_shutting_down_is_alive_but_not_ready(origin: Origin, tmp_path: Path) -> None:
+    """Only open connections receive this response, since a server that shuts down accepts no new ones."""
+    origin.item(42, barrier := Barrier(cover()))
     with (
         run_service(tmp_path, CONFIG.format(origin=origin.url)) as server,
-        closing(connection_to(server)) as one,
-        closing(connection_to(server)) as other,
+        closing(connection_to(server)) as readiness,
+        closing(connection_to(server)) as liveness,
     ):
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert hold.asked.wait(10)
-        assert said(one, "/readyz") == said(other, "/readyz") == (200, "ready\n")
+        assert barrier.asked.wait(10)
+        assert status_and_body(readiness, "/readyz") == status_and_body(liveness, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
         with stopped(worker):
             server.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
-            one.request("GET", "/readyz")
-            other.request("GET", "/healthz")
-        response = one.getresponse()
+            wait_until(lambda: is_told(worker, signal.SIGTERM), "SIGTERM is pending")
+            readiness.request("GET", "/readyz")
+            liveness.request("GET", "/healthz")
+        response = readiness.getresponse()
         assert (response.status, response.read()) == (503, b"not ready: shutting down\n")
-        assert other.getresponse().status == 200
-        hold.go.set()
+        assert liveness.getresponse().status == 200
+        barrier.go.set()
         caller.get()
 
 
 def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_path: Path) -> None:
-    """For callers find the service where it was."""
-    origin.item(42, hold := Barrier(cover()))
+    """Clients can still reach the server: another worker accepts their next connection."""
+    origin.item(42, barrier := Barrier(cover()))
     with (
         run_service(tmp_path, CONFIG.format(origin=origin.url)) as server,
         closing(connection_to(server)) as connection,
     ):
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert hold.asked.wait(10)
-        assert said(connection, "/readyz") == (200, "ready\n")
+        assert barrier.asked.wait(10)
+        assert status_and_body(connection, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
         with stopped(worker):
             server.reload()
-            wait_until(lambda: is_told(worker, signal.SIGTERM), "it is told to leave")
+            wait_until(lambda: is_told(worker, signal.SIGTERM), "SIGTERM is pending")
             connection.request("GET", "/readyz")
         response = connection.getresponse()
         assert (response.status, response.read(), response.headers["Connection"]) == (200, b"ready\n", "close")
-        hold.go.set()
+        barrier.go.set()
         caller.get()
 
 
 def test_a_worker_that_is_replaced_at_max_requests_stays_ready(origin: Origin, tmp_path: Path) -> None:
-    """The only one serves until nothing is under way."""
-    origin.item(42, hold := Barrier(cover()))
+    """If it is the only worker, it accepts requests until none is in flight."""
+    origin.item(42, barrier := Barrier(cover()))
     extra = {"GUNICORN_CMD_ARGS": "--max-requests 2"}
     with run_service(tmp_path, CONFIG.format(origin=origin.url), extra=extra) as server:
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert hold.asked.wait(10)
+        assert barrier.asked.wait(10)
         before = server.workers()
         for _ in range(3):
             with closing(connection_to(server)) as connection:
-                assert said(connection, "/readyz") == (200, "ready\n")
+                assert status_and_body(connection, "/readyz") == (200, "ready\n")
         assert server.workers() == before
-        hold.go.set()
+        barrier.go.set()
         caller.get()

@@ -1,4 +1,4 @@
-"""The pulse of the hub."""
+"""The hub lag monitor."""
 
 import time
 from collections.abc import Callable
@@ -10,66 +10,66 @@ from app.telemetry.hub_lag import WINDOW_TICKS, HubLagMonitor
 from tests.support.clock import ManualClock
 
 
-class Enough(Exception):
-    """Ends the pulse."""
+class NoMoreTicks(Exception):
+    """Ends the monitor's loop."""
 
 
-def beating(clock: ManualClock, lags: list[float]) -> tuple[HubLagMonitor, Callable[[], None]]:
-    """Return a pulse, and a function that has it beat so late, one beat after the other."""
-    pulse = HubLagMonitor(clock, interval=0)
-    late = iter(lags)
+def monitor_with_lags(clock: ManualClock, lags: list[float]) -> tuple[HubLagMonitor, Callable[[], None]]:
+    """Return a monitor, and a function that runs it for one tick per lag, in seconds."""
+    monitor = HubLagMonitor(clock, interval=0)
+    remaining = iter(lags)
 
-    def tell() -> None:
+    def on_tick() -> None:
         try:
-            clock.now += next(late)
+            clock.now += next(remaining)
         except StopIteration:
-            raise Enough from None
+            raise NoMoreTicks from None
 
-    def beat() -> None:
-        with pytest.raises(Enough):
-            pulse.run(tell)
+    def run() -> None:
+        with pytest.raises(NoMoreTicks):
+            monitor.run(on_tick)
 
-    return pulse, beat
+    return monitor, run
 
 
-def test_before_its_first_beat_it_is_not_late() -> None:
+def test_the_lag_is_zero_before_the_first_tick() -> None:
     clock = ManualClock()
-    pulse = HubLagMonitor(clock)
+    monitor = HubLagMonitor(clock)
     clock.now += 100
-    assert (pulse.current(), pulse.maximum()) == (0, 0)
+    assert (monitor.current(), monitor.maximum()) == (0, 0)
 
 
-def test_it_tells_how_late_the_last_beat_was_and_how_late_the_worst() -> None:
-    pulse, beat = beating(ManualClock(), [0.5, 2, 0.25])
-    beat()
-    assert (pulse.current(), pulse.maximum()) == (0.25, 2)
+def test_the_current_lag_is_that_of_the_last_tick_and_the_maximum_that_of_all() -> None:
+    monitor, run = monitor_with_lags(ManualClock(), [0.5, 2, 0.25])
+    run()
+    assert (monitor.current(), monitor.maximum()) == (0.25, 2)
 
 
-def test_a_beat_that_is_due_and_does_not_come_is_late_by_now() -> None:
+def test_the_current_lag_includes_an_overdue_tick() -> None:
     clock = ManualClock()
-    pulse, beat = beating(clock, [0.5])
-    beat()
+    monitor, run = monitor_with_lags(clock, [0.5])
+    run()
     clock.now += 3
-    assert pulse.current() == 3
+    assert monitor.current() == 3
 
 
-@pytest.mark.parametrize(("rounds", "worst"), [(1, 2), (2, 0)])
-def test_the_worst_is_forgotten_after_two_rounds(rounds: int, worst: float) -> None:
-    pulse, beat = beating(ManualClock(), [2, *[0] * (WINDOW_TICKS * rounds)])
-    beat()
-    assert pulse.maximum() == worst
+@pytest.mark.parametrize(("windows", "maximum"), [(1, 2), (2, 0)])
+def test_the_maximum_covers_the_current_and_the_previous_window(windows: int, maximum: float) -> None:
+    monitor, run = monitor_with_lags(ManualClock(), [2, *[0] * (WINDOW_TICKS * windows)])
+    run()
+    assert monitor.maximum() == maximum
 
 
-def test_a_hub_that_has_no_time_for_others_is_late() -> None:
-    """With the clock and the hub as they are."""
-    pulse = HubLagMonitor(time.monotonic, interval=0.01)
-    greenlet = gevent.spawn(pulse.run, lambda: None)
+def test_a_greenlet_that_does_not_yield_causes_lag() -> None:
+    """Measured with the real clock and hub."""
+    monitor = HubLagMonitor(time.monotonic, interval=0.01)
+    greenlet = gevent.spawn(monitor.run, lambda: None)
     gevent.sleep(0)
-    busy_until = pulse.next_tick + 0.05
+    busy_until = monitor.next_tick + 0.05
     while time.monotonic() < busy_until:
         pass
     with gevent.Timeout(10):
-        while not pulse.maximum():
+        while not monitor.maximum():
             gevent.sleep(0.001)
     greenlet.kill()
-    assert pulse.maximum() >= 0.05
+    assert monitor.maximum() >= 0.05

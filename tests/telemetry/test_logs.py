@@ -1,4 +1,4 @@
-"""The lines of the log: what stands in them, and that nothing breaks them."""
+"""Log lines: their fields, and that no text can break them."""
 
 import io
 import json
@@ -22,51 +22,51 @@ from app.web.router import Router
 from app.web.rpc_endpoint import RpcEndpoint
 
 JSON, PLAIN = LogFormat("json"), LogFormat("plain")
-NASTY = 'one\ntwo\r\x1b[31mred\x00\x85\u2028\udc80 {"level": "info"}'
+HOSTILE = 'one\ntwo\r\x1b[31mred\x00\x85\u2028\udc80 {"level": "info"}'
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 @contextmanager
-def logging_to(stream: io.StringIO, form: LogFormat | None = JSON) -> Iterator[logging.Logger]:
-    """Have what is logged written there while the block runs, by the logger that is given or any other."""
+def logging_to(stream: io.StringIO, log_format: LogFormat | None = JSON) -> Iterator[logging.Logger]:
+    """Write what any logger logs to the stream while the block runs. Yields one of the application's loggers."""
     handler, root = logging.StreamHandler(stream), logging.getLogger()
-    handler.setFormatter(create_formatter(handler, form))
+    handler.setFormatter(create_formatter(handler, log_format))
     root.addHandler(handler)
     try:
-        yield logging.getLogger("app.room")
+        yield logging.getLogger("app.module")
     finally:
         root.removeHandler(handler)
 
 
-def line_of(message: str, form: LogFormat | None = JSON, stream: io.StringIO | None = None, **more: Any) -> str:
-    """Return what becomes of an event."""
+def log_line(message: str, log_format: LogFormat | None = JSON, stream: io.StringIO | None = None, **more: Any) -> str:
+    """Log a warning with further arguments of the logging call, and return what was written."""
     stream = stream or io.StringIO()
-    with logging_to(stream, form) as log:
+    with logging_to(stream, log_format) as log:
         log.warning("%s", message, **more)
     return stream.getvalue()
 
 
-def failure(text: str) -> BaseException:
-    """An exception that has been raised."""
+def raised_error(text: str) -> BaseException:
+    """Return an exception with a traceback."""
     try:
         raise ValueError(text)
     except ValueError as error:
         return error
 
 
-def test_a_line_says_when_how_bad_where_what_and_by_whom() -> None:
-    event = json.loads(line_of("it happened", extra={"host": "shop.example", "seconds": 1.5}))
+def test_a_line_has_time_level_logger_event_pid_and_extra_fields() -> None:
+    event = json.loads(log_line("it happened", extra={"host": "shop.example", "seconds": 1.5}))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("time"))
     assert isinstance(event.pop("pid"), int)
     assert event == {
         "level": "warning",
-        "logger": "app.room",
+        "logger": "app.module",
         "event": "it happened",
         "host": "shop.example",
         "seconds": 1.5,
@@ -74,18 +74,18 @@ def test_a_line_says_when_how_bad_where_what_and_by_whom() -> None:
 
 
 def test_an_exception_is_one_field() -> None:
-    event = json.loads(line_of("it failed", exc_info=failure("why")))
+    event = json.loads(log_line("it failed", exc_info=raised_error("why")))
     assert event["exception"].startswith("Traceback (most recent call last):\n")
     assert event["exception"].endswith("ValueError: why")
 
 
-def test_a_field_cannot_stand_for_what_each_line_has() -> None:
-    assert json.loads(line_of("it happened", extra={"level": "info", "pid": 0}))["level"] == "warning"
+def test_an_extra_field_does_not_replace_a_standard_field() -> None:
+    assert json.loads(log_line("it happened", extra={"level": "info", "pid": 0}))["level"] == "warning"
 
 
 @given(st.text(), st.text(), st.text())
-def test_json_is_one_line_whatever_is_in_it(message: str, value: str, reason: str) -> None:
-    line = line_of(message, extra={"value": value}, exc_info=failure(reason))
+def test_json_is_one_line_of_printable_ascii_for_any_text(message: str, value: str, reason: str) -> None:
+    line = log_line(message, extra={"value": value}, exc_info=raised_error(reason))
     assert line.isascii()
     assert line.removesuffix("\n").isprintable()
     event = json.loads(line)
@@ -94,21 +94,21 @@ def test_json_is_one_line_whatever_is_in_it(message: str, value: str, reason: st
 
 
 @given(st.text(), st.text(), st.text())
-def test_plain_is_one_line_and_a_traceback_that_looks_like_none(message: str, value: str, reason: str) -> None:
-    first, *others, last = line_of(message, PLAIN, extra={"value": value}, exc_info=failure(reason)).split("\n")
+def test_plain_text_is_one_line_followed_by_an_indented_traceback(message: str, value: str, reason: str) -> None:
+    first, *others, last = log_line(message, PLAIN, extra={"value": value}, exc_info=raised_error(reason)).split("\n")
     assert re.match(r"\d{4}-\d\d-\d\dT\S+Z \[warning", first)
     assert all(line.startswith("    ") for line in others)
     assert all(line.isprintable() for line in (first, *others))
     assert last == ""
 
 
-def test_plain_shows_what_cannot_be_printed_by_its_number() -> None:
-    line = line_of(NASTY, PLAIN)
+def test_plain_text_escapes_unprintable_characters() -> None:
+    line = log_line(HOSTILE, PLAIN)
     assert 'one\\ntwo\\r\\x1b[31mred\\x00\\x85\\u2028\\udc80 {"level": "info"}' in line
 
 
 @pytest.mark.parametrize(
-    ("stream", "form", "looks"),
+    ("stream", "log_format", "expected"),
     [
         (Terminal(), None, "coloured"),
         (Terminal(), PLAIN, "coloured"),
@@ -117,30 +117,30 @@ def test_plain_shows_what_cannot_be_printed_by_its_number() -> None:
         (io.StringIO(), PLAIN, "plain"),
     ],
 )
-def test_it_is_plain_and_coloured_on_a_terminal_unless_told_otherwise(
-    stream: io.StringIO, form: LogFormat | None, looks: str
+def test_the_default_format_is_coloured_plain_text_on_a_terminal_and_json_elsewhere(
+    stream: io.StringIO, log_format: LogFormat | None, expected: str
 ) -> None:
-    line = line_of("it happened", form, stream)
-    assert looks == ("json" if line.startswith("{") else "coloured" if "\x1b[" in line else "plain")
+    line = log_line("it happened", log_format, stream)
+    assert expected == ("json" if line.startswith("{") else "coloured" if "\x1b[" in line else "plain")
 
 
-def test_a_file_has_no_colours(tmp_path: Any) -> None:
+def test_plain_text_in_a_file_has_no_colours(tmp_path: Any) -> None:
     handler = logging.FileHandler(tmp_path / "log")
     record = logging.LogRecord("app", logging.INFO, "", 0, "it happened", (), None)
     assert "\x1b" not in create_formatter(handler, PLAIN).format(record)
     handler.close()
 
 
-def test_lines_of_a_request_have_its_id() -> None:
+def test_lines_logged_during_a_request_have_its_id() -> None:
     request_id.set("mine")
-    during = json.loads(line_of("it happened"))
+    during = json.loads(log_line("it happened"))
     request_id.set("")
     assert during["request_id"] == "mine"
-    assert "request_id" not in json.loads(line_of("it happened"))
+    assert "request_id" not in json.loads(log_line("it happened"))
 
 
-def test_an_internal_error_has_its_reference_and_the_requests_id() -> None:
-    """In one line with the traceback; the caller is told the reference, and of the traceback nothing."""
+def test_an_internal_error_is_logged_with_its_reference_request_id_and_traceback() -> None:
+    """The response contains the reference, but nothing of the traceback."""
 
     def divide() -> int:
         """Fail."""
@@ -148,7 +148,7 @@ def test_an_internal_error_has_its_reference_and_the_requests_id() -> None:
 
     dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(divide)
-    service = RequestIdMiddleware(Router({"/RPC2": {"POST": RpcEndpoint(dispatcher=dispatcher, max_body=1000)}}))
+    application = RequestIdMiddleware(Router({"/RPC2": {"POST": RpcEndpoint(dispatcher=dispatcher, max_body=1000)}}))
     call = b"<methodCall><methodName>divide</methodName></methodCall>"
     environ = {
         "REQUEST_METHOD": "POST",
@@ -160,37 +160,37 @@ def test_an_internal_error_has_its_reference_and_the_requests_id() -> None:
     }
     stream = io.StringIO()
     with logging_to(stream):
-        (answer,) = service(environ, lambda _status, _headers, _error=None: bytes)
+        (body,) = application(environ, lambda _status, _headers, _error=None: bytes)
     event = json.loads(stream.getvalue())
-    assert f"internal error, reference {event['reference']}<" in answer.decode()
+    assert f"internal error, reference {event['reference']}<" in body.decode()
     assert event["event"] == f"internal error {event['reference']}"
     assert event["request_id"] == "mine"
     assert event["exception"].endswith("ZeroDivisionError: integer division or modulo by zero")
-    assert b"Zero" not in answer
+    assert b"Zero" not in body
 
 
-def test_a_greenlet_that_fails_is_logged_like_anything_else() -> None:
-    """Else its traceback would be printed."""
+def test_an_exception_that_ends_a_greenlet_is_logged() -> None:
+    """By default, gevent prints its traceback to standard error."""
     hub: Any = gevent.get_hub()
     stream = io.StringIO()
     with logging_to(stream):
         log_greenlet_errors()
         try:
-            gevent.spawn(failing_alone).join()
+            gevent.spawn(failing_greenlet).join()
         finally:
             del hub.print_exception
     event = json.loads(stream.getvalue())
-    assert "failing_alone" in event["event"]
-    assert event["exception"].endswith("ValueError: alone")
+    assert "failing_greenlet" in event["event"]
+    assert event["exception"].endswith("ValueError: why")
 
 
-def failing_alone() -> None:
-    raise ValueError("alone")
+def failing_greenlet() -> None:
+    raise ValueError("why")
 
 
-def test_what_is_said_is_not_said_twice_over_a_second_handler() -> None:
-    """A record goes through as many handlers as there are, each with a form of its own."""
-    plain, lines = io.StringIO(), io.StringIO()
-    with logging_to(plain, PLAIN), logging_to(lines) as log:
-        log.error("it failed", exc_info=failure("why"))
-    assert plain.getvalue().count("ValueError: why") == lines.getvalue().count("ValueError: why") == 1
+def test_two_handlers_with_different_formats_write_a_traceback_once_each() -> None:
+    """Formatting a record for one handler does not change it for the next."""
+    plain, json_lines = io.StringIO(), io.StringIO()
+    with logging_to(plain, PLAIN), logging_to(json_lines) as log:
+        log.error("it failed", exc_info=raised_error("why"))
+    assert plain.getvalue().count("ValueError: why") == json_lines.getvalue().count("ValueError: why") == 1

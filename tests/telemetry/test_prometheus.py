@@ -1,4 +1,4 @@
-"""What is told of a worker, counted on the board and read from it, over all workers."""
+"""Events of several workers, counted and exported as Prometheus metrics."""
 
 from collections.abc import Mapping
 
@@ -17,31 +17,34 @@ LABELS = LabelValues(methods=("get_cover", "get_covers"), sources=("shop", "othe
 
 
 class Server:
-    """Workers of one server: each has its row of the board."""
+    """The shared counters of one server and the slots that its workers take."""
 
     def __init__(self) -> None:
-        self.board = SharedCounters.create(8)
-        self.board.add(LABELS.columns())
+        self.shared = SharedCounters.create(8)
+        self.shared.add(LABELS.columns())
         self.clock = ManualClock()
-        self.rows = set[int]()
+        self.taken_slots = set[int]()
 
-    def worker(self) -> Counters:
-        """Return the tally of another worker, whose hub beats."""
-        row = self.board.free_slot(self.rows)
-        self.rows.add(row)
-        tally = Counters(self.board, row, LABELS, monotonic=self.clock)
-        tally.record_hub_lag(lag=0, due=self.clock.now + 0.25, entries=10)
-        return tally
+    def start_worker(self) -> Counters:
+        """Take a slot, record a tick of its hub, and return the observer of the worker."""
+        slot = self.shared.free_slot(self.taken_slots)
+        self.taken_slots.add(slot)
+        worker = Counters(self.shared, slot, LABELS, monotonic=self.clock)
+        worker.record_hub_lag(lag=0, due=self.clock.now + 0.25, entries=10)
+        return worker
 
-    def bury(self, row: int) -> None:
-        """Have a worker be gone."""
-        self.rows.remove(row)
-        clear_gauges(self.board, row)
+    def stop_worker(self, slot: int) -> None:
+        """Release the slot of a worker."""
+        self.taken_slots.remove(slot)
+        clear_gauges(self.shared, slot)
+
+    def exposition(self) -> bytes:
+        """Return what Prometheus scrapes."""
+        return PrometheusCollector(self.shared, monotonic=self.clock).exposition()
 
     def samples(self) -> Samples:
-        """Return what Prometheus reads."""
-        text = PrometheusCollector(self.board, monotonic=self.clock).exposition()
-        return samples_in(text.decode())
+        """Return the samples of a scrape."""
+        return samples_in(self.exposition().decode())
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def server() -> Server:
 
 
 def test_calls_of_all_workers_are_summed_by_method_and_fault(server: Server) -> None:
-    for worker in (server.worker(), server.worker()):
+    for worker in (server.start_worker(), server.start_worker()):
         worker.call_finished("get_cover", None, 0.1)
         worker.call_finished("get_cover", 404, 0.1)
         worker.call_finished("", -32601, 0.1)
@@ -61,60 +64,62 @@ def test_calls_of_all_workers_are_summed_by_method_and_fault(server: Server) -> 
     assert samples.total("covers_calls_total") == 6
 
 
-def test_a_fault_code_that_is_none_of_ours_is_another_one(server: Server) -> None:
-    """So that there are so many and no more."""
-    worker = server.worker()
+def test_unknown_fault_codes_are_counted_as_other(server: Server) -> None:
+    """The number of label values is bounded."""
+    worker = server.start_worker()
     for code in (1, 2, 3):
         worker.call_finished("get_cover", code, 0.1)
     assert server.samples()["covers_calls_total", {"method": "get_cover", "fault": "other"}] == 3
 
 
-def test_an_answer_that_is_given_once_more_is_a_call_and_a_lookup_from_memory(server: Server) -> None:
-    worker = server.worker()
+def test_a_cached_response_counts_as_a_call_and_a_lookup_from_memory(server: Server) -> None:
+    worker = server.start_worker()
     worker.call_finished("get_cover", None, 0.1)
     worker.lookup_finished("shop", "found", "memory")
-    again = worker.cached_response_counter("shop", "get_cover")
+    count_cached_response = worker.cached_response_counter("shop", "get_cover")
     for _ in range(3):
-        again()
+        count_cached_response()
     samples = server.samples()
     assert samples["covers_calls_total", {"method": "get_cover", "fault": ""}] == 4
     assert samples["covers_lookups_total", {"source": "shop", "outcome": "found", "cache": "memory"}] == 4
     assert samples["covers_call_seconds_count", {"method": "get_cover"}] == 1
 
 
-def test_one_that_answers_no_call_is_a_lookup_alone(server: Server) -> None:
-    server.worker().cached_response_counter("shop", "")()
+def test_a_cached_response_without_a_method_counts_as_a_lookup_only(server: Server) -> None:
+    server.start_worker().cached_response_counter("shop", "")()
     samples = server.samples()
     assert samples.total("covers_calls_total") == 0
     assert samples.total("covers_lookups_total") == 1
 
 
-def test_seconds_are_counted_in_buckets(server: Server) -> None:
+def test_durations_are_counted_in_buckets(server: Server) -> None:
     for seconds in (0.0004, 0.001, 0.0011, 0.3, 11):
-        server.worker().page_fetched("shop", "found", seconds)
+        server.start_worker().page_fetched("shop", "found", seconds)
     samples = server.samples()
-    buckets = {bound: samples["covers_fetch_seconds_bucket", {"source": "shop", "le": bound}] for bound in BOUNDS}
-    assert buckets == BOUNDS
+    buckets = {
+        bound: samples["covers_fetch_seconds_bucket", {"source": "shop", "le": bound}] for bound in EXPECTED_BUCKETS
+    }
+    assert buckets == EXPECTED_BUCKETS
     assert samples["covers_fetch_seconds_sum", {"source": "shop"}] == pytest.approx(11.3025)
     assert samples["covers_fetch_seconds_count", {"source": "shop"}] == 5
 
 
-#: How many are at most so long.
-BOUNDS: Mapping[str, int] = {"0.001": 2, "0.0025": 3, "0.25": 3, "0.5": 4, "10.0": 4, "+Inf": 5}
+#: For some bounds, how many of the durations in the test above are at most as long.
+EXPECTED_BUCKETS: Mapping[str, int] = {"0.001": 2, "0.0025": 3, "0.25": 3, "0.5": 4, "10.0": 4, "+Inf": 5}
 
 
-def test_counts_outlive_their_worker_and_the_next_one_goes_on_from_them(server: Server) -> None:
+def test_counts_are_kept_when_a_worker_ends_and_the_next_one_adds_to_them(server: Server) -> None:
     for _ in range(3):
-        worker = server.worker()
+        worker = server.start_worker()
         worker.call_finished("get_cover", None, 0.1)
         worker.page_fetched("shop", "not_modified", 0.1)
-        server.bury(0)
+        server.stop_worker(0)
     samples = server.samples()
     assert samples.total("covers_calls_total") == samples.total("covers_fetches_total") == 3
 
 
-def test_what_a_worker_had_under_way_ends_with_it(server: Server) -> None:
-    first, second = server.worker(), server.worker()
+def test_gauges_are_summed_and_those_of_an_ended_worker_are_not_included(server: Server) -> None:
+    first, second = server.start_worker(), server.start_worker()
     for worker in (first, second):
         worker.flights_changed(+1)
         worker.waiters_changed(+1)
@@ -124,39 +129,39 @@ def test_what_a_worker_had_under_way_ends_with_it(server: Server) -> None:
     second.waiters_changed(-1)
     names = ("flights", "waiting", "memory_entries", "store_passed_over", "workers")
     assert [server.samples().total(f"covers_{name}") for name in names] == [2, 3, 20, 1, 2]
-    server.bury(0)
+    server.stop_worker(0)
     assert [server.samples().total(f"covers_{name}") for name in names] == [1, 1, 10, 0, 1]
 
 
-def test_a_worker_that_was_killed_leaves_nothing_to_its_successor(server: Server) -> None:
-    """Not even if nobody was told of its end."""
-    server.worker().flights_changed(+1)
-    server.rows.clear()
-    server.worker()
+def test_a_worker_does_not_inherit_the_gauges_of_a_killed_worker(server: Server) -> None:
+    """Not even if they were not cleared when it was killed."""
+    server.start_worker().flights_changed(+1)
+    server.taken_slots.clear()
+    server.start_worker()
     assert server.samples().total("covers_flights") == 0
 
 
-def test_of_a_host_the_worker_that_has_heard_last_is_believed(server: Server) -> None:
-    one, two = server.worker(), server.worker()
+def test_the_latest_update_of_a_hosts_state_counts(server: Server) -> None:
+    first, second = server.start_worker(), server.start_worker()
 
     def is_open(host: str = HOST) -> float:
         return server.samples()["covers_circuit_open", {"host": host}]
 
-    one.host_state_changed(HOST, 61, 0)
-    two.host_state_changed("other.example", 0, 0)
+    first.host_state_changed(HOST, 61, 0)
+    second.host_state_changed("other.example", 0, 0)
     assert (is_open(), is_open("other.example")) == (1, 0)
     server.clock.now += 1
-    two.host_state_changed(HOST, 0, 0)
+    second.host_state_changed(HOST, 0, 0)
     assert is_open() == 0
     server.clock.now += 1
-    one.host_state_changed(HOST, 61, 0)
+    first.host_state_changed(HOST, 61, 0)
     assert is_open() == 1
     server.clock.now += 61
     assert is_open() == 0
 
 
-def test_a_host_that_asked_to_wait_shows_until_then(server: Server) -> None:
-    worker = server.worker()
+def test_a_host_is_throttled_until_the_wait_it_asked_for_is_over(server: Server) -> None:
+    worker = server.start_worker()
     labels = {"host": HOST}
     worker.host_state_changed(HOST, 0, 30)
     samples = server.samples()
@@ -165,20 +170,20 @@ def test_a_host_that_asked_to_wait_shows_until_then(server: Server) -> None:
     assert server.samples()["covers_host_throttled", labels] == 0
 
 
-def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(server: Server) -> None:
-    """Each goes on by the time of day at its start, so one of them is an hour ahead of the other."""
+def test_workers_whose_clocks_differ_agree_on_a_hosts_state(server: Server) -> None:
+    """Each worker reads the wall clock at its start, so one that started before the clock was set back is ahead."""
 
-    def worker(ahead: float) -> HostHealth:
+    def host_health(offset: float) -> HostHealth:
         def clock() -> float:
-            return server.clock.now + ahead
+            return server.clock.now + offset
 
-        guard = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
-        return HostHealth(shared=guard.namespace("@host:", HostState), clock=clock, observer=server.worker())
+        store = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
+        return HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=server.start_worker())
 
     def is_open() -> float:
         return server.samples()["covers_circuit_open", {"host": HOST}]
 
-    ahead, behind = worker(3600), worker(0)
+    ahead, behind = host_health(offset=3600), host_health(offset=0)
     for _ in range(FAILURE_THRESHOLD):
         ahead.record_failure(HOST, "it is down", was_trial=False)
     assert is_open() == 1
@@ -190,42 +195,42 @@ def test_a_clock_that_is_set_between_the_starts_of_two_workers_does_not_matter(s
 
 
 def test_hosts_that_no_source_names_have_no_metric(server: Server) -> None:
-    server.worker().host_state_changed("made-up.example", 2, 2)
-    assert b"made-up" not in PrometheusCollector(server.board, monotonic=server.clock).exposition()
+    server.start_worker().host_state_changed("made-up.example", 2, 2)
+    assert b"made-up" not in server.exposition()
 
 
-def test_the_lag_is_that_of_the_worst_worker(server: Server) -> None:
+def test_the_hub_lag_is_the_largest_of_all_workers(server: Server) -> None:
     for lag in (0.1, 0.7, 0.2):
-        server.worker().record_hub_lag(lag=lag, due=server.clock.now + 0.25, entries=0)
+        server.start_worker().record_hub_lag(lag=lag, due=server.clock.now + 0.25, entries=0)
     assert server.samples().total("covers_hub_lag_seconds") == 0.7
 
 
-def test_a_worker_whose_beat_does_not_come_is_late(server: Server) -> None:
-    """So one that is stuck shows in the answers of the others."""
-    server.worker()
+def test_an_overdue_tick_of_a_worker_counts_as_hub_lag(server: Server) -> None:
+    """So a scrape of any worker shows that another one is stuck."""
+    server.start_worker()
     server.clock.now += 20.25
-    server.worker()
+    server.start_worker()
     assert server.samples().total("covers_hub_lag_seconds") == 20
 
 
-def test_where_no_worker_beats_there_are_metrics_all_the_same(server: Server) -> None:
+def test_metrics_are_exported_even_without_a_running_worker(server: Server) -> None:
     samples = server.samples()
     assert samples.total("covers_workers") == samples.total("covers_hub_lag_seconds") == 0
 
 
-def test_a_worker_that_does_not_leave_by_itself_has_died(server: Server) -> None:
-    """One that is stuck has died as well, though it calls what one that leaves calls when it is made to end."""
-    for row, (leaves, was_stuck) in enumerate([(True, False), (False, False), (True, True)]):
-        server.worker()
-        if leaves:
-            clear_gauges(server.board, row)
-        count_worker_exit(server.board, row, was_stuck=was_stuck)
+def test_a_worker_that_was_killed_or_stuck_counts_as_died(server: Server) -> None:
+    """A stuck worker clears its gauges when the master aborts it, as one that shuts down does."""
+    for slot, (clears_gauges, was_stuck) in enumerate([(True, False), (False, False), (True, True)]):
+        server.start_worker()
+        if clears_gauges:
+            clear_gauges(server.shared, slot)
+        count_worker_exit(server.shared, slot, was_stuck=was_stuck)
     samples = server.samples()
     assert (samples.total("covers_workers_died_total"), samples.total("covers_workers")) == (2, 0)
 
 
-def test_the_rest_is_counted_as_told(server: Server) -> None:
-    worker = server.worker()
+def test_counters_without_labels_are_exported(server: Server) -> None:
+    worker = server.start_worker()
     worker.flight_joined()
     worker.store_operation_failed()
     worker.store_operation_failed()

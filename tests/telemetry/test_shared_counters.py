@@ -1,4 +1,4 @@
-"""The board: numbers of several processes."""
+"""Counters in memory that several processes share."""
 
 import os
 
@@ -6,73 +6,73 @@ import pytest
 
 from app.telemetry.shared_counters import SharedCounters
 
-CALLS, WAITS = ("calls", "get_cover"), ("waits",)
+CALLS, WAITERS = ("calls", "get_cover"), ("waiters",)
 
 
-def board(rows: int = 4) -> SharedCounters:
-    made = SharedCounters.create(rows)
-    made.add([CALLS, WAITS])
-    return made
+def counters_with(slots: int = 4) -> SharedCounters:
+    counters = SharedCounters.create(slots)
+    counters.add([CALLS, WAITERS])
+    return counters
 
 
-def write(board: SharedCounters, row: int, value: float) -> None:
-    numbers, place = board.cell(CALLS, row)
-    numbers[place] += value
+def add_calls(counters: SharedCounters, slot: int, amount: float) -> None:
+    array, index = counters.locate(CALLS, slot)
+    array[index] += amount
 
 
-def test_what_a_forked_process_writes_all_read() -> None:
-    shared = board()
-    rows = [shared.free_slot(range(row)) for row in range(2)]
-    for row in rows:
+def test_counts_of_forked_processes_are_visible_to_all() -> None:
+    counters = counters_with()
+    slots = [counters.free_slot(range(slot)) for slot in range(2)]
+    for slot in slots:
         child = os.fork()
         if child == 0:
-            write(shared, row, 2.5 + row)
+            add_calls(counters, slot, 2.5 + slot)
             os._exit(0)
         os.waitpid(child, 0)
-    assert shared.values(CALLS) == [2.5, 3.5]
-    assert shared.values(WAITS) == [0, 0]
+    assert counters.values(CALLS) == [2.5, 3.5]
+    assert counters.values(WAITERS) == [0, 0]
 
 
-def test_a_row_is_free_when_nobody_else_has_it() -> None:
-    shared = board()
-    assert [shared.free_slot(taken) for taken in (set[int](), {0, 1}, {1, 2}, {0, 1, 2})] == [0, 2, 0, 3]
+def test_the_first_slot_that_is_not_taken_is_free() -> None:
+    counters = counters_with()
+    assert [counters.free_slot(taken) for taken in (set[int](), {0, 1}, {1, 2}, {0, 1, 2})] == [0, 2, 0, 3]
 
 
-def test_who_finds_no_row_free_has_the_last_one() -> None:
-    shared = board(rows=2)
-    assert shared.free_slot({0, 1}) == 1
+def test_the_last_slot_is_shared_if_all_are_taken() -> None:
+    counters = counters_with(slots=2)
+    assert counters.free_slot({0, 1}) == 1
 
 
-def test_only_rows_that_were_used_are_read() -> None:
-    """So the others take no memory."""
-    shared = board(rows=1000)
-    assert shared.values(CALLS) == []
-    shared.free_slot({0, 1})
-    assert len(shared.values(CALLS)) == 3
+def test_only_slots_that_were_in_use_are_read() -> None:
+    """Reading the others would allocate their memory."""
+    counters = counters_with(slots=1000)
+    assert counters.values(CALLS) == []
+    counters.free_slot({0, 1})
+    assert len(counters.values(CALLS)) == 3
 
 
-def test_columns_that_are_added_change_none_that_are_there() -> None:
-    shared = board()
-    write(shared, shared.free_slot({0}), 7)
-    shared.add([("new",), CALLS, ("newer",)])
-    assert list(shared.keys) == [CALLS, WAITS, ("new",), ("newer",)]
-    assert [list(shared.values(key)) for key in shared.keys] == [[0, 7], [0, 0], [0, 0], [0, 0]]
+def test_adding_counters_does_not_change_existing_ones() -> None:
+    counters = counters_with()
+    add_calls(counters, counters.free_slot({0}), 7)
+    counters.add([("new",), CALLS, ("newer",)])
+    assert list(counters.keys) == [CALLS, WAITERS, ("new",), ("newer",)]
+    assert [list(counters.values(key)) for key in counters.keys] == [[0, 7], [0, 0], [0, 0], [0, 0]]
 
 
-def test_a_board_made_of_the_parts_of_another_is_the_same() -> None:
-    """So it may be looked at by other code than that which made it."""
-    first = board()
-    second = SharedCounters(first.parts)
+def test_counters_made_from_the_state_of_others_share_their_memory() -> None:
+    """After a reload, new code reads the memory that old code allocated."""
+    first = counters_with()
+    second = SharedCounters(first.state)
     second.add([("new",)])
-    write(second, second.free_slot(()), 7)
+    add_calls(second, second.free_slot(()), 7)
     second.count_reload()
     assert first.values(CALLS) == [7]
     assert first.reloads == 1
     assert second.values(("new",)) == [0]
 
 
-def test_a_column_that_is_not_there_is_an_error() -> None:
+def test_an_unknown_key_is_an_error() -> None:
     with pytest.raises(KeyError):
-        board().cell(("unknown",), 0)
+        counters_with().locate(("unknown",), 0)
     with pytest.raises(KeyError):
-        board().values(("unknown",))
+        counters_with().values(("unknown",))

@@ -1,4 +1,4 @@
-"""A worker's seat in its server."""
+"""The slot of a worker in the shared counters."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from app.telemetry.shared_counters import SharedCounters
 
 
 @pytest.fixture(autouse=True)
-def newly_forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have nobody sit here."""
+def unassigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without an assigned slot, as in a new process."""
     monkeypatch.setattr(worker_slot, "_assigned", [])
 
 
-def test_who_has_no_server_sits_by_himself() -> None:
+def test_a_process_without_an_assigned_slot_gets_counters_of_its_own() -> None:
     own = worker_slot.current_slot()
     own.counters.add([("calls",)])
     assert own.counters.values(("calls",)) == [0]
@@ -20,25 +20,26 @@ def test_who_has_no_server_sits_by_himself() -> None:
     assert worker_slot.current_slot() is own
 
 
-def test_the_seat_is_what_was_taken_last() -> None:
-    board = SharedCounters.create(4)
-    worker_slot.assign(board, 2, lambda: False)
-    worker_slot.assign(board, 3, lambda: False)
-    assert (worker_slot.current_slot().counters, worker_slot.current_slot().index) == (board, 3)
+def test_the_last_assignment_counts() -> None:
+    counters = SharedCounters.create(4)
+    worker_slot.assign(counters, 2, lambda: False)
+    worker_slot.assign(counters, 3, lambda: False)
+    assert (worker_slot.current_slot().counters, worker_slot.current_slot().index) == (counters, 3)
 
 
-def test_a_worker_leaves_with_the_server_when_it_is_told_to() -> None:
-    told = False
-    worker_slot.assign(SharedCounters.create(1), 0, lambda: told)
+def test_a_worker_that_is_told_to_stop_is_shutting_down() -> None:
+    stop_requested = False
+    worker_slot.assign(SharedCounters.create(1), 0, lambda: stop_requested)
     assert not worker_slot.current_slot().is_shutting_down()
-    told = True
+    stop_requested = True
     assert worker_slot.current_slot().is_shutting_down()
 
 
-def test_a_worker_that_is_told_to_leave_at_a_reload_is_replaced() -> None:
-    board = SharedCounters.create(1)
-    board.count_reload()
-    worker_slot.assign(board, 0, lambda: True)
+def test_a_worker_that_is_told_to_stop_after_a_reload_is_not_shutting_down() -> None:
+    """Another worker replaces it."""
+    counters = SharedCounters.create(1)
+    counters.count_reload()
+    worker_slot.assign(counters, 0, lambda: True)
     assert worker_slot.current_slot().is_shutting_down()
-    board.count_reload()
+    counters.count_reload()
     assert not worker_slot.current_slot().is_shutting_down()
