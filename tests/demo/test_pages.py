@@ -62,7 +62,7 @@ def test_every_page_is_the_same_whenever_it_is_shown(catalogue: Catalogue) -> No
 
 def test_the_index_links_to_every_product(catalogue: Catalogue) -> None:
     """The front page leads to all of them."""
-    links = {link.attributes["href"] for link in LexborHTMLParser(index_page(catalogue)).css(".shelf a")}
+    links = {link.attributes["href"] for link in LexborHTMLParser(index_page(catalogue)).css(".products a")}
     assert links == {product.page_path for product in catalogue.products.values()}
 
 
