@@ -113,8 +113,8 @@ def main() -> None:
 def _exit_with_parent() -> None:
     """Exit when the parent ends, which closes the other end of standard input even if the parent is killed.
 
-    If the shop leads its process group, it terminates the group first: that is the service, which does not notice that
-    the demo has ended.
+    If the shop leads its process group, it first terminates the rest of the group: the service, which does not notice
+    that the demo has ended.
     """
     while tp_read(sys.stdin.fileno(), 1):
         pass

@@ -31,7 +31,8 @@ def get(arguments: GetArguments) -> ExitStatus:
 
     """
     service = ServiceClient(arguments.url)
-    # os.read and not sys.stdin: a daemon thread blocked in sys.stdin holds its lock, and then Python cannot exit.
+    # os.read and not sys.stdin: a daemon thread that is blocked in sys.stdin holds its lock, and Python aborts at exit
+    # if it cannot acquire that.
     ids = arguments.ids or read_ids(functools.partial(os.read, _STDIN_FD, MAX_LINE))
     is_typed = not arguments.ids and os.isatty(_STDIN_FD)
     format_line = FORMATTERS[arguments.format]

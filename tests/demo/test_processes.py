@@ -38,7 +38,7 @@ def test_a_process_that_does_not_become_ready_is_reported(tmp_path: Path) -> Non
 
 
 def test_a_process_that_ignores_signals_is_killed(tmp_path: Path) -> None:
-    """After the stop timeout; the leader of its process group is killed after it."""
+    """When the stop timeout expires. The leader of its process group is still running then."""
     program = (
         "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; "
         "print('ready', flush=True); time.sleep(600)"
