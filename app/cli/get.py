@@ -31,8 +31,8 @@ def get(arguments: GetArguments) -> ExitStatus:
 
     """
     service = ServiceClient(arguments.url)
-    # os.read and not sys.stdin: a daemon thread that is blocked in sys.stdin holds its lock, and Python aborts at exit
-    # if it cannot acquire that.
+    # os.read and not sys.stdin: a daemon thread that is blocked in sys.stdin holds its lock, and Python aborts at
+    # exit because it cannot acquire the lock.
     ids = arguments.ids or read_ids(functools.partial(os.read, _STDIN_FD, MAX_LINE))
     is_typed = not arguments.ids and os.isatty(_STDIN_FD)
     format_line = FORMATTERS[arguments.format]
@@ -84,7 +84,7 @@ def read_ids(read: Callable[[], bytes]) -> Iterator[str]:
 
 
 def _read_lines(read: Callable[[], bytes]) -> Iterator[bytes]:
-    """Yield the lines without their line feeds. Stop at a line that exceeds MAX_LINE; what was read of it is yielded."""
+    """Yield the lines without their line feeds; stop after the beginning of a line that exceeds MAX_LINE."""
     rest = b""
     try:
         while len(rest) <= MAX_LINE and (received := read()):

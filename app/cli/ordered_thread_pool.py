@@ -39,11 +39,11 @@ def map_in_order(
     """Yield the result of each item, in the order of the items, as soon as it and all earlier results are available.
 
     One thread iterates over ``items``. Up to ``max_workers`` worker threads, but no more than there are items, compute
-    the results. Each worker calls ``open_worker`` once; the function that the context manager returns maps an item to
-    its result. At most ``max_queued`` tasks, pending and completed, are queued behind the one whose result is due next.
-    ``on_idle`` is called twice a second while that result is not available.
+    the results. Each worker calls ``open_worker`` once, and enters the context manager that it returns to get the
+    function that maps an item to its result. At most ``max_queued`` tasks, pending and completed, are queued behind the
+    one whose result is due next. ``on_idle`` is called twice a second while that result is not available.
 
-    An exception that the function or ``items`` raises is raised here when its turn comes.
+    An exception that the function or ``items`` raises is raised here after the results of all earlier items.
 
     All threads are daemons, and tasks in progress cannot be cancelled: a caller that stops early should exit the
     process.
