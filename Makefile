@@ -1,4 +1,4 @@
-# The commands of the project. Each installs what it needs into .venv first.
+# Development commands. Each installs its dependencies into .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,15 +10,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: help install run demo test node-client bench screenshot lint format clean
 
 help:
-	@echo 'make install     make .venv with what the service needs'
-	@echo 'make run         serve on 127.0.0.1:8080'
-	@echo 'make demo        a sample shop and the service, looked up cold and warm'
-	@echo 'make test        every test (REQUIRE_ALL=1: a missing program is a failure)'
-	@echo 'make bench       the benchmark tables, each a ratio to a peer in the same run'
-	@echo 'make screenshot  the picture of the web page anew; needs chromium'
-	@echo 'make lint        format check, linter, strict types, import layers'
+	@echo 'make install     create .venv with the dependencies of the service'
+	@echo 'make run         run the service on 127.0.0.1:8080'
+	@echo 'make demo        run a sample shop and the service, and look covers up'
+	@echo 'make test        run all tests (REQUIRE_ALL=1: fail if a program is missing, instead of skipping)'
+	@echo 'make bench       run the benchmarks; the results are ratios to other software in the same run'
+	@echo 'make screenshot  take the screenshot of the web page again; needs chromium'
+	@echo 'make lint        check format, lint rules, types and import layers'
 	@echo 'make format      format the code'
-	@echo 'make clean       remove .venv and what tools left behind'
+	@echo 'make clean       remove .venv and the caches of the tools'
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
@@ -47,7 +47,7 @@ demo: install
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m $(if $(ARGS),pytest $(ARGS),tests)
 
-# The one client that comes from npm; the others come from the system's packages (see .ci/run).
+# The XML-RPC client for Node.js, for the tests. Those for other languages are system packages (see .ci/run).
 node-client:
 	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix tests/clients/node xmlrpc@1.3.2
 

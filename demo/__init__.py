@@ -1,5 +1,5 @@
-"""The demonstration: a sample shop of made-up records, the service configured to it, and a client that asks.
+"""A demonstration without the Internet: a sample shop, the service configured for it, and a client.
 
-`python -m demo` runs all three on this machine, without the Internet. It is a program of its own: it imports nothing of
-the service and talks to it as any caller does, over XML-RPC.
+`python -m demo` runs all three on this machine. The demo imports nothing of the service. It starts gunicorn as a
+separate process and calls it over XML-RPC, as any client does.
 """

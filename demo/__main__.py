@@ -1,8 +1,8 @@
-"""The demo: `python -m demo` runs the sample shop and the service, looks covers up, and serves on until told to end.
+"""`python -m demo`: starts the sample shop and the service, looks covers up, and keeps both running.
 
-Ctrl-C, SIGTERM and SIGHUP are how it is meant to be ended: it then ends what it started, removes its files and exits
-with status 0. With `--once` it ends after the summary by itself, with status 1 if an answer was not what the shop has.
-Where the shop or the service does not come up, or goes away, it says so and exits with status 1.
+The demo ends on Ctrl-C, SIGTERM or SIGHUP: it stops its processes, removes its files and exits with status 0. With
+`--once` it ends after the summary, with status 1 if a result was not correct. If the shop or the service does not
+start, or ends too early, the demo reports that and exits with status 1.
 """
 
 import argparse
@@ -19,17 +19,17 @@ from tempfile import TemporaryDirectory
 
 from demo import summary
 from demo.catalogue import WITHOUT_COVER, draw_up
-from demo.client import Round, ask_in_one_call, ask_one_by_one, ask_together, is_answering
-from demo.ending import Ending
+from demo.client import Run, is_ready, look_up_concurrently, look_up_in_one_call, look_up_sequentially
 from demo.processes import Process, ProcessFailedError, running
+from demo.signals import DeferredSignals
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _CLIENTS = 64
 _EXAMPLES = 4
-_LOOK = 12
-_DELAY = 0.3
+_PAGE_IDS = 12
+_DELAY_SECONDS = 0.3
 
-# Two workers, each with a memory of its own: that a page is fetched once all the same is the work of the store.
+# Two workers, each with its own memory: only the shared store ensures that each page is fetched once.
 _WORKERS = 2
 
 _CONFIGURATION = r"""
@@ -44,43 +44,43 @@ private_network = true
 concurrency = {concurrency}
 """
 
-# Past the HTTP proxy that the machine may be set to use: it knows nothing of addresses on loopback.
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-# At once, also into a pipe: whoever waits for the summary there sees it while the demo serves on.
-_say = partial(print, flush=True)
+# Without the HTTP proxy of the environment, which cannot reach loopback addresses of this machine.
+_open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+# Flushed even if standard output is a pipe: its reader gets the summary while the demo keeps running.
+_print = partial(print, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo and answer its exit status."""
+    """Run the demo and return its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="A sample shop and the service, asked for covers."
+        prog="python -m demo", description="Run a sample shop and the service, and look covers up."
     )
-    parser.add_argument("--once", action="store_true", help="end after the summary instead of serving on")
+    parser.add_argument("--once", action="store_true", help="exit after the summary")
     parser.add_argument(
         "--delay",
         type=float,
-        default=_DELAY,
+        default=_DELAY_SECONDS,
         metavar="SECONDS",
-        help="how slow the shop's pages are (default: %(default)s)",
+        help="how long the shop takes for a page (default: %(default)s)",
     )
-    chosen = parser.parse_args(arguments)
-    ending = Ending()
+    options = parser.parse_args(arguments)
+    signals = DeferredSignals()
     try:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="covers-demo-")))
-            shop = stack.enter_context(_shop(directory, chosen.delay))
+            shop = stack.enter_context(_shop(directory, options.delay))
             service = stack.enter_context(_service(directory, shop))
-            with ending.allowed():
-                _wait(shop, service)
-                all_right = _look_up(shop, service, chosen.delay)
-                if chosen.once:
-                    return 0 if all_right else 1
-                _serve_on(shop, service)
+            with signals.unblocked():
+                _wait_until_ready(shop, service)
+                is_correct = _look_up_all(shop, service, options.delay)
+                if options.once:
+                    return 0 if is_correct else 1
+                _keep_running(shop, service)
     except ProcessFailedError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read along has seen enough; Python is not to complain again when it flushes what is left.
+        # The reader of standard output went away. Python's flush at exit must not fail because of that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
@@ -104,7 +104,7 @@ def _service(directory: Path, shop: Process) -> AbstractContextManager[Process]:
     configuration.write_text(
         _CONFIGURATION.format(shop=shop.address, store=directory / "covers.db", concurrency=_CLIENTS)
     )
-    # What the environment says about a service elsewhere is not meant for this one.
+    # Variables that configure another instance of the service must not apply to this one.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COVERS_", "GUNICORN_"))}
     return running(
         "service",
@@ -115,72 +115,77 @@ def _service(directory: Path, shop: Process) -> AbstractContextManager[Process]:
         directory=_PROJECT,
         output=directory / "service.log",
         environment=environment | {"COVERS_CONFIG": str(configuration), "COVERS_WORKERS": str(_WORKERS)},
-        beside=shop,
+        group_leader=shop,
     )
 
 
-def _wait(shop: Process, service: Process) -> None:
-    """Wait until both answer."""
-    shop.wait_till(lambda: _pages(shop) == 0)
-    service.wait_till(lambda: is_answering(_rpc(service)))
+def _wait_until_ready(shop: Process, service: Process) -> None:
+    shop.wait_until(lambda: _pages_served(shop) == 0)
+    service.wait_until(lambda: is_ready(_rpc_url(service)))
 
 
-def _look_up(shop: Process, service: Process, delay: float) -> bool:
-    """Look everything up, cold and warm, and print what came of it; whether every answer was right."""
+def _look_up_all(shop: Process, service: Process, delay: float) -> bool:
+    """Look all covers up with a cold and a warm cache, and print a summary; return whether all results are correct."""
     catalogue = draw_up()
     ids = catalogue.ids()
-    judge = summary.Judge(catalogue, shop.address)
-    bare = f"{WITHOUT_COVER} of them without a picture"
-    _say(f"A sample shop with {len(catalogue.products)} records, {bare}; a page of it takes {delay * 1000:.0f} ms.")
-    _say(f"The service with {_WORKERS} workers, which know nothing yet.")
-    rounds: tuple[tuple[str, Callable[[str, Sequence[int]], Round]], ...] = (
-        (f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} clients at once", partial(ask_together, clients=_CLIENTS)),
-        ("Warm: the same ids, one client, one call after the other", ask_one_by_one),
-        ("Warm: the same ids in one call of get_covers", ask_in_one_call),
+    checker = summary.ResultChecker(catalogue, shop.address)
+    _print(
+        f"A sample shop with {len(catalogue.products)} records, {WITHOUT_COVER} of them without a picture. "
+        f"Each page takes {delay * 1000:.0f} ms."
     )
-    all_right = True
-    for heading, ask in rounds:
-        before = _pages(shop)
-        asked = ask(_rpc(service), ids)
+    _print(f"The service with {_WORKERS} workers and an empty cache.")
+    look_ups: tuple[tuple[str, Callable[[str, Sequence[int]], Run]], ...] = (
+        (
+            f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} clients at once",
+            partial(look_up_concurrently, clients=_CLIENTS),
+        ),
+        ("Warm: the same ids, one client, one call after the other", look_up_sequentially),
+        ("Warm: the same ids in one call of get_covers", look_up_in_one_call),
+    )
+    is_correct = True
+    for heading, look_up in look_ups:
+        pages_before = _pages_served(shop)
+        run = look_up(_rpc_url(service), ids)
         shop.check()
         service.check()
-        lines = [*judge.outcome(asked), summary.times(asked), summary.pages(_pages(shop) - before, len(ids))]
-        _say("\n".join(["", heading, *(f"  {line}" for line in lines)]))
-        all_right = all_right and not judge.wrong(asked)
-    _say("\nSome of the answers:")
-    for answer in asked.answers[:_EXAMPLES]:
-        _say(f"  {summary.example(answer)}")
-    found = next(((answer.content_id, answer.url) for answer in asked.answers if answer.url is not None), None)
+        pages = _pages_served(shop) - pages_before
+        lines = [*checker.summarise(run), summary.format_times(run), summary.format_pages(pages, len(ids))]
+        _print("\n".join(["", heading, *(f"  {line}" for line in lines)]))
+        is_correct = is_correct and not checker.incorrect(run)
+    _print("\nSome of the results:")
+    for result in run.results[:_EXAMPLES]:
+        _print(f"  {summary.format_result(result)}")
+    found = next(((result.content_id, result.url) for result in run.results if result.url is not None), None)
     if found is not None:
         content_id, url = found
-        _say(f"The shop serves {url}: {_picture(url)}.")
-        _say(summary.invitation(service.address, shop.address, content_id, ids[:_LOOK]))
-    return all_right
+        _print(f"The shop serves {url}: {_describe_picture(url)}.")
+        _print(summary.next_steps(service.address, shop.address, content_id, ids[:_PAGE_IDS]))
+    return is_correct
 
 
-def _serve_on(shop: Process, service: Process) -> None:
-    """Stay until a signal ends this, or one of the two processes does."""
-    _say("\nBoth serve on until you press Ctrl-C.")
+def _keep_running(shop: Process, service: Process) -> None:
+    """Wait until a signal ends the demo, or one of its processes ends."""
+    _print("\nThe shop and the service keep running until you press Ctrl-C.")
     while True:
         time.sleep(0.5)
         shop.check()
         service.check()
 
 
-def _rpc(service: Process) -> str:
+def _rpc_url(service: Process) -> str:
     return f"{service.address}/RPC2"
 
 
-def _pages(shop: Process) -> int:
-    """How many product pages the shop has served so far."""
-    with _open(f"{shop.address}/stats", timeout=5.0) as answer:
-        return int(json.load(answer)["pages"])
+def _pages_served(shop: Process) -> int:
+    """Return the number of product pages that the shop has served so far."""
+    with _open_url(f"{shop.address}/stats", timeout=5.0) as response:
+        return int(json.load(response)["pages"])
 
 
-def _picture(url: str) -> str:
-    """What is served at a cover's URL, in words."""
-    with _open(url, timeout=5.0) as answer:
-        return f"{answer.status} {answer.headers['Content-Type']}, {len(answer.read())} bytes"
+def _describe_picture(url: str) -> str:
+    """Return the status, the content type and the size of the response for a cover's URL."""
+    with _open_url(url, timeout=5.0) as response:
+        return f"{response.status} {response.headers['Content-Type']}, {len(response.read())} bytes"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The catalogue: what the sample shop has, drawn up by chance from a fixed seed.
+"""The catalogue of the sample shop, generated at random from a fixed seed.
 
-Every run, and every process of a run, gets the same catalogue: the shop sells from it, and the demo's client knows from
-it what the right answers are.
+Every process gets the same catalogue. The shop serves it, and the demo compares the service's results with it.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One track: its title and its length in seconds."""
+    """One track of a record."""
 
     title: str
     seconds: int
@@ -34,7 +33,7 @@ class Track:
 class Product:
     """One record of the shop.
 
-    `price` is in roubles; `cover` is the number in its cover's path, None where the shop has no picture of it.
+    `price` is in roubles. `cover` is the number in the path of its cover, or None if the shop has no picture of it.
     """
 
     id: int
@@ -49,75 +48,75 @@ class Product:
 
     @property
     def page_path(self) -> str:
-        """Where the shop shows the product."""
+        """The path of the product's page."""
         return f"/context/detail/id/{self.id}"
 
     @property
     def cover_path(self) -> str | None:
-        """Where the shop keeps the cover; None without one."""
+        """The path of the cover, or None without one."""
         return None if self.cover is None else f"/multimedia/audio_cd_covers/{self.cover}.jpg"
 
     @property
     def thumb_path(self) -> str | None:
-        """Where the shop keeps the cover's small picture for its lists; None without one."""
+        """The path of the thumbnail for lists, or None without a cover."""
         return None if self.cover is None else f"/multimedia/thumbs/{self.cover}.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All products by id, and some ids that no product has."""
+    """All products by id, and `missing`: some ids that no product has."""
 
     products: Mapping[int, Product]
     missing: tuple[int, ...]
 
     def ids(self) -> list[int]:
-        """Every id to ask for, the missing ones strewn among the others, always in the same order."""
-        everything = [*self.products, *self.missing]
-        _chance(_SEED + 1).shuffle(everything)
-        return everything
+        """All ids to look up, missing ones included, in an order that is random but always the same."""
+        ids = [*self.products, *self.missing]
+        _new_rng(_SEED + 1).shuffle(ids)
+        return ids
 
 
 def draw_up() -> Catalogue:
-    """The catalogue of the sample shop."""
-    chance = _chance(_SEED)
-    ids = _different(lambda: _id(chance), PRODUCTS + MISSING)
-    # A cover's number cannot be told from the product's id: who wants it has to read the page.
-    covers: list[int | None] = [*_different(lambda: chance.randint(1_000_000_000, 1_000_999_999), PRODUCTS)]
-    for bare in chance.sample(range(PRODUCTS), WITHOUT_COVER):
-        covers[bare] = None
-    titles = _different(lambda: names.title(chance), PRODUCTS)
-    sold = zip(ids[:PRODUCTS], titles, covers, strict=True)
-    products = [_product(chance, content_id, title, cover) for content_id, title, cover in sold]
+    """Generate the catalogue of the sample shop."""
+    rng = _new_rng(_SEED)
+    ids = _draw_unique(lambda: _draw_id(rng), PRODUCTS + MISSING)
+    # The number of a cover does not follow from the product's id, so that a client has to read the page.
+    covers: list[int | None] = [*_draw_unique(lambda: rng.randint(1_000_000_000, 1_000_999_999), PRODUCTS)]
+    for index in rng.sample(range(PRODUCTS), WITHOUT_COVER):
+        covers[index] = None
+    titles = _draw_unique(lambda: names.title(rng), PRODUCTS)
+    fields = zip(ids[:PRODUCTS], titles, covers, strict=True)
+    products = [_product(rng, content_id, title, cover) for content_id, title, cover in fields]
     return Catalogue({product.id: product for product in products}, tuple(ids[PRODUCTS:]))
 
 
-def _product(chance: Random, content_id: int, title: str, cover: int | None) -> Product:
+def _product(rng: Random, content_id: int, title: str, cover: int | None) -> Product:
     return Product(
         id=content_id,
         title=title,
-        artist=names.artist(chance),
-        price=chance.randrange(149, 990, 10),
-        year=chance.randint(1962, 2010),
-        genre=chance.choice(_GENRES),
-        label=chance.choice(_LABELS),
+        artist=names.artist(rng),
+        price=rng.randrange(149, 990, 10),
+        year=rng.randint(1962, 2010),
+        genre=rng.choice(_GENRES),
+        label=rng.choice(_LABELS),
         cover=cover,
-        tracks=tuple(Track(names.track(chance), chance.randint(95, 520)) for _ in range(chance.randint(9, 14))),
+        tracks=tuple(Track(names.track(rng), rng.randint(95, 520)) for _ in range(rng.randint(9, 14))),
     )
 
 
-def _id(chance: Random) -> int:
-    """An id of five to eight digits, each length as likely as the others, as a shop that grew for years has them."""
-    digits = chance.randint(5, 8)
-    return chance.randrange(10 ** (digits - 1), 10**digits)
+def _draw_id(rng: Random) -> int:
+    """Draw an id of five to eight digits. Each length is equally likely, as in a shop that has grown for years."""
+    digits = rng.randint(5, 8)
+    return rng.randrange(10 ** (digits - 1), 10**digits)
 
 
-def _different(draw: Callable[[], T], count: int) -> list[T]:
-    """The first `count` different values that `draw` gives."""
-    drawn: dict[T, None] = {}
-    while len(drawn) < count:
-        drawn[draw()] = None
-    return list(drawn)
+def _draw_unique(draw: Callable[[], T], count: int) -> list[T]:
+    """Call `draw` until it has returned `count` different values; return these in order."""
+    values: dict[T, None] = {}
+    while len(values) < count:
+        values[draw()] = None
+    return list(values)
 
 
-def _chance(seed: int) -> Random:
+def _new_rng(seed: int) -> Random:
     return Random(seed)  # noqa: S311 - made-up records, no secrets

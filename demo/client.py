@@ -1,6 +1,6 @@
-"""The client: what any caller of the service does, with no more than Python's own xmlrpc.client.
+"""The demo's client of the service, which needs no more than Python's own xmlrpc.client.
 
-Each simulated client is a thread with a connection of its own, as a ServerProxy is not made to be shared.
+Each simulated client is a thread with its own connection, because a ServerProxy is not thread-safe.
 """
 
 import time
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from xml.parsers.expat import ExpatError
 
-# What goes wrong below a fault: the connection, HTTP, or what is in the answer.
-_BROKEN = (OSError, HTTPException, xmlrpc.client.Error, ExpatError)
+# What a call can raise if the connection, HTTP or the XML of the response fails, and for a fault.
+_CALL_ERRORS = (OSError, HTTPException, xmlrpc.client.Error, ExpatError)
 
-# More than the service's own deadline for a call: it is the service that should say that something took too long.
-_PATIENCE = 20.0
+# In seconds. Longer than the service's default deadline: the service reports that a lookup took too long first.
+_CALL_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one id: a URL, or else a fault, whose code is None where no fault came either."""
+class Result:
+    """The result for one id: a URL, or a fault and its text. Without a response, `fault` is None."""
 
     content_id: int
     url: str | None = None
@@ -29,16 +29,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """All ids asked for once: the answers in the order of the ids, the seconds in all and the seconds of each call."""
+class Run:
+    """One lookup of all ids: the results in the order of the ids, the seconds in all, and the seconds of each call."""
 
-    answers: tuple[Answer, ...]
+    results: tuple[Result, ...]
     seconds: float
-    calls: tuple[float, ...]
+    call_seconds: tuple[float, ...]
 
 
 class _Transport(xmlrpc.client.Transport):
-    """xmlrpc.client's own way to a server, except that it does not wait for ever."""
+    """The transport of xmlrpc.client with a timeout, which it lacks."""
 
     def __init__(self, timeout: float) -> None:
         super().__init__()
@@ -50,83 +50,84 @@ class _Transport(xmlrpc.client.Transport):
         return connection
 
 
-def is_answering(url: str) -> bool:
-    """Whether the service at a URL tells its sources within a second."""
+def is_ready(url: str) -> bool:
+    """Whether the service at a URL responds to `list_sources` within a second."""
     try:
         with _connect(url, timeout=1.0) as service:
             return bool(service.list_sources())
-    except _BROKEN:
+    except _CALL_ERRORS:
         return False
 
 
-def ask_one_by_one(url: str, ids: Sequence[int]) -> Round:
-    """Call get_cover for each id, one client, one call after the other."""
-    begun = time.perf_counter()
-    asked = _ask_each(url, ids)
-    return Round(tuple(answer for answer, _ in asked), time.perf_counter() - begun, tuple(took for _, took in asked))
+def look_up_sequentially(url: str, ids: Sequence[int]) -> Run:
+    """Call get_cover for each id, one call after the other."""
+    started_at = time.perf_counter()
+    timed = _timed_calls(url, ids)
+    elapsed = time.perf_counter() - started_at
+    return Run(tuple(result for result, _ in timed), elapsed, tuple(seconds for _, seconds in timed))
 
 
-def ask_together(url: str, ids: Sequence[int], *, clients: int) -> Round:
-    """Call get_cover for each id, by several clients at once that share out the ids."""
-    begun = time.perf_counter()
+def look_up_concurrently(url: str, ids: Sequence[int], *, clients: int) -> Run:
+    """Call get_cover for each id. The ids are divided among `clients` concurrent clients."""
+    started_at = time.perf_counter()
     pool = ThreadPoolExecutor(clients)
     try:
-        shares = pool.map(lambda first: _ask_each(url, ids[first::clients]), range(clients))
-        asked = [pair for share in shares for pair in share]
+        shares = pool.map(lambda first: _timed_calls(url, ids[first::clients]), range(clients))
+        timed = [pair for share in shares for pair in share]
     finally:
-        # Not waited for: when the demo is told to end in the middle, the service's end is what ends these calls.
+        # Without waiting: if the demo is interrupted, these calls end when the service does.
         pool.shutdown(wait=False, cancel_futures=True)
-    seconds = time.perf_counter() - begun
-    by_id = {answer.content_id: answer for answer, _ in asked}
-    return Round(tuple(by_id[content_id] for content_id in ids), seconds, tuple(took for _, took in asked))
+    elapsed = time.perf_counter() - started_at
+    by_id = {result.content_id: result for result, _ in timed}
+    return Run(tuple(by_id[content_id] for content_id in ids), elapsed, tuple(seconds for _, seconds in timed))
 
 
-def ask_in_one_call(url: str, ids: Sequence[int]) -> Round:
+def look_up_in_one_call(url: str, ids: Sequence[int]) -> Run:
     """Call get_covers once, for all ids."""
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     try:
         with _connect(url) as service:
             covers = service.get_covers(list(ids))
     except xmlrpc.client.Fault as fault:
-        answers = [Answer(content_id, fault=fault.faultCode, text=fault.faultString) for content_id in ids]
-    except _BROKEN as error:
-        answers = [Answer(content_id, text=repr(error)) for content_id in ids]
+        results = [Result(content_id, fault=fault.faultCode, text=fault.faultString) for content_id in ids]
+    except _CALL_ERRORS as error:
+        results = [Result(content_id, text=repr(error)) for content_id in ids]
     else:
-        found = covers if isinstance(covers, dict) else {}
-        answers = [_entry(content_id, found.get(str(content_id))) for content_id in ids]
-    seconds = time.perf_counter() - begun
-    return Round(tuple(answers), seconds, (seconds,))
+        entries = covers if isinstance(covers, dict) else {}
+        results = [_parse_entry(content_id, entries.get(str(content_id))) for content_id in ids]
+    elapsed = time.perf_counter() - started_at
+    return Run(tuple(results), elapsed, (elapsed,))
 
 
-def _connect(url: str, *, timeout: float = _PATIENCE) -> xmlrpc.client.ServerProxy:
-    """A proxy of the service at a URL, whose answers may take `timeout` seconds each; close it by `with`."""
+def _connect(url: str, *, timeout: float = _CALL_TIMEOUT) -> xmlrpc.client.ServerProxy:
+    """Return a proxy of the service at a URL: a context manager that closes its connection."""
     return xmlrpc.client.ServerProxy(url, transport=_Transport(timeout))
 
 
-def _entry(content_id: int, entry: object) -> Answer:
-    """The answer that one entry of get_covers is: a URL or a struct like a fault's."""
+def _parse_entry(content_id: int, entry: object) -> Result:
+    """Return the result that an entry of get_covers describes: a URL, or a struct with the members of a fault."""
     if isinstance(entry, str):
-        return Answer(content_id, url=entry)
+        return Result(content_id, url=entry)
     if isinstance(entry, dict) and isinstance(entry.get("faultCode"), int):
-        return Answer(content_id, fault=entry["faultCode"], text=str(entry.get("faultString")))
-    return Answer(content_id, text=f"neither a URL nor a fault: {entry!r}")
+        return Result(content_id, fault=entry["faultCode"], text=str(entry.get("faultString")))
+    return Result(content_id, text=f"neither a URL nor a fault: {entry!r}")
 
 
-def _ask_each(url: str, ids: Sequence[int]) -> list[tuple[Answer, float]]:
-    """The answers of get_cover over one connection, each with the seconds that it took."""
-    asked = []
+def _timed_calls(url: str, ids: Sequence[int]) -> list[tuple[Result, float]]:
+    """Call get_cover for each id over one connection; return each result with the seconds that the call took."""
+    timed = []
     with _connect(url) as service:
         for content_id in ids:
-            begun = time.perf_counter()
-            answer = _ask(service, content_id)
-            asked.append((answer, time.perf_counter() - begun))
-    return asked
+            started_at = time.perf_counter()
+            result = _call(service, content_id)
+            timed.append((result, time.perf_counter() - started_at))
+    return timed
 
 
-def _ask(service: xmlrpc.client.ServerProxy, content_id: int) -> Answer:
+def _call(service: xmlrpc.client.ServerProxy, content_id: int) -> Result:
     try:
-        return Answer(content_id, url=str(service.get_cover(content_id)))
+        return Result(content_id, url=str(service.get_cover(content_id)))
     except xmlrpc.client.Fault as fault:
-        return Answer(content_id, fault=fault.faultCode, text=fault.faultString)
-    except _BROKEN as error:
-        return Answer(content_id, text=repr(error))
+        return Result(content_id, fault=fault.faultCode, text=fault.faultString)
+    except _CALL_ERRORS as error:
+        return Result(content_id, text=repr(error))

@@ -1,7 +1,8 @@
-"""Pages: the HTML of the sample shop, of the size and with the clutter that product pages have.
+"""The HTML pages of the sample shop, with the size and the clutter of real product pages.
 
-A product's page has its cover's path once, in the big picture; the small pictures of other products are kept under
-another path. So who looks for a cover path finds the product's own or, on a page without a picture, none.
+A product's page contains the path of its cover once, in the large picture. The thumbnails of other products are in
+another directory. A pattern for cover paths therefore matches the product's own cover, or nothing on a page without a
+picture.
 """
 
 from collections.abc import Iterable
@@ -53,40 +54,40 @@ _SENTENCES = (
 
 
 def product_page(product: Product, catalogue: Catalogue) -> str:
-    """The page of one product."""
-    chance = Random(product.id)  # noqa: S311 - filler, no secrets
+    """Return the page of one product."""
+    rng = Random(product.id)  # noqa: S311 - filler, no secrets
     heading = f"{escape(product.artist)}. {escape(product.title)}"
-    others = chance.sample([other for other in catalogue.products.values() if other != product], 30)
+    others = rng.sample([other for other in catalogue.products.values() if other != product], 30)
     return _document(
         f"{heading} — buy at {SHOP}",
         f'<p class="crumbs"><a href="/">{SHOP}</a> / <a href="/">Music</a> / {escape(product.genre)}</p>'
         f"<h1>{heading}</h1>"
-        f'<section class="product">{_picture(product)}{_details(product)}{_purchase(product, chance)}</section>'
+        f'<section class="product">{_cover_image(product)}{_details(product)}{_purchase(product, rng)}</section>'
         f"<h2>Tracks</h2>{_tracks(product)}"
-        f"<h2>About this record</h2>{_paragraphs(chance, 3, 8)}"
-        f"<h2>Customers' reviews</h2>{_reviews(chance, 32)}"
-        f"<h2>Who bought this also bought</h2>{_shelf(others[:20])}"
-        f"<h2>You looked at these lately</h2>{_shelf(others[20:])}",
+        f"<h2>About this record</h2>{_paragraphs(rng, 3, 8)}"
+        f"<h2>Customers' reviews</h2>{_reviews(rng, 32)}"
+        f"<h2>Customers who bought this also bought</h2>{_product_list(others[:20])}"
+        f"<h2>Recently viewed</h2>{_product_list(others[20:])}",
     )
 
 
 def missing_page(path: str) -> str:
-    """The page for what the shop does not have."""
+    """Return the page of a 404 response."""
     return _document(
         f"Not found — {SHOP}",
         f"<h1>We could not find this page</h1><p>There is nothing at <code>{escape(path)}</code>: "
-        f'the product may have been taken off the list. <a href="/">All records</a></p>',
+        f'the product may no longer be sold. <a href="/">All records</a></p>',
     )
 
 
 def index_page(catalogue: Catalogue) -> str:
-    """The front page: every product with its small picture."""
+    """Return the front page, which lists every product with its thumbnail."""
     products = catalogue.products.values()
-    return _document(f"{SHOP} — records by post", f"<h1>{len(products)} records by post</h1>{_shelf(products)}")
+    return _document(f"{SHOP} — records by post", f"<h1>{len(products)} records by post</h1>{_product_list(products)}")
 
 
 def _document(title: str, main: str) -> str:
-    """A whole document around its main part; `title` and `main` are HTML already."""
+    """Return a complete document. `title` and `main` are HTML and not escaped again."""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
@@ -116,7 +117,7 @@ _FOOTER = (
 )
 
 
-def _picture(product: Product) -> str:
+def _cover_image(product: Product) -> str:
     if product.cover_path is None:
         return '<div class="nopicture">no picture yet</div>'
     alt = escape(f"{product.artist}: {product.title}")
@@ -130,9 +131,9 @@ def _details(product: Product) -> str:
         "Label": product.label,
         "Year": product.year,
         "Genre": product.genre,
-        "Carrier": "Audio CD, jewel case",
-        "Playing time": _clock(sum(track.seconds for track in product.tracks)),
-        "Number": product.id,
+        "Format": "Audio CD, jewel case",
+        "Playing time": _format_duration(sum(track.seconds for track in product.tracks)),
+        "Item number": product.id,
     }
     cells = "".join(
         f'\n<tr><th scope="row">{name}</th><td>{escape(str(value))}</td></tr>' for name, value in rows.items()
@@ -140,54 +141,54 @@ def _details(product: Product) -> str:
     return f"<table>{cells}\n</table>"
 
 
-def _purchase(product: Product, chance: Random) -> str:
+def _purchase(product: Product, rng: Random) -> str:
     return (
         f'<form class="buy" action="/" method="get"><span class="price">{product.price} ₽</span>'
-        f"<p>In stock: {chance.randint(1, 40)}. Sent within {chance.randint(1, 5)} days.</p>"
+        f"<p>In stock: {rng.randint(1, 40)}. Sent within {rng.randint(1, 5)} days.</p>"
         "<button>Into the basket</button></form>"
     )
 
 
 def _tracks(product: Product) -> str:
     rows = "".join(
-        f"\n<tr><td>{number}</td><td>{escape(track.title)}</td><td>{_clock(track.seconds)}</td></tr>"
+        f"\n<tr><td>{number}</td><td>{escape(track.title)}</td><td>{_format_duration(track.seconds)}</td></tr>"
         for number, track in enumerate(product.tracks, 1)
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("No.", "Title", "Length"))
-    return f'<table class="tracks"><tr>{heads}</tr>{rows}\n</table>'
+    header = "".join(f'<th scope="col">{label}</th>' for label in ("No.", "Title", "Length"))
+    return f'<table class="tracks"><tr>{header}</tr>{rows}\n</table>'
 
 
-def _paragraphs(chance: Random, count: int, sentences: int) -> str:
-    return "".join(f"\n<p>{escape(' '.join(chance.sample(_SENTENCES, sentences)))}</p>" for _ in range(count))
+def _paragraphs(rng: Random, count: int, sentences: int) -> str:
+    return "".join(f"\n<p>{escape(' '.join(rng.sample(_SENTENCES, sentences)))}</p>" for _ in range(count))
 
 
-def _reviews(chance: Random, count: int) -> str:
+def _reviews(rng: Random, count: int) -> str:
     reviews = []
     for _ in range(count):
-        stars = chance.randint(2, 5)
+        stars = rng.randint(2, 5)
         reviews.append(
-            f'\n<article class="review"><h3>{escape(names.track(chance))} '
+            f'\n<article class="review"><h3>{escape(names.track(rng))} '
             f'<span class="stars">{"★" * stars}{"☆" * (5 - stars)}</span></h3>'
-            f"<small>{escape(names.person(chance))}, {chance.randint(1, 28)}.{chance.randint(1, 12):02}.2010</small>"
-            f"{_paragraphs(chance, 2, 7)}</article>"
+            f"<small>{escape(names.person(rng))}, {rng.randint(1, 28)}.{rng.randint(1, 12):02}.2010</small>"
+            f"{_paragraphs(rng, 2, 7)}</article>"
         )
     return "".join(reviews)
 
 
-def _shelf(products: Iterable[Product]) -> str:
+def _product_list(products: Iterable[Product]) -> str:
     cells = (
-        f'\n<li><a href="{product.page_path}">{_thumb(product)}{escape(product.artist)}. {escape(product.title)}</a>'
-        f"<b>{product.price} ₽</b></li>"
+        f'\n<li><a href="{product.page_path}">{_thumbnail(product)}'
+        f"{escape(product.artist)}. {escape(product.title)}</a><b>{product.price} ₽</b></li>"
         for product in products
     )
-    return f'<ul class="shelf">{"".join(cells)}\n</ul>'
+    return f'<ul class="products">{"".join(cells)}\n</ul>'
 
 
-def _thumb(product: Product) -> str:
+def _thumbnail(product: Product) -> str:
     if product.thumb_path is None:
         return '<span class="nopicture">no picture yet</span>'
     return f'<img src="{product.thumb_path}" width="140" height="140" loading="lazy" alt="">'
 
 
-def _clock(seconds: int) -> str:
+def _format_duration(seconds: int) -> str:
     return f"{seconds // 60}:{seconds % 60:02}"

@@ -1,11 +1,11 @@
-"""Palettes: the colours of the cover pictures, chosen to go together."""
+"""Colour palettes of the cover pictures."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """`ink` is readable on `ground`; `accents` stand out from it and from each other, from quiet to loud."""
+    """A background colour, `ground`; a text colour that is readable on it, `ink`; and accents, from muted to vivid."""
 
     ground: str
     ink: str

@@ -1,9 +1,10 @@
-"""Cover pictures: a motif with the title and the artist set over it, as SVG text.
+"""Cover pictures as SVG: a motif, and the title and the artist as text.
 
-The number of a cover decides all of it, so a picture looks the same whenever it is drawn. Each number has its motif,
-palette and setting by what is left of it after division: every combination comes up about as often as any other.
+A picture depends only on the product and the number of its cover. The motif, the palette and the layout are chosen by
+the number modulo different values, so that all combinations occur about equally often.
 """
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -18,15 +19,15 @@ CONTENT_TYPE = "image/svg+xml"
 _SANS = "Futura, 'Avenir Next', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 _SERIF = "Georgia, 'Times New Roman', 'Liberation Serif', serif"
 
-# The width of a letter in units of the size of the type, on the safe side: which font a viewer has is not known here.
-_LETTER = 0.6
-_LEADING = 1.12
-_ARTIST_SIZE = 30
+# In units of the font size. The width of a character is an upper estimate, since the viewer's fonts are unknown.
+_CHAR_WIDTH = 0.6
+_LINE_HEIGHT = 1.12
+_ARTIST_FONT_SIZE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Lettering:
-    """The words of a cover as lines of type."""
+class TextBlock:
+    """The text of a cover: the lines of the title, the artist, and their font sizes."""
 
     title: tuple[str, ...]
     title_size: int
@@ -35,127 +36,124 @@ class Lettering:
 
     @property
     def height(self) -> float:
-        """From the top of the first line to the foot of the last."""
-        return len(self.title) * self.title_size * _LEADING + self.artist_size * 1.5
+        """The height from the top of the first line to the bottom of the last."""
+        return len(self.title) * self.title_size * _LINE_HEIGHT + self.artist_size * 1.5
 
 
 def draw(product: Product) -> str:
-    """The cover picture of a product as an SVG document."""
+    """Return the cover picture of a product as an SVG document."""
     number = product.id if product.cover is None else product.cover
-    chance = Random(number)  # noqa: S311 - a drawing, no secret
+    rng = Random(number)  # noqa: S311 - a drawing, no secret
     palette = PALETTES[number % len(PALETTES)]
-    art = MOTIFS[number // 7 % len(MOTIFS)](chance, palette)
-    setting = _SETTINGS[number // 3 % len(_SETTINGS)]
+    motif = MOTIFS[number // 7 % len(MOTIFS)](rng, palette)
+    layout = _LAYOUTS[number // 3 % len(_LAYOUTS)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}">'
         f"<title>{escape(product.artist)}: {escape(product.title)}</title>"
         f'<rect width="{SIDE}" height="{SIDE}" fill="{palette.ground}"/>'
-        f"{setting(product, palette, art)}</svg>"
+        f"{layout(product, palette, motif)}</svg>"
     )
 
 
-def _foot(product: Product, palette: Palette, art: str) -> str:
-    """The art above, the words on a band along the foot."""
-    words = _lettering(product, width=520, size=58)
-    top = SIDE - words.height - 48
-    # A unit of overlap: two edges on one line let a hair of the page through.
+def _text_below(product: Product, palette: Palette, motif: str) -> str:
+    """The motif, and the text on a band below it."""
+    text = _fit_text(product, width=520, size=58)
+    top = SIDE - text.height - 48
+    # The band overlaps the motif by one unit: between edges that only touch, a thin line would show.
     band = f'<rect y="{top - 1:.0f}" width="{SIDE}" height="{SIDE - top:.0f}" fill="{palette.ground}"/>'
-    return _window(art, 0, 0, SIDE, top) + band + _type(words, palette, x=40, y=top + 20, family=_SANS)
+    return _crop(motif, 0, 0, SIDE, top) + band + _draw_text(text, palette, x=40, y=top + 20, family=_SANS)
 
 
-def _frame(product: Product, palette: Palette, art: str) -> str:
-    """The art in a frame of the ground's colour, the words beneath it."""
-    words = _lettering(product, width=516, size=52)
-    bottom = SIDE - words.height - 56
+def _framed(product: Product, palette: Palette, motif: str) -> str:
+    """The motif in a frame, and the text below it."""
+    text = _fit_text(product, width=516, size=52)
+    bottom = SIDE - text.height - 56
     line = f'<rect x="42" y="{bottom + 16:.0f}" width="64" height="6" fill="{palette.accents[3]}"/>'
-    return _window(art, 42, 42, 516, bottom - 42) + line + _type(words, palette, x=42, y=bottom + 28, family=_SERIF)
+    return _crop(motif, 42, 42, 516, bottom - 42) + line + _draw_text(text, palette, x=42, y=bottom + 28, family=_SERIF)
 
 
-def _head(product: Product, palette: Palette, art: str) -> str:
-    """The words on top, the art beneath them."""
-    words = _lettering(product, width=520, size=64)
-    top = words.height + 52
-    return _window(art, 0, top, SIDE, SIDE - top) + _type(words, palette, x=40, y=26, family=_SANS)
+def _text_above(product: Product, palette: Palette, motif: str) -> str:
+    """The text, and the motif below it."""
+    text = _fit_text(product, width=520, size=64)
+    top = text.height + 52
+    return _crop(motif, 0, top, SIDE, SIDE - top) + _draw_text(text, palette, x=40, y=26, family=_SANS)
 
 
-def _label(product: Product, palette: Palette, art: str) -> str:
-    """The art all over, the words on a label in the middle."""
-    words = _lettering(product, width=380, size=50)
-    height = words.height + 56
+def _labelled(product: Product, palette: Palette, motif: str) -> str:
+    """The motif on the whole picture, and the text on a label in the middle."""
+    text = _fit_text(product, width=380, size=50)
+    height = text.height + 56
     top = (SIDE - height) / 2
     box = (
         f'<rect x="80" y="{top:.0f}" width="440" height="{height:.0f}" fill="{palette.ground}"/>'
         f'<rect x="90" y="{top + 10:.0f}" width="420" height="{height - 20:.0f}" fill="none" '
         f'stroke="{palette.ink}" stroke-width="2"/>'
     )
-    return art + box + _type(words, palette, x=300, y=top + 24, family=_SERIF, anchor="middle")
+    return motif + box + _draw_text(text, palette, x=300, y=top + 24, family=_SERIF, anchor="middle")
 
 
-def _medallion(product: Product, palette: Palette, art: str) -> str:
-    """The art in a disc, the words centred beneath it."""
-    words = _lettering(product, width=520, size=52)
-    bottom = SIDE - words.height - 44
+def _in_disc(product: Product, palette: Palette, motif: str) -> str:
+    """The motif in a disc, and the text centred below it."""
+    text = _fit_text(product, width=520, size=52)
+    bottom = SIDE - text.height - 44
     radius = (bottom - 34) / 2
     clip = f"disc{product.id}"
     circle = f'cx="300" cy="{34 + radius:.0f}" r="{radius:.0f}"'
     disc = f'<clipPath id="{clip}"><circle {circle}/></clipPath>'
-    window = _window(art, 300 - radius, 34, 2 * radius, 2 * radius)
+    cropped = _crop(motif, 300 - radius, 34, 2 * radius, 2 * radius)
     rim = f'<circle {circle} fill="none" stroke="{palette.ink}" stroke-width="6"/>'
-    type_ = _type(words, palette, x=300, y=bottom + 14, family=_SERIF, anchor="middle")
-    return f'{disc}<g clip-path="url(#{clip})">{window}</g>{rim}{type_}'
+    drawn_text = _draw_text(text, palette, x=300, y=bottom + 14, family=_SERIF, anchor="middle")
+    return f'{disc}<g clip-path="url(#{clip})">{cropped}</g>{rim}{drawn_text}'
 
 
-_SETTINGS: tuple[Callable[[Product, Palette, str], str], ...] = (_foot, _frame, _head, _label, _medallion)
+_LAYOUTS: tuple[Callable[[Product, Palette, str], str], ...] = (_text_below, _framed, _text_above, _labelled, _in_disc)
 
 
-def _window(art: str, x: float, y: float, width: float, height: float) -> str:
-    """The art cropped to a rectangle; an inner svg element crops by itself."""
+def _crop(motif: str, x: float, y: float, width: float, height: float) -> str:
+    """Return the motif cropped to a rectangle. A nested svg element clips its content."""
     return (
         f'<svg x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {SIDE} {SIDE}" '
-        f'preserveAspectRatio="xMidYMid slice">{art}</svg>'
+        f'preserveAspectRatio="xMidYMid slice">{motif}</svg>'
     )
 
 
-def _lettering(product: Product, *, width: float, size: int) -> Lettering:
-    """The words broken into lines and sized so that they stay within `width`."""
-    lines = _lines(product.title, int(width / (size * _LETTER)))
-    return Lettering(
-        lines, _fitting(lines, width, size), product.artist, _fitting((product.artist,), width, _ARTIST_SIZE)
+def _fit_text(product: Product, *, width: float, size: int) -> TextBlock:
+    """Break the title into lines, and reduce the font sizes where a line would be wider than `width`."""
+    title = _balance_lines(product.title, int(width / (size * _CHAR_WIDTH)))
+    return TextBlock(
+        title=title,
+        title_size=_fit_font_size(title, width, size),
+        artist=product.artist,
+        artist_size=_fit_font_size((product.artist,), width, _ARTIST_FONT_SIZE),
     )
 
 
-def _lines(text: str, letters: int) -> tuple[str, ...]:
-    """The text broken between words into the fewest lines of at most `letters`, none much shorter than the others."""
-    fewest = _broken(text, letters)
-    narrower = (_broken(text, width) for width in range(1, letters))
+def _balance_lines(text: str, columns: int) -> tuple[str, ...]:
+    """Wrap the text into the fewest lines of at most `columns` characters, of about equal length."""
+    fewest = _wrap(text, columns)
+    narrower = (_wrap(text, width) for width in range(1, columns))
     return next((lines for lines in narrower if len(lines) == len(fewest)), fewest)
 
 
-def _broken(text: str, letters: int) -> tuple[str, ...]:
-    """The text broken between words, each line taking what it can; a longer word has a line of its own."""
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= letters:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return tuple(lines)
+def _wrap(text: str, columns: int) -> tuple[str, ...]:
+    """Wrap the text between words. A word that is longer than `columns` has a line of its own."""
+    return tuple(textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False))
 
 
-def _fitting(lines: tuple[str, ...], width: float, size: int) -> int:
-    return min(size, int(width / (max(map(len, lines)) * _LETTER)))
+def _fit_font_size(lines: tuple[str, ...], width: float, size: int) -> int:
+    return min(size, int(width / (max(map(len, lines)) * _CHAR_WIDTH)))
 
 
-def _type(words: Lettering, palette: Palette, *, x: float, y: float, family: str, anchor: str = "start") -> str:
-    """The words as text elements below `y`; the artist's name is set lighter than the title."""
-    drawn = [f'<g font-family="{family}" fill="{palette.ink}" text-anchor="{anchor}">']
-    for number, line in enumerate(words.title):
-        base = y + words.title_size * (number * _LEADING + 0.86)
-        drawn.append(
-            f'<text x="{x:.0f}" y="{base:.0f}" font-size="{words.title_size}" font-weight="700">{escape(line)}</text>'
+def _draw_text(text: TextBlock, palette: Palette, *, x: float, y: float, family: str, anchor: str = "start") -> str:
+    """Return the text as SVG elements below `y`. The artist's name is fainter than the title."""
+    elements = [f'<g font-family="{family}" fill="{palette.ink}" text-anchor="{anchor}">']
+    for number, line in enumerate(text.title):
+        base = y + text.title_size * (number * _LINE_HEIGHT + 0.86)
+        elements.append(
+            f'<text x="{x:.0f}" y="{base:.0f}" font-size="{text.title_size}" font-weight="700">{escape(line)}</text>'
         )
-    base = y + words.height - words.artist_size * 0.3
-    drawn.append(
-        f'<text x="{x:.0f}" y="{base:.0f}" font-size="{words.artist_size}" opacity=".82">{escape(words.artist)}</text>'
+    base = y + text.height - text.artist_size * 0.3
+    elements.append(
+        f'<text x="{x:.0f}" y="{base:.0f}" font-size="{text.artist_size}" opacity=".82">{escape(text.artist)}</text>'
     )
-    return "".join(drawn) + "</g>"
+    return "".join(elements) + "</g>"

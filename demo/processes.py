@@ -1,8 +1,8 @@
-"""Processes: the programs that the demo runs beside itself, and how they end.
+"""Child processes of the demo, each with a listening socket that it inherits.
 
-A process is handed its listening socket, so its address is known before it runs, nobody else can take the port in
-between, and a connection made too early waits for it instead of failing. All processes are in one process group that is
-not the terminal's foreground group: Ctrl-C reaches the demo alone, which then ends them in order.
+Because the socket is opened first, the address is known before the program runs, no other process can take the port,
+and a connection that is made too early waits instead of failing. All processes are in one process group, which is not
+the terminal's foreground group: Ctrl-C reaches only the demo, which then stops them in order.
 """
 
 import os
@@ -16,47 +16,47 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BACKLOG = 256
-_PATIENCE = 30.0
-_LEAVING = 5.0
-_SHOWN = 30
+_START_TIMEOUT_SECONDS = 30.0
+_STOP_TIMEOUT_SECONDS = 5.0
+_LOG_LINES = 30
 
 
 class ProcessFailedError(Exception):
-    """A process that did not come up or went away; the text is one line and then what the process printed last."""
+    """A process did not start or has ended. The message is a line, followed by the last lines of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A running program: what it is called, where it listens, and the file that has its output."""
+    """A running program: its name for messages, the URL of its socket, and the file with its output."""
 
     name: str
     address: str
     output: Path
-    child: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes]
 
     def check(self) -> None:
         """Raise ProcessFailedError if the process has ended."""
-        status = self.child.poll()
+        status = self.popen.poll()
         if status is not None:
             raise ProcessFailedError(self._failure(f"ended with status {status}"))
 
-    def wait_till(self, is_ready: Callable[[], bool], *, patience: float = _PATIENCE) -> None:
-        """Ask `is_ready` until it says yes; raise ProcessFailedError if the process ends, or after `patience` seconds.
+    def wait_until(self, is_ready: Callable[[], bool], *, timeout: float = _START_TIMEOUT_SECONDS) -> None:
+        """Poll `is_ready` until it returns true. An OSError, such as a refused connection, counts as false.
 
-        A question that runs into an OSError, as one to a closed door does, counts as a no.
+        Raises ProcessFailedError if the process ends, or after `timeout` seconds.
         """
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
             self.check()
             with suppress(OSError):
                 if is_ready():
                     return
             time.sleep(0.05)
-        raise ProcessFailedError(self._failure(f"did not answer within {patience:g} s"))
+        raise ProcessFailedError(self._failure(f"did not respond within {timeout:g} s"))
 
-    def _failure(self, what: str) -> str:
-        lines = self.output.read_text(errors="replace").splitlines()[-_SHOWN:]
-        return "\n".join([f"The {self.name} {what}; its output:", *(f"    {line}" for line in lines)])
+    def _failure(self, event: str) -> str:
+        lines = self.output.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        return "\n".join([f"The {self.name} {event}; its output:", *(f"    {line}" for line in lines)])
 
 
 @contextmanager
@@ -67,21 +67,22 @@ def running(
     directory: Path,
     output: Path,
     environment: Mapping[str, str] | None = None,
-    beside: Process | None = None,
-    leaving: float = _LEAVING,
+    group_leader: Process | None = None,
+    stop_timeout: float = _STOP_TIMEOUT_SECONDS,
 ) -> Iterator[Process]:
-    """Run a program while the block runs, then end it.
+    """Run a program during the block, then stop it.
 
-    `command` makes the command line from the file descriptor of the listening socket. The standard input of the program
-    is a pipe that ends when the demo does, however that happens. It joins the process group of `beside`; without it,
-    it leads a new group, and whatever is left in the group ends with it. At the end of the block the program has
-    `leaving` seconds to go by itself.
+    `command` returns the command line for the file descriptor of the listening socket. Standard input is a pipe that is
+    closed when the demo ends, even if it is killed. The program joins the process group of `group_leader`. Without one,
+    it leads a new group, and all of that group is killed at the end of the block. Other programs are asked to stop, and
+    are killed after `stop_timeout` seconds.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener, output.open("wb") as log:
-        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
+        # gunicorn sets TCP_NODELAY too, but too late for connections that are made before it starts. Their responses
+        # would be delayed by 40 ms (Nagle's algorithm and delayed ACKs).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         address = "http://{}:{}".format(*listener.getsockname())
-        child = subprocess.Popen(  # noqa: S603 - a command line of our own, no shell
+        popen = subprocess.Popen(  # noqa: S603 - the demo's own command lines, no shell
             command(listener.fileno()),
             cwd=directory,
             env=environment,
@@ -89,29 +90,29 @@ def running(
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            process_group=0 if beside is None else beside.child.pid,
+            process_group=0 if group_leader is None else group_leader.popen.pid,
         )
-    # The demo's copy of the listener is closed here: when the process has gone, so has the door.
+    # The demo's copy of the socket is closed here, so that connections are refused once the process has ended.
     try:
-        yield Process(name, address, output, child)
+        yield Process(name, address, output, popen)
     finally:
-        _end(child, leads=beside is None, leaving=leaving)
+        _stop(popen, is_leader=group_leader is None, timeout=stop_timeout)
 
 
-def _end(child: subprocess.Popen[bytes], *, leads: bool, leaving: float) -> None:
-    """End a process and wait for it: by SIGINT, at which gunicorn leaves at once, and by SIGKILL if it stays.
+def _stop(popen: subprocess.Popen[bytes], *, is_leader: bool, timeout: float) -> None:
+    """Stop a process and wait for it: with SIGINT, which is gunicorn's quick shutdown, and after the timeout SIGKILL.
 
-    The leader of a group is the last of it to end and is killed with all that is left in the group, before it is waited
-    for: until then its id is nobody else's.
+    The leader of a group is stopped last, by killing the whole group. It is reaped only after that: until then, its
+    process group id cannot be reused.
     """
-    if leads:
+    if is_leader:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
+            os.killpg(popen.pid, signal.SIGKILL)
     else:
-        child.send_signal(signal.SIGINT)
+        popen.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(leaving)
-        child.kill()
-    child.wait()
-    if child.stdin is not None:
-        child.stdin.close()
+            popen.wait(timeout)
+        popen.kill()
+    popen.wait()
+    if popen.stdin is not None:
+        popen.stdin.close()

@@ -1,11 +1,11 @@
-"""The sample shop: an HTTP server on loopback whose product pages are slow on purpose.
+"""The sample shop: an HTTP server on loopback with deliberately slow product pages.
 
-`python -m demo.shop` runs it. It serves
+`python -m demo.shop` runs it. It serves:
 
-- `/context/detail/id/ID`: a product's page, or 404 where there is no such product, after a delay;
-- `/multimedia/…`: covers and small pictures, at once;
-- `/`: all products;
-- `/stats`: as JSON, how many product pages and pictures were asked for so far.
+- `/context/detail/id/ID`: a product's page, or 404 if there is no such product, after a delay;
+- `/multimedia/…`: covers and thumbnails, without a delay;
+- `/`: a list of all products;
+- `/stats`: the numbers of requests for product pages and of pictures sent, as JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gevent.pywsgi import WSGIServer
 from demo import pages, pictures
 from demo.catalogue import Catalogue, draw_up
 
-#: Seconds that a product page takes: the shop of 2010 looked into its database.
+#: The default delay of a product page in seconds.
 DELAY = 0.3
 
 _PAGE = re.compile(r"/context/detail/id/([0-9]{1,19})/?")
@@ -35,7 +35,7 @@ _HTML = "text/html; charset=utf-8"
 class Shop:
     """The shop as a WSGI application.
 
-    `pages` counts the requests for product pages, those for products that do not exist included; `pictures` counts the
+    `pages` counts the requests for product pages, including those for products that do not exist. `pictures` counts the
     pictures that were sent.
     """
 
@@ -52,22 +52,22 @@ class Shop:
         self.pictures = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
             return [b""]
-        status, content_type, text = self._answer(environ["PATH_INFO"])
+        status, content_type, text = self._respond(environ["PATH_INFO"])
         body = text.encode()
         start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
-    def _answer(self, path: str) -> tuple[str, str, str]:
-        """Status, content type and text for a path."""
+    def _respond(self, path: str) -> tuple[str, str, str]:
+        """Return the status, the content type and the body for a path."""
         if page := _PAGE.fullmatch(path):
             return self._page(int(page[1]), path)
         if product := self._pictures.get(path):
             self.pictures += 1
-            # The path ends in .jpg as it always did; what it is, the type says.
+            # The path ends in .jpg as in a real shop; the Content-Type says that it is SVG.
             return "200 OK", pictures.CONTENT_TYPE, pictures.draw(product)
         if path == "/":
             return "200 OK", _HTML, pages.index_page(self._catalogue)
@@ -86,33 +86,35 @@ class Shop:
 
 
 def serve(listener: socket.socket, *, delay: float) -> None:
-    """Serve the shop at a listening socket until the process ends."""
-    listener.setblocking(False)  # noqa: FBT003 - the name of the method says what is off
+    """Serve the shop on a listening socket until the process ends."""
+    listener.setblocking(False)  # noqa: FBT003 - setblocking takes no keyword
     WSGIServer(listener, Shop(draw_up(), delay=delay), log=None).serve_forever()
 
 
 def main() -> None:
-    """Run the shop: by hand at an address of its own, or for the demo at a socket that was handed over."""
-    options = argparse.ArgumentParser(prog="python -m demo.shop", description="Run the sample shop alone.")
-    options.add_argument("--fd", type=int, help="a listening socket that was inherited; end when standard input ends")
-    options.add_argument("--delay", type=float, default=DELAY, help="seconds that a product page takes")
-    chosen = options.parse_args()
+    """Run the shop on a port that the system chooses, or on an inherited socket."""
+    parser = argparse.ArgumentParser(prog="python -m demo.shop", description="Run only the sample shop.")
+    parser.add_argument("--fd", type=int, help="an inherited listening socket; exit when standard input is closed")
+    parser.add_argument(
+        "--delay", type=float, default=DELAY, help="seconds that a product page takes (default: %(default)s)"
+    )
+    options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, sys.exit, 0)
-    if chosen.fd is not None:
-        listener = socket.socket(fileno=chosen.fd)
-        gevent.spawn(_end_with_the_parent)
+    if options.fd is not None:
+        listener = socket.socket(fileno=options.fd)
+        gevent.spawn(_exit_with_parent)
     else:
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         print("http://{}:{}/".format(*listener.getsockname()), flush=True)
-    serve(listener, delay=chosen.delay)
+    serve(listener, delay=options.delay)
 
 
-def _end_with_the_parent() -> None:
-    """Wait until the other end of standard input is closed, which happens however the parent ends; then end as well.
+def _exit_with_parent() -> None:
+    """Exit when the parent ends, which closes the other end of standard input even if the parent is killed.
 
-    Where the shop leads its process group, the rest of the group ends too: that is the service, which cannot know that
-    whoever started it was killed.
+    If the shop leads its process group, it first terminates the rest of the group: the service, which does not notice
+    that the demo has ended.
     """
     while tp_read(sys.stdin.fileno(), 1):
         pass

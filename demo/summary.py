@@ -1,6 +1,6 @@
-"""The summary: what the rounds of lookups came to, in words, and whether every answer was right.
+"""The summary of the demo: counts, times and examples as text, and whether the results are correct.
 
-The catalogue tells what is right: the URL of a record's own cover, and fault 404 where there is none.
+A result is correct if it is the URL of the record's own cover, or fault 404 where the catalogue has no cover.
 """
 
 from collections import Counter
@@ -9,75 +9,75 @@ from dataclasses import dataclass
 from statistics import median
 
 from demo.catalogue import Catalogue
-from demo.client import Answer, Round
+from demo.client import Result, Run
 
 #: The fault for an item that does not exist or has no cover.
 NO_COVER = 404
 
-_EXAMPLES = 3
+_MAX_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """Tells right answers from wrong ones; `shop` is the address that the right URLs begin with."""
+class ResultChecker:
+    """Compares results with the catalogue. `shop` is the shop's address, with which correct URLs begin."""
 
     catalogue: Catalogue
     shop: str
 
-    def is_right(self, answer: Answer) -> bool:
-        """Whether the answer is what the catalogue says."""
-        product = self.catalogue.products.get(answer.content_id)
+    def is_correct(self, result: Result) -> bool:
+        """Whether the result is that of the catalogue."""
+        product = self.catalogue.products.get(result.content_id)
         if product is None or product.cover_path is None:
-            return answer.fault == NO_COVER
-        return answer.url == self.shop + product.cover_path
+            return result.fault == NO_COVER
+        return result.url == self.shop + product.cover_path
 
-    def wrong(self, asked: Round) -> list[Answer]:
-        """The answers of a round that are not right."""
-        return [answer for answer in asked.answers if not self.is_right(answer)]
+    def incorrect(self, run: Run) -> list[Result]:
+        """Return the results of a run that are not correct."""
+        return [result for result in run.results if not self.is_correct(result)]
 
-    def outcome(self, asked: Round) -> Iterator[str]:
-        """Lines that tell how many were found, how many are missing and why, and what went wrong, if anything did."""
-        found = sum(answer.url is not None for answer in asked.answers)
-        missing = [answer.content_id for answer in asked.answers if answer.fault == NO_COVER]
+    def summarise(self, run: Run) -> Iterator[str]:
+        """Yield a line with the numbers of found and missing covers, and lines for what failed or is incorrect."""
+        found = sum(result.url is not None for result in run.results)
+        missing = [result.content_id for result in run.results if result.fault == NO_COVER]
         no_such_item = sum(content_id not in self.catalogue.products for content_id in missing)
         yield (
             f"{found} found, {len(missing)} missing (fault 404: {no_such_item} not in the shop, "
             f"{len(missing) - no_such_item} without a picture)"
         )
-        others = [answer for answer in asked.answers if answer.url is None and answer.fault != NO_COVER]
-        if others:
-            kinds = Counter("no answer" if answer.fault is None else f"fault {answer.fault}" for answer in others)
-            yield f"{len(others)} failed: " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-        if wrong := self.wrong(asked):
-            yield f"{len(wrong)} not what the shop has, such as"
-            for answer in wrong[:_EXAMPLES]:
-                yield "  " + example(answer)
+        failed = [result for result in run.results if result.url is None and result.fault != NO_COVER]
+        if failed:
+            kinds = Counter("no response" if result.fault is None else f"fault {result.fault}" for result in failed)
+            yield f"{len(failed)} failed: " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+        if incorrect := self.incorrect(run):
+            yield f"{len(incorrect)} incorrect, for example:"
+            for result in incorrect[:_MAX_EXAMPLES]:
+                yield "  " + format_result(result)
 
 
-def times(asked: Round) -> str:
-    """How long a round took, and a call of it."""
-    if len(asked.calls) == 1:
-        return f"{_time(asked.seconds)} for the call, {_time(asked.seconds / len(asked.answers))} per id"
-    middle, longest = median(asked.calls), max(asked.calls)
-    return f"{_time(asked.seconds)} in all; a call {_time(middle)} at the median, {_time(longest)} at most"
+def format_times(run: Run) -> str:
+    """Return how long a run took, and each of its calls."""
+    if len(run.call_seconds) == 1:
+        return f"{_duration(run.seconds)} for the call, {_duration(run.seconds / len(run.results))} per id"
+    middle, longest = median(run.call_seconds), max(run.call_seconds)
+    return f"{_duration(run.seconds)} in all; per call {_duration(middle)} (median), {_duration(longest)} (maximum)"
 
 
-def pages(served: int, asked: int) -> str:
-    """How many pages the shop served while `asked` ids were asked for."""
+def format_pages(served: int, ids: int) -> str:
+    """Return how many pages the shop served while `ids` ids were looked up."""
     if served == 0:
-        return "the shop served no page"
-    return f"the shop served {served} pages" + (": one per id" if served == asked else f" for {asked} ids")
+        return "the shop served no pages"
+    return f"the shop served {served} pages" + (": one per id" if served == ids else f" for {ids} ids")
 
 
-def example(answer: Answer) -> str:
-    """One answer on a line."""
-    if answer.url is not None:
-        return f"{answer.content_id} -> {answer.url}"
-    return f"{answer.content_id} -> {'no answer' if answer.fault is None else f'fault {answer.fault}'}: {answer.text}"
+def format_result(result: Result) -> str:
+    """Return one result as a line."""
+    if result.url is not None:
+        return f"{result.content_id} -> {result.url}"
+    return f"{result.content_id} -> {'no response' if result.fault is None else f'fault {result.fault}'}: {result.text}"
 
 
-def invitation(service: str, shop: str, content_id: int, ids: Sequence[int]) -> str:
-    """What to try next: commands to paste and addresses to open; `content_id` has a cover, `ids` are to look at."""
+def next_steps(service: str, shop: str, content_id: int, ids: Sequence[int]) -> str:
+    """Return commands to paste and URLs to open. `content_id` has a cover; `ids` are for the web page."""
     rpc = f"{service}/RPC2"
     call = (
         f"<methodCall><methodName>get_cover</methodName>"
@@ -92,10 +92,9 @@ Try it:
   the web page is at       {service}/
   with some covers         {service}/#ids={",".join(map(str, ids))}
   one cover is at          {service}/cover/{content_id}
-  XML-RPC is answered at   {rpc}
-  the shop is open at      {shop}/"""
+  the XML-RPC endpoint is  {rpc}
+  the shop is at           {shop}/"""
 
 
-def _time(seconds: float) -> str:
-    """A duration as people read it."""
+def _duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -1,5 +1,5 @@
-"""The command line, ``python -m app``: what each command does, an exit status as its end.
+"""The command line, ``python -m app``: one module for each command.
 
-``check`` needs the service's configuration and its rooms; ``get`` and ``explain`` ask a running service as any other
-client would, and need neither.
+``get`` and ``explain`` are XML-RPC clients of a running service. They import no part of the service and read no
+configuration. ``check`` reads the service's configuration and fetches pages from the origins itself.
 """

@@ -1,27 +1,28 @@
-"""The arguments: what stands behind ``python -m app``, read into one frozen value for each command."""
+"""The command-line arguments, parsed into one immutable value per command."""
 
 import argparse
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from app.cli.output_format import FORMATTERS
 from app.domain.version import NAME, VERSION
 
-_URL = "http://127.0.0.1:8080/RPC2"
+_DEFAULT_URL = "http://127.0.0.1:8080/RPC2"
 
-#: As many as a source's pages are fetched at once by default: more would wait at the service, within their deadline.
-_JOBS = 8
-#: Each is a connection, and processes may commonly have 1,024 files open.
-_MOST_JOBS = 1000
+#: The default concurrency of a source. Further calls would wait in the service's queue, within the source's deadline.
+_DEFAULT_JOBS = 8
+#: Each job opens a connection, and the usual limit is 1,024 open files per process.
+_MAX_JOBS = 1000
 
-FORMATS = ("text", "csv", "jsonl")
+_COMMANDS_EPILOG = (
+    "`check` reads the service's configuration (COVERS_CONFIG); `get` and `explain` call a running service."
+)
+_STATUS_EPILOG = "Exit status: 0 all found, 1 some not found, 2 wrong usage, 3 the service could not be reached."
 
-_WHERE = "`check` reads the service's configuration (COVERS_CONFIG); `get` and `explain` ask a running service."
-_STATUSES = "Exit status: 0 all found, 1 some not, 2 wrong usage, 3 the service could not be reached."
 
-
-class Get(NamedTuple):
-    """``get``: the covers of these ids, or of those that standard input has, where there are none."""
+class GetArguments(NamedTuple):
+    """Arguments of ``get``. Without ``ids``, the ids are read from standard input."""
 
     ids: tuple[str, ...]
     url: str
@@ -30,68 +31,79 @@ class Get(NamedTuple):
     jobs: int
 
 
-class Explain(NamedTuple):
-    """``explain``: what is known of one id's cover."""
+class ExplainArguments(NamedTuple):
+    """Arguments of ``explain``."""
 
     content_id: str
     url: str
     source: str
 
 
-class Check(NamedTuple):
-    """``check``: the canaries of these sources, or of all where there are none."""
+class CheckArguments(NamedTuple):
+    """Arguments of ``check``. Without ``sources``, all sources that have canary ids are checked."""
 
     sources: tuple[str, ...]
 
 
-def parse(arguments: Sequence[str]) -> Get | Explain | Check:
-    """Return the command that the arguments are. Raises SystemExit, with what there is to say printed, for none."""
-    parser = _parser()
-    if not arguments:
+def parse_arguments(argv: Sequence[str]) -> GetArguments | ExplainArguments | CheckArguments:
+    """Parse the arguments that follow ``python -m app``.
+
+    Raises SystemExit after printing a usage error, the help text or the version.
+    """
+    parser = _build_parser()
+    if not argv:
         parser.exit(2, parser.format_help())
-    # In UTF-8 whatever the environment says, as standard input is read.
-    given = parser.parse_args([os.fsencode(argument).decode("utf-8", "replace") for argument in arguments])
-    if given.command == "check":
-        return Check(tuple(given.sources))
-    if given.command == "explain":
-        return Explain(given.id.strip(), given.url, given.source)
-    ids = tuple(content_id.strip() for content_id in given.ids)
+    # Arguments are decoded as UTF-8 whatever the locale, as standard input is.
+    parsed = parser.parse_args([os.fsencode(argument).decode("utf-8", "replace") for argument in argv])
+    if parsed.command == "check":
+        return CheckArguments(tuple(parsed.sources))
+    if parsed.command == "explain":
+        return ExplainArguments(parsed.id.strip(), parsed.url, parsed.source)
+    ids = tuple(content_id.strip() for content_id in parsed.ids)
     if "-" in ids and len(ids) > 1:
-        parser.error("get: - reads all ids from standard input, so it stands alone")
-    return Get(() if ids == ("-",) else ids, given.url, given.source, given.format, given.jobs)
+        parser.error("get: - reads all ids from standard input and cannot be combined with other ids")
+    return GetArguments(() if ids == ("-",) else ids, parsed.url, parsed.source, parsed.format, parsed.jobs)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app", description="Covers, from the command line.", epilog=_WHERE)
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app", description="Look up cover images from the command line.", epilog=_COMMANDS_EPILOG
+    )
     parser.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    get = commands.add_parser("get", help="ask a running service for the covers of ids", epilog=_STATUSES)
+    get = commands.add_parser("get", help="ask a running service for the covers of ids", epilog=_STATUS_EPILOG)
     get.add_argument("ids", nargs="+", metavar="ID", help="42, or shop:42; - alone reads ids from standard input")
-    _add_service(get)
+    _add_service_options(get)
     get.add_argument(
         "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
-        help="what is printed for each id: its URL or an empty line (text), or a row, an object with its URL or its "
-        "fault; default: %(default)s",
+        choices=tuple(FORMATTERS),
+        default="text",
+        help="what is printed for each id: the URL or an empty line (text), or a row (csv) or an object (jsonl) with "
+        "the URL or the fault; default: %(default)s",
     )
-    get.add_argument("--jobs", type=_jobs, default=_JOBS, metavar="N", help="calls at once; default: %(default)s")
-    explain = commands.add_parser("explain", help="ask a running service what it knows of an id", epilog=_STATUSES)
+    get.add_argument(
+        "--jobs", type=_job_count, default=_DEFAULT_JOBS, metavar="N", help="concurrent calls; default: %(default)s"
+    )
+    explain = commands.add_parser(
+        "explain", help="ask a running service what it knows about an id", epilog=_STATUS_EPILOG
+    )
     explain.add_argument("id", metavar="ID")
-    _add_service(explain)
+    _add_service_options(explain)
     check = commands.add_parser(
-        "check", help="fetch each source's canary ids from its origin, by the service's configuration"
+        "check", help="fetch each source's canary ids from its origin, using the service's configuration"
     )
-    check.add_argument("sources", nargs="*", metavar="SOURCE", help="the sources to check, all of them without any")
+    check.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="the sources to check; default: all that have canary ids"
+    )
     return parser
 
 
-def _add_service(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--url", default=_URL, help="where the service answers; default: %(default)s")
-    command.add_argument("--source", default="", metavar="NAME", help="the source of ids that name none")
+def _add_service_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", default=_DEFAULT_URL, help="the service's XML-RPC endpoint; default: %(default)s")
+    command.add_argument("--source", default="", metavar="NAME", help="the source of ids that do not name one")
 
 
-def _jobs(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_JOBS:
+def _job_count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_JOBS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MOST_JOBS}, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MAX_JOBS}, got {text!r}")

@@ -1,4 +1,4 @@
-"""``check``: the canaries of sources, tried as the service would."""
+"""The ``check`` command: fetches the canary ids of sources from their origins, as the service would."""
 
 import sys
 import time
@@ -11,33 +11,33 @@ from app.domain.errors import InvalidParams, ServiceError
 from app.lookup.cover_page import CoverPageReader
 
 
-def check(names: Sequence[str], settings: Settings, build_inquiry: Callable[[], CoverPageReader]) -> ExitStatus:
-    """Try the canaries of these sources, of all that have some where there are no names; print a line each.
+def check(names: Sequence[str], settings: Settings, build_reader: Callable[[], CoverPageReader]) -> ExitStatus:
+    """Look up the canary ids of the named sources and print a line for each; return FAILURE if any has no cover.
 
-    ``build_inquiry`` makes what asks origins. Raises WrongUsage for a name that is no source's.
+    Without names, all sources that have canary ids are checked. ``build_reader`` is called once the names have been
+    validated. Raises UsageError if a name is not that of a usable source.
     """
     sources = SourceRegistry(settings.sources, settings.default_source)
     try:
-        chosen = [sources.resolve_name(name) for name in names] or [name for name in sources if sources[name].canary]
+        selected = [sources.resolve_name(name) for name in names] or [name for name in sources if sources[name].canary]
     except InvalidParams as error:
         raise UsageError(f"{error}; there are {', '.join(sources)}") from error
-    if not chosen:
+    if not selected:
         print("nothing to check: no source has canary ids", file=sys.stderr)
-    inquiry = build_inquiry()
-    status = ExitStatus.ALL_WELL
-    for name in chosen:
+    reader = build_reader()
+    status = ExitStatus.SUCCESS
+    for name in selected:
         source = sources[name]
         if not source.canary:
             print(f"{name}: not checked, it has no canary ids", file=sys.stderr)
         for canary in source.canary:
-            item = f"{name}:{canary}"
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
-                finding = inquiry.read_cover(source, sources.resolve(canary, name).id, settings.deadline)
+                cover = reader.read_cover(source, sources.resolve(canary, name).id, settings.deadline)
             except ServiceError as error:
-                status = ExitStatus.SOME_FAILED
+                status = ExitStatus.FAILURE
                 result = f"FAILED: {error}"
             else:
-                result = f"{finding.url} by {source.extract[finding.rule]}" if finding else "FAILED: not modified"
-            print(f"{item}: {result} ({time.monotonic() - began:.2f} s)", flush=True)
+                result = f"{cover.url} by {source.extract[cover.rule]}" if cover else "FAILED: not modified"
+            print(f"{name}:{canary}: {result} ({time.monotonic() - started_at:.2f} s)", flush=True)
     return status

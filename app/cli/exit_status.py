@@ -1,33 +1,33 @@
-"""How a command ends: its exit status, and the errors that end it with one line on standard error."""
+"""Exit statuses, and the errors that end a command: each has an exit status and a one-line message."""
 
 import enum
 from typing import ClassVar
 
 
 class ExitStatus(enum.IntEnum):
-    """Exit statuses."""
+    """The exit statuses of all commands."""
 
-    ALL_WELL = 0
-    SOME_FAILED = 1
-    WRONG_USAGE = 2
+    SUCCESS = 0
+    FAILURE = 1
+    USAGE_ERROR = 2
     UNREACHABLE = 3
-    INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
-    NOBODY_READS = 141  # likewise, of SIGPIPE
+    INTERRUPTED = 130  # the shell convention: 128 + SIGINT
+    BROKEN_PIPE = 141  # likewise, 128 + SIGPIPE
 
 
 class CommandError(Exception):
-    """What ends a command. The text is the line for standard error; ``status`` is the exit status."""
+    """Ends the command. The message is printed on standard error; ``status`` is the exit status."""
 
     status: ClassVar[ExitStatus]
 
 
 class UsageError(CommandError):
-    """What the command was given cannot be: an argument, its input, the configuration."""
+    """An argument, the standard input or the configuration is invalid."""
 
-    status = ExitStatus.WRONG_USAGE
+    status = ExitStatus.USAGE_ERROR
 
 
 class ServiceUnreachable(CommandError):
-    """The service could not be reached, or what answered is none."""
+    """The service could not be reached, or the server at its URL is not the service."""
 
     status = ExitStatus.UNREACHABLE

@@ -1,59 +1,95 @@
-"""``get``: the covers of many ids, from a running service."""
+"""The ``get`` command: prints the covers of many ids, which a running service looks up."""
 
+import codecs
 import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.cli.arguments import Get
-from app.cli.exit_status import ExitStatus
-from app.cli.ids import MAX_LINE, read_ids
+from app.cli.arguments import GetArguments
+from app.cli.exit_status import ExitStatus, UsageError
 from app.cli.ordered_thread_pool import map_in_order
 from app.cli.output_format import FORMATTERS, HEADERS, IdResult, error_line
-from app.cli.progress_bar import Progress
+from app.cli.progress_bar import ProgressBar
 from app.cli.service_client import ServiceClient, ServiceFault
 
-_STDIN = 0
+_STDIN_FD = 0
 
-#: How many ids are read ahead of the one whose turn it is: others are asked for while that one is slow.
-_AHEAD = 1000
+#: How many ids are read ahead of the one that is printed next, so that a slow lookup does not hold up the others.
+_READ_AHEAD = 1000
+
+#: In bytes. No id is nearly as long, and input without line ends must not be read into memory as a whole.
+MAX_LINE = 65_536
 
 
-def get(wanted: Get) -> ExitStatus:
-    """Print what comes back for each id when its turn has come; return whether all were found.
+def get(arguments: GetArguments) -> ExitStatus:
+    """Print a line per id, in the order of the ids; return SUCCESS if all covers were found, else FAILURE.
 
     Raises:
-        Unreachable: there is no service, or no more.
-        WrongUsage: the URL is none, or standard input has no ids.
+        ServiceUnreachable: the service could not be reached, or was away for too long.
+        UsageError: the service's URL or the standard input is invalid.
 
     """
-    service = ServiceClient(wanted.url)
-    # Not by sys.stdin, whose lock a thread that waits for input would keep beyond the end.
-    ids = wanted.ids or read_ids(functools.partial(os.read, _STDIN, MAX_LINE))
-    is_typed = not wanted.ids and os.isatty(_STDIN)
-    line_of = FORMATTERS[wanted.format]
-    status = ExitStatus.ALL_WELL
-    with Progress(len(wanted.ids) or None, is_shown=len(wanted.ids) != 1 and not is_typed) as progress:
-        if wanted.format in HEADERS:
-            progress.say(HEADERS[wanted.format])
-        hire = functools.partial(_asking, service, wanted.source)
-        for answer in map_in_order(ids, hire, jobs=wanted.jobs, ahead=_AHEAD, idle=progress.refresh):
-            progress.say(line_of(answer), error_line(answer) if wanted.format == "text" else "")
+    service = ServiceClient(arguments.url)
+    # os.read and not sys.stdin: a daemon thread that is blocked in sys.stdin holds its lock, and Python aborts at
+    # exit because it cannot acquire the lock.
+    ids = arguments.ids or read_ids(functools.partial(os.read, _STDIN_FD, MAX_LINE))
+    is_typed = not arguments.ids and os.isatty(_STDIN_FD)
+    format_line = FORMATTERS[arguments.format]
+    status = ExitStatus.SUCCESS
+    with ProgressBar(len(arguments.ids) or None, is_shown=len(arguments.ids) != 1 and not is_typed) as progress:
+        if arguments.format in HEADERS:
+            progress.print_line(HEADERS[arguments.format])
+        results = map_in_order(
+            ids,
+            functools.partial(_lookup_worker, service, arguments.source),
+            max_workers=arguments.jobs,
+            max_queued=_READ_AHEAD,
+            on_idle=progress.refresh,
+        )
+        for result in results:
+            progress.print_line(format_line(result), error_line(result) if arguments.format == "text" else "")
             progress.advance()
-            if not answer.is_found:
-                status = ExitStatus.SOME_FAILED
+            if not result.is_found:
+                status = ExitStatus.FAILURE
     return status
 
 
 @contextmanager
-def _asking(service: ServiceClient, source: str) -> Iterator[Callable[[str], IdResult]]:
-    """Yield a function that asks over a connection of its own."""
+def _lookup_worker(service: ServiceClient, source: str) -> Iterator[Callable[[str], IdResult]]:
+    """Yield a function that looks up ids over its own connection."""
     with service.connect(source) as connection:
 
-        def ask(content_id: str) -> IdResult:
+        def look_up(content_id: str) -> IdResult:
             try:
-                return IdResult(content_id, connection.find(content_id))
-            except ServiceFault as refused:
-                return IdResult(content_id, code=refused.code, text=refused.text)
+                return IdResult(content_id, connection.get_cover(content_id))
+            except ServiceFault as fault:
+                return IdResult(content_id, fault_code=fault.code, fault_text=fault.text)
 
-        yield ask
+        yield look_up
+
+
+def read_ids(read: Callable[[], bytes]) -> Iterator[str]:
+    """Yield the ids of a UTF-8 stream with one id per line, each as soon as its line is complete.
+
+    ``read`` returns the next bytes of the stream, or no bytes at its end. Whitespace around an id is stripped, and
+    blank lines are skipped. Raises UsageError if a line is longer than ``MAX_LINE`` or the stream cannot be read.
+    """
+    for number, line in enumerate(_read_lines(read), 1):
+        if len(line) > MAX_LINE:
+            raise UsageError(f"standard input: line {number}: expected an id, got more than {MAX_LINE} bytes")
+        content_id = line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode("utf-8", "replace").strip()
+        if content_id:
+            yield content_id
+
+
+def _read_lines(read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Yield the lines without their line feeds; stop after the beginning of a line that exceeds MAX_LINE."""
+    rest = b""
+    try:
+        while len(rest) <= MAX_LINE and (received := read()):
+            *lines, rest = (rest + received).split(b"\n")
+            yield from lines
+    except OSError as error:
+        raise UsageError(f"standard input: {error.strerror}") from error
+    yield rest

@@ -1,7 +1,8 @@
-"""A crew: threads that work side by side, and whose results come in the order of the work.
+"""A parallel map over threads whose results keep the order of the input.
 
-Threads and not greenlets: patching for gevent would double the time that a command takes to start, and a read of
-standard input may block a thread.
+``concurrent.futures`` does not fit: ``Executor.map`` reads all of its input before it yields a result, and the
+interpreter waits for the pool's threads when it exits. Greenlets do not fit either: monkey patching would more than
+double the start-up time of a command, and reading standard input would block all of them.
 """
 
 import threading
@@ -10,90 +11,93 @@ from contextlib import AbstractContextManager
 from queue import Empty, Queue, SimpleQueue
 from typing import Generic, TypeVar
 
-W = TypeVar("W")
-R = TypeVar("R")
 T = TypeVar("T")
+R = TypeVar("R")
+Q = TypeVar("Q")
 
-#: How often who waits for a result is told so, in seconds.
-_IDLE_SECONDS = 0.5
+_IDLE_INTERVAL_SECONDS = 0.5
 
 
-class _Place(Generic[W, R]):
-    """One's place in the line: a piece of work, and what comes of it once that is known."""
+class _Task(Generic[T, R]):
+    """An input item, and a queue that receives its result, or the exception that was raised instead."""
 
-    __slots__ = ("outcome", "work")
+    __slots__ = ("item", "result")
 
-    def __init__(self, work: W) -> None:
-        self.work = work
-        self.outcome = SimpleQueue[R | Exception]()
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self.result = SimpleQueue[R | Exception]()
 
 
 def map_in_order(
-    work: Iterable[W],
-    hire: Callable[[], AbstractContextManager[Callable[[W], R]]],
+    items: Iterable[T],
+    open_worker: Callable[[], AbstractContextManager[Callable[[T], R]]],
     *,
-    jobs: int,
-    ahead: int,
-    idle: Callable[[], None],
+    max_workers: int,
+    max_queued: int,
+    on_idle: Callable[[], None],
 ) -> Iterator[R]:
-    """Yield what comes of each piece of work, in the order of the work, each as soon as its turn has come.
+    """Yield the result of each item, in the order of the items, as soon as it and all earlier results are available.
 
-    At most ``jobs`` threads work at once, and no more than there are pieces, each with a function of its own that
-    ``hire`` makes. Work is taken as it comes, in a further thread, and ``ahead`` pieces at most are kept behind the one
-    whose turn it is. ``idle`` is called now and then while there is nothing to yield. What a function raises, or the
-    work itself, is raised when its turn has come.
+    One thread iterates over ``items``. Up to ``max_workers`` worker threads, but no more than there are items, compute
+    the results. Each worker calls ``open_worker`` once, and enters the context manager that it returns to get the
+    function that maps an item to its result. At most ``max_queued`` tasks, pending and completed, are queued behind the
+    one whose result is due next. ``on_idle`` is called twice a second while that result is not available.
 
-    The threads are daemons: who stops in the middle need not wait for what is under way, but should end the process.
+    An exception that the function or ``items`` raises is raised here after the results of all earlier items.
+
+    All threads are daemons, and tasks in progress cannot be cancelled: a caller that stops early should exit the
+    process.
     """
-    line: Queue[_Place[W, R] | Exception | None] = Queue(ahead)
-    to_do: SimpleQueue[_Place[W, R] | None] = SimpleQueue()
+    ordered: Queue[_Task[T, R] | Exception | None] = Queue(max_queued)
+    pending: SimpleQueue[_Task[T, R] | None] = SimpleQueue()
 
-    def line_up() -> None:
-        hired = 0
+    def submit_all() -> None:
+        workers = 0
         try:
-            for piece in work:
-                place = _Place[W, R](piece)
-                line.put(place)
-                to_do.put(place)
-                if hired < jobs:
-                    _start(lambda: _do_all(hire, to_do))
-                    hired += 1
-        except Exception as error:  # noqa: BLE001 - it is raised where its turn comes
-            line.put(error)
-        line.put(None)
-        for _ in range(hired):
-            to_do.put(None)
+            for item in items:
+                task = _Task[T, R](item)
+                ordered.put(task)
+                pending.put(task)
+                if workers < max_workers:
+                    _start_thread(lambda: _run_worker(open_worker, pending))
+                    workers += 1
+        except Exception as error:  # noqa: BLE001 - it is raised again in the consumer
+            ordered.put(error)
+        ordered.put(None)
+        for _ in range(workers):
+            pending.put(None)
 
-    _start(line_up)
-    while (place := _take(line, idle)) is not None:
-        outcome = place if isinstance(place, Exception) else _take(place.outcome, idle)
-        if isinstance(outcome, Exception):
-            raise outcome
-        yield outcome
+    _start_thread(submit_all)
+    while (task := _get(ordered, on_idle)) is not None:
+        result = task if isinstance(task, Exception) else _get(task.result, on_idle)
+        if isinstance(result, Exception):
+            raise result
+        yield result
 
 
-def _start(target: Callable[[], None]) -> None:
+def _start_thread(target: Callable[[], None]) -> None:
     threading.Thread(target=target, daemon=True).start()
 
 
-def _do_all(
-    hire: Callable[[], AbstractContextManager[Callable[[W], R]]], to_do: SimpleQueue[_Place[W, R] | None]
+def _run_worker(
+    open_worker: Callable[[], AbstractContextManager[Callable[[T], R]]], pending: SimpleQueue[_Task[T, R] | None]
 ) -> None:
-    with hire() as do:
-        while (place := to_do.get()) is not None:
-            place.outcome.put(_outcome(do, place.work))
+    with open_worker() as function:
+        while (task := pending.get()) is not None:
+            task.result.put(_call(function, task.item))
 
 
-def _outcome(do: Callable[[W], R], piece: W) -> R | Exception:
+def _call(function: Callable[[T], R], item: T) -> R | Exception:
     try:
-        return do(piece)
-    except Exception as error:  # noqa: BLE001 - it is raised where its turn comes
+        return function(item)
+    except Exception as error:  # noqa: BLE001 - it is raised again in the consumer
         return error
 
 
-def _take(queue: Queue[T] | SimpleQueue[T], idle: Callable[[], None]) -> T:
+def _get(queue: Queue[Q] | SimpleQueue[Q], on_idle: Callable[[], None]) -> Q:
+    """Return the queue's next entry; call ``on_idle`` at intervals until there is one."""
     while True:
         try:
-            return queue.get(timeout=_IDLE_SECONDS)
+            return queue.get(timeout=_IDLE_INTERVAL_SECONDS)
         except Empty:
-            idle()
+            on_idle()

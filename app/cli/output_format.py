@@ -1,4 +1,4 @@
-"""An answer, as it is printed: what came back for one id, in one line of each format."""
+"""The output formats of ``get``: the result for one id as one line of text, CSV or JSON Lines."""
 
 import csv
 import io
@@ -8,54 +8,63 @@ from typing import NamedTuple
 
 
 class IdResult(NamedTuple):
-    """What came back for one id: the cover's URL, or a fault's code and text where there is none."""
+    """The result for one id: the URL of its cover, or the code and the text of a fault."""
 
     content_id: str
     url: str = ""
-    code: int | None = None
-    text: str = ""
+    fault_code: int | None = None
+    fault_text: str = ""
 
     @property
     def is_found(self) -> bool:
         """Whether there is a cover."""
-        return self.code is None
+        return self.fault_code is None
 
 
-def one_line(text: str) -> str:
-    """Return the text as it may stand in a line and on a terminal: without line ends and control characters."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(text.split()))
+def printable_line(text: str) -> str:
+    """Return the text as one line that is safe to print on a terminal.
+
+    Each run of whitespace becomes a space. Each remaining unprintable character, such as ESC, becomes U+FFFD.
+    """
+    return "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
 
 
-def error_line(answer: IdResult) -> str:
-    """Return why there is no cover, as it stands on standard error; empty where there is one."""
-    return "" if answer.is_found else one_line(f"{answer.content_id}: {answer.text} (fault {answer.code})")
+def error_line(result: IdResult) -> str:
+    """Return the message for standard error, or an empty string if there is a cover."""
+    if result.is_found:
+        return ""
+    return printable_line(f"{result.content_id}: {result.fault_text} (fault {result.fault_code})")
 
 
-def _text(answer: IdResult) -> str:
-    return one_line(answer.url)
+def _format_text(result: IdResult) -> str:
+    return printable_line(result.url)
 
 
-def _csv(answer: IdResult) -> str:
-    return _row(answer.content_id, answer.url, "" if answer.is_found else str(answer.code), answer.text)
+def _format_csv(result: IdResult) -> str:
+    return _csv_row(result.content_id, result.url, "" if result.is_found else str(result.fault_code), result.fault_text)
 
 
-def _jsonl(answer: IdResult) -> str:
-    told: dict[str, object] = {"id": answer.content_id}
-    if answer.is_found:
-        told["url"] = answer.url
+def _format_jsonl(result: IdResult) -> str:
+    fields: dict[str, object] = {"id": result.content_id}
+    if result.is_found:
+        fields["url"] = result.url
     else:
-        told["error"] = {"code": answer.code, "text": answer.text}
-    return json.dumps(told, ensure_ascii=False)
+        fields["error"] = {"code": result.fault_code, "text": result.fault_text}
+    return json.dumps(fields, ensure_ascii=False)
 
 
-def _row(*fields: str) -> str:
+def _csv_row(*fields: str) -> str:
     row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow([one_line(field) for field in fields])
+    csv.writer(row, lineterminator="").writerow([printable_line(field) for field in fields])
     return row.getvalue()
 
 
-#: For each format the line that an answer is.
-FORMATTERS: Mapping[str, Callable[[IdResult], str]] = {"text": _text, "csv": _csv, "jsonl": _jsonl}
+#: The values of ``--format``, each with the function that formats a result.
+FORMATTERS: Mapping[str, Callable[[IdResult], str]] = {
+    "text": _format_text,
+    "csv": _format_csv,
+    "jsonl": _format_jsonl,
+}
 
-#: The line before them, for formats that have one.
-HEADERS: Mapping[str, str] = {"csv": _row("id", "url", "code", "text")}
+#: The header line of each format that has one.
+HEADERS: Mapping[str, str] = {"csv": _csv_row("id", "url", "code", "text")}

@@ -1,4 +1,4 @@
-"""The progress of a run: its lines, and below them a bar on standard error where that is a terminal."""
+"""A progress bar on standard error that stays below the printed lines."""
 
 import os
 import sys
@@ -8,57 +8,56 @@ from typing import TYPE_CHECKING, NoReturn, Self
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-#: Of a terminal that does not say.
+#: The assumed size of a terminal that reports none.
 _COLUMNS, _LINES = 80, 24
 
 
-class Progress:
-    """Prints the lines of a run, above a bar that counts what is done.
+class ProgressBar:
+    """Prints lines above a bar that counts completed ids.
 
-    ``total`` is how much there is to do, None where nobody knows. There is no bar where standard error is no terminal,
-    or none ``is_shown``.
+    ``total`` is the number of ids, or None if it is unknown. The bar appears only if ``is_shown`` is true and standard
+    error is a terminal; lines are printed in any case.
     """
 
     def __init__(self, total: int | None, *, is_shown: bool) -> None:
-        self._bar = _bar(total) if is_shown and sys.stderr.isatty() else None
+        self._bar = _new_bar(total) if is_shown and sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
-    def say(self, line: str, complaint: str = "") -> None:
-        """Print a line at once, and a complaint on standard error if there is one."""
-        is_in_the_way = self._bar is not None and (complaint or sys.stdout.isatty())
-        if self._bar is not None and is_in_the_way:
+    def print_line(self, line: str, error: str = "") -> None:
+        """Print a line on standard output and flush it, after an optional error message on standard error."""
+        must_redraw = self._bar is not None and (error or sys.stdout.isatty())
+        if self._bar is not None and must_redraw:
             self._bar.clear()
-        if complaint:
-            print(complaint, file=sys.stderr)
+        if error:
+            print(error, file=sys.stderr)
         print(line, flush=True)
-        if is_in_the_way:
+        if must_redraw:
             self.refresh()
 
     def advance(self) -> None:
-        """Count one more as done."""
+        """Count one more id as completed."""
         if self._bar is not None:
             self._bar.update()
 
     def refresh(self) -> None:
-        """Show the bar as it is now: its clock goes on."""
+        """Redraw the bar, with the time elapsed so far."""
         if self._bar is not None:
             self._bar.refresh()
 
 
-def _bar(total: int | None) -> "tqdm[NoReturn]":
-    from tqdm import tqdm  # noqa: PLC0415 - it takes a third as long to import as all the rest, and few runs show it
+def _new_bar(total: int | None) -> "tqdm[NoReturn]":
+    from tqdm import tqdm  # noqa: PLC0415 - adds 40 % to the start-up time, and most runs show no bar
 
-    tqdm.set_lock(threading.RLock())  # its own is one for processes too
-    tqdm.monitor_interval = 0  # it needs no thread of its own either
-    # A terminal that no window stands behind, a serial line's or a container's, has no columns and no lines: tqdm would
-    # draw nothing there.
+    tqdm.set_lock(threading.RLock())  # the default lock also synchronises processes, which is not needed here
+    tqdm.monitor_interval = 0  # no monitor thread: refresh() is called often enough
+    # A terminal without a window (a serial line, a container) reports 0 columns and 0 lines. tqdm would draw nothing.
     has_size = all(os.get_terminal_size(sys.stderr.fileno()))
     return tqdm(
         total=total,

@@ -1,6 +1,5 @@
-"""Asking: a running service, called over XML-RPC with no more than any other client has."""
+"""An XML-RPC client of the service that retries calls while the service restarts."""
 
-import http.client
 import re
 import ssl
 import time
@@ -10,31 +9,32 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 from app.cli.exit_status import ServiceUnreachable, UsageError
-from app.cli.output_format import one_line
+from app.cli.output_format import printable_line
 from app.domain.version import NAME, VERSION
 
 if TYPE_CHECKING:
+    import http.client
     import socket
 
-_CONNECT_SECONDS = 10.0
-#: Beyond the longest deadline that a service may have, which is ten minutes: it is for the service to say "too slow".
-_ANSWER_SECONDS = 620.0
+#: Timeouts in seconds. The longest deadline that a service can have is 600 s: the service reports that a lookup took
+#: too long before this client gives up.
+_CONNECT_TIMEOUT = 10.0
+_RESPONSE_TIMEOUT = 620.0
 
-#: How soon a service that is away is tried again.
-_PAUSE_SECONDS = 0.2
-#: What a proxy in front of a service answers while that is away.
-_AWAY_STATUSES = frozenset({502, 503, 504})
+_RETRY_DELAY_SECONDS = 0.2
+#: The statuses with which a reverse proxy reports that the service behind it is down.
+_RETRYABLE_STATUSES = frozenset({502, 503, 504})
 
-#: What XML has no place for (XML 1.0, 2.2); a service would take the call for a broken one.
-_UNSENDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: Characters that XML does not allow (XML 1.0, 2.2). A call that contains one is not well-formed.
+_FORBIDDEN_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INVALID_PARAMS = -32602
 
-#: The name and the password in a URL: they are not repeated in messages.
-_USER = re.compile("//[^/]*@")
+#: The user name and password in a URL, which messages must not show.
+_USERINFO = re.compile("//[^/]*@")
 
 
 class ServiceFault(Exception):
-    """The service answered with a fault: its ``code``, and its ``text``."""
+    """The service returned an XML-RPC fault."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
@@ -43,27 +43,32 @@ class ServiceFault(Exception):
 
 
 class ServiceClient:
-    """The service whose XML-RPC is answered at ``url``. Raises WrongUsage where that is no http or https URL.
+    """Opens connections to the service whose XML-RPC endpoint is at ``url``.
 
-    Once it has answered it may be away for ``patience`` seconds, as it is while it is started anew.
+    Until the service has responded once, a failed call raises an error immediately, because the URL is probably wrong.
+    After that, calls are retried for up to ``retry_seconds`` while the service is down.
+
+    Raises UsageError if ``url`` is not a valid http or https URL.
     """
 
-    def __init__(self, url: str, *, patience: float = 10.0) -> None:
+    def __init__(self, url: str, *, retry_seconds: float = 10.0) -> None:
         self.url = url
-        self.patience = patience
-        self.name = _USER.sub("//", url)
-        if not _can_be_asked(url):
-            raise UsageError(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.name!r:.200}")
-        #: Whether it ever has: one that never did is a wrong URL.
-        self.has_answered = False
+        self.retry_seconds = retry_seconds
+        self.display_url = _USERINFO.sub("//", url)
+        if not _is_valid_url(url):
+            raise UsageError(f"--url: expected a URL such as http://127.0.0.1:8080/RPC2, got {self.display_url!r:.200}")
+        self.has_responded = False
 
     def connect(self, source: str = "") -> "Connection":
-        """Return a connection to it; ``source`` is that of ids that name none, empty for the service's default."""
+        """Return a connection. ``source`` applies to ids that do not name one; empty means the service's default."""
         return Connection(self, source)
 
 
 class Connection:
-    """One connection to a service, kept alive from call to call and closed at the end of its block; for one thread."""
+    """A persistent HTTP connection to the service. A context manager that closes it. Not thread-safe.
+
+    Both methods raise ServiceFault if the service returns a fault, and ServiceUnreachable if it does not respond.
+    """
 
     def __init__(self, service: ServiceClient, source: str) -> None:
         self._service = service
@@ -77,104 +82,92 @@ class Connection:
     def __exit__(self, *_exception: object) -> None:
         self._transport.close()
 
-    def find(self, content_id: str) -> str:
-        """Return the URL of an item's cover. Raises Refused where there is none, Unreachable."""
+    def get_cover(self, content_id: str) -> str:
+        """Return the URL of the id's cover."""
         url = self._call("get_cover", content_id)
         if isinstance(url, str):
             return url
-        raise self._unreachable("its answer is no URL")
+        raise self._unreachable("the result is not a URL")
 
-    def explain(self, content_id: str) -> Mapping[str, Any]:
-        """Return the record of an item's cover, as ``explain_cover`` has it. Raises Refused, Unreachable."""
+    def explain_cover(self, content_id: str) -> Mapping[str, Any]:
+        """Return the record of the id's cover, as the XML-RPC method ``explain_cover`` defines it."""
         record = self._call("explain_cover", content_id)
         if isinstance(record, dict):
             return record
-        raise self._unreachable("its answer is no record")
+        raise self._unreachable("the result is not a record")
 
     def _call(self, method: str, content_id: str) -> object:
-        """Call it until it answers: such calls can be repeated."""
+        """Call a method; retry while the service is down, which is safe because both methods are idempotent."""
         params = (content_id, self._source) if self._source else (content_id,)
-        if any(_UNSENDABLE.search(param) for param in params):
+        if any(_FORBIDDEN_IN_XML.search(param) for param in params):
             raise ServiceFault(_INVALID_PARAMS, "expected no control characters")
-        until = None
+        deadline = None
         while True:
             try:
-                answer: object = getattr(self._proxy, method)(*params)
+                result: object = getattr(self._proxy, method)(*params)
             except xmlrpc.client.Fault as fault:
-                self._service.has_answered = True
+                self._service.has_responded = True
                 raise ServiceFault(fault.faultCode, str(fault.faultString)) from fault
-            except Exception as error:  # who is no XML-RPC service may answer with anything
-                if until is None:
-                    until = time.monotonic() + self._service.patience
-                if not (self._service.has_answered and _may_pass(error)) or time.monotonic() > until:
-                    raise self._unreachable(_reason(error)) from error
-                time.sleep(_PAUSE_SECONDS)
+            except Exception as error:  # any exception: xmlrpc.client does not map what it cannot parse
+                if deadline is None:
+                    deadline = time.monotonic() + self._service.retry_seconds
+                if not (self._service.has_responded and _is_retryable(error)) or time.monotonic() > deadline:
+                    raise self._unreachable(_describe(error)) from error
+                time.sleep(_RETRY_DELAY_SECONDS)
             else:
-                self._service.has_answered = True
-                return answer
+                self._service.has_responded = True
+                return result
 
     def _unreachable(self, reason: str) -> ServiceUnreachable:
-        return ServiceUnreachable(one_line(f"no service at {self._service.name}: {reason}"))
+        return ServiceUnreachable(printable_line(f"no service at {self._service.display_url}: {reason}"))
 
 
-def _can_be_asked(url: str) -> bool:
-    """Whether this is an http or https URL as it may stand in a request."""
+def _is_valid_url(url: str) -> bool:
+    """Whether this is an http or https URL that can be sent in a request without further encoding."""
     try:
         parts = urlsplit(url)
         has_host = bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
         return False
-    is_plain = url.isprintable() and " " not in url and parts.path.isascii() and parts.query.isascii()
-    return parts.scheme in {"http", "https"} and has_host and is_plain
+    needs_no_encoding = url.isprintable() and " " not in url and parts.path.isascii() and parts.query.isascii()
+    return parts.scheme in {"http", "https"} and has_host and needs_no_encoding
 
 
 class _Transport(xmlrpc.client.Transport):
-    """xmlrpc.client's own way to a server, except that it does not wait for ever."""
+    """The transport of xmlrpc.client with timeouts, of which it has none."""
 
     user_agent = f"{NAME}/{VERSION}"
 
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        connection = super().make_connection(host)
-        _connect(connection)
+    def make_connection(self, host: Any) -> Any:  # HTTPConnection here, HTTPSConnection in the subclass
+        connection: http.client.HTTPConnection = super().make_connection(host)
+        if connection.sock is None:
+            connection.timeout = _CONNECT_TIMEOUT
+            connection.connect()
+            cast("socket.socket", connection.sock).settimeout(_RESPONSE_TIMEOUT)
         return connection
 
 
-class _TlsTransport(xmlrpc.client.SafeTransport):
-    """Likewise, over TLS."""
-
-    user_agent = _Transport.user_agent
-
-    def make_connection(self, host: Any) -> http.client.HTTPSConnection:
-        connection = super().make_connection(host)
-        _connect(connection)
-        return connection
+class _TlsTransport(_Transport, xmlrpc.client.SafeTransport):
+    """The same over TLS."""
 
 
-def _connect(connection: http.client.HTTPConnection) -> None:
-    """Connect it where it is not, with one bound for that and another one for answers."""
-    if connection.sock is None:
-        connection.timeout = _CONNECT_SECONDS
-        connection.connect()
-        cast("socket.socket", connection.sock).settimeout(_ANSWER_SECONDS)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether this comes of a service that is away, or is just leaving."""
+def _is_retryable(error: Exception) -> bool:
+    """Whether a service that is down or shutting down may have caused this error."""
     if isinstance(error, xmlrpc.client.ProtocolError):
-        return error.errcode in _AWAY_STATUSES
+        return error.errcode in _RETRYABLE_STATUSES
     return not isinstance(error, TimeoutError)
 
 
-def _reason(error: Exception) -> str:
-    """Return what went wrong, in a few words."""
+def _describe(error: Exception) -> str:
+    """Return the error in a few words."""
     if isinstance(error, xmlrpc.client.ProtocolError):
         return f"HTTP {error.errcode} {error.errmsg}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS: {str(error.reason).replace('_', ' ').lower()}"
+        return f"TLS failed: {str(error.reason).replace('_', ' ').lower()}"
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return "what answers there is no XML-RPC"
+    return "the response is not XML-RPC"

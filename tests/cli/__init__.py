@@ -1,1 +1,1 @@
-"""The command line, part by part."""
+"""Unit tests of the command line."""

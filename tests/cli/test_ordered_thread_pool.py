@@ -1,4 +1,4 @@
-"""A crew: side by side, and in order."""
+"""The parallel map: concurrent, and in order."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,142 +10,156 @@ from gevent.event import Event
 from app.cli.ordered_thread_pool import map_in_order
 
 
-def idle() -> None:
-    """Nothing is to be done meanwhile."""
+def ignore_idle() -> None:
+    """Do nothing while no result is available."""
 
 
 def double(number: int) -> int:
     return 2 * number
 
 
-def until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     with gevent.Timeout(10):
         while not condition():
             gevent.sleep(0.001)
 
 
-@pytest.mark.parametrize("jobs", [1, 3, 50])
-def test_results_come_in_the_order_of_the_work(jobs: int) -> None:
-    """Whichever is done first."""
-    done: list[int] = []
+@pytest.mark.parametrize("max_workers", [1, 3, 50])
+def test_results_keep_the_order_of_the_items(max_workers: int) -> None:
+    """Whichever task completes first."""
+    completed: list[int] = []
 
-    def do(number: int) -> int:
+    def function(number: int) -> int:
         gevent.sleep(0.01 * (number % 3 == 0))
-        done.append(number)
+        completed.append(number)
         return 2 * number
 
-    results = list(map_in_order(range(20), lambda: nullcontext(do), jobs=jobs, ahead=30, idle=idle))
+    results = list(
+        map_in_order(
+            range(20), lambda: nullcontext(function), max_workers=max_workers, max_queued=30, on_idle=ignore_idle
+        )
+    )
     assert results == [2 * number for number in range(20)]
-    assert (done == sorted(done)) is (jobs == 1)
+    assert (completed == sorted(completed)) is (max_workers == 1)
 
 
-def test_a_result_comes_as_soon_as_its_turn_has_come() -> None:
-    """While there is no more work yet, and later pieces wait."""
-    more = Event()
+def test_a_result_is_yielded_before_the_next_item_is_available() -> None:
+    may_continue = Event()
 
-    def work() -> Iterator[int]:
+    def items() -> Iterator[int]:
         yield 1
-        more.wait()
+        may_continue.wait()
         yield 2
 
-    results = map_in_order(work(), lambda: nullcontext(double), jobs=2, ahead=10, idle=idle)
+    results = map_in_order(items(), lambda: nullcontext(double), max_workers=2, max_queued=10, on_idle=ignore_idle)
     assert next(results) == 2
-    more.set()
+    may_continue.set()
     assert list(results) == [4]
 
 
-def test_work_is_taken_so_far_ahead_and_no_further() -> None:
-    """While the first result is waited for, ten are kept behind it, and one more waits for a place."""
-    first, taken = Event(), list[int]()
+def test_the_number_of_items_read_ahead_is_limited() -> None:
+    """While the first task is in progress, ten more are queued, and another item has been read but not queued."""
+    may_finish, read = Event(), list[int]()
 
-    def work() -> Iterator[int]:
+    def items() -> Iterator[int]:
         for number in range(1000):
-            taken.append(number)
+            read.append(number)
             yield number
 
-    def do(number: int) -> int:
+    def function(number: int) -> int:
         if number == 0:
-            first.wait()
+            may_finish.wait()
         return number
 
-    waiting = gevent.spawn(lambda: list(map_in_order(work(), lambda: nullcontext(do), jobs=2, ahead=10, idle=idle)))
-    until(lambda: len(taken) >= 12)
+    consumer = gevent.spawn(
+        lambda: list(
+            map_in_order(items(), lambda: nullcontext(function), max_workers=2, max_queued=10, on_idle=ignore_idle)
+        )
+    )
+    wait_until(lambda: len(read) >= 12)
     gevent.idle()
-    assert len(taken) == 12
-    first.set()
-    assert waiting.get(timeout=10) == list(range(1000))
+    assert len(read) == 12
+    may_finish.set()
+    assert consumer.get(timeout=10) == list(range(1000))
 
 
-def test_so_many_work_at_once_and_no_more() -> None:
-    go, working = Event(), list[int]()
+def test_the_number_of_concurrent_tasks_is_limited() -> None:
+    may_finish, started = Event(), list[int]()
 
-    def do(number: int) -> int:
-        working.append(number)
-        go.wait()
+    def function(number: int) -> int:
+        started.append(number)
+        may_finish.wait()
         return number
 
-    waiting = gevent.spawn(lambda: list(map_in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=100, idle=idle)))
-    until(lambda: len(working) == 4)
+    consumer = gevent.spawn(
+        lambda: list(
+            map_in_order(range(9), lambda: nullcontext(function), max_workers=4, max_queued=100, on_idle=ignore_idle)
+        )
+    )
+    wait_until(lambda: len(started) == 4)
     gevent.idle()
-    assert working == [0, 1, 2, 3]
-    go.set()
-    assert waiting.get(timeout=10) == list(range(9))
+    assert started == [0, 1, 2, 3]
+    may_finish.set()
+    assert consumer.get(timeout=10) == list(range(9))
 
 
-def test_each_works_with_a_function_of_its_own() -> None:
-    """Which it lets go of when there is no more work."""
+def test_each_worker_has_its_own_function() -> None:
+    """Its context is closed when all tasks are done."""
     events: list[str] = []
 
     @contextmanager
-    def hire() -> Iterator[Callable[[int], int]]:
-        events.append("hired")
+    def open_worker() -> Iterator[Callable[[int], int]]:
+        events.append("opened")
         yield double
-        events.append("gone")
+        events.append("closed")
 
-    assert list(map_in_order(range(5), hire, jobs=3, ahead=10, idle=idle)) == [0, 2, 4, 6, 8]
-    until(lambda: sorted(events) == ["gone"] * 3 + ["hired"] * 3)
+    results = map_in_order(range(5), open_worker, max_workers=3, max_queued=10, on_idle=ignore_idle)
+    assert list(results) == [0, 2, 4, 6, 8]
+    wait_until(lambda: sorted(events) == ["closed"] * 3 + ["opened"] * 3)
 
 
-def test_no_more_are_hired_than_there_is_work_for() -> None:
-    hired: list[int] = []
+def test_there_are_no_more_workers_than_items() -> None:
+    opened: list[int] = []
 
-    def hire() -> nullcontext[Callable[[int], int]]:
-        hired.append(1)
+    def open_worker() -> nullcontext[Callable[[int], int]]:
+        opened.append(1)
         return nullcontext(double)
 
-    assert list(map_in_order(range(2), hire, jobs=1000, ahead=10, idle=idle)) == [0, 2]
+    results = map_in_order(range(2), open_worker, max_workers=1000, max_queued=10, on_idle=ignore_idle)
+    assert list(results) == [0, 2]
     gevent.idle()
-    assert sum(hired) <= 2
+    assert sum(opened) <= 2
 
 
-def test_what_is_raised_is_raised_in_its_turn() -> None:
-    """By the function that works, after the results of what stood before it."""
+def test_an_exception_of_the_function_is_raised_in_order() -> None:
+    """After the results of all earlier items."""
 
-    def do(number: int) -> float:
+    def function(number: int) -> float:
         return 1 / (3 - number)
 
-    results = map_in_order(range(9), lambda: nullcontext(do), jobs=4, ahead=10, idle=idle)
+    results = map_in_order(range(9), lambda: nullcontext(function), max_workers=4, max_queued=10, on_idle=ignore_idle)
     assert [next(results) for _ in range(3)] == [1 / 3, 1 / 2, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-def test_work_that_breaks_off_is_told_in_its_turn() -> None:
-    def work() -> Iterator[int]:
+def test_an_exception_of_the_iterable_is_raised_in_order() -> None:
+    def items() -> Iterator[int]:
         yield 1
         raise ValueError("no more of this")
 
-    results = map_in_order(work(), lambda: nullcontext(double), jobs=4, ahead=10, idle=idle)
+    results = map_in_order(items(), lambda: nullcontext(double), max_workers=4, max_queued=10, on_idle=ignore_idle)
     assert next(results) == 2
     with pytest.raises(ValueError, match="no more of this"):
         next(results)
 
 
-def test_who_waits_is_told_now_and_then() -> None:
-    told = Event()
+def test_on_idle_is_called_while_no_result_is_available() -> None:
+    was_idle = Event()
 
-    def do(number: int) -> int:
-        told.wait()
+    def function(number: int) -> int:
+        was_idle.wait()
         return number
 
-    assert list(map_in_order([1], lambda: nullcontext(do), jobs=1, ahead=1, idle=told.set)) == [1]
+    results = map_in_order([1], lambda: nullcontext(function), max_workers=1, max_queued=1, on_idle=was_idle.set)
+    assert list(results) == [1]

@@ -1,4 +1,4 @@
-"""How a service is asked, and what is told where there is none."""
+"""The XML-RPC client: calls, retries, and errors for servers that are not the service."""
 
 import socket
 import ssl
@@ -16,14 +16,14 @@ from app.cli.service_client import ServiceClient, ServiceFault
 from tests.support.scripted_origin import Behaviour, Origin, Request, one_after_the_other, page, raw, reset
 
 
-def answer(value: Any) -> Behaviour:
-    """Make a behaviour that answers a call with this value, or with this fault."""
-    told = value if isinstance(value, xmlrpc.client.Fault) else (value,)
-    return page(xmlrpc.client.dumps(told, methodresponse=True), headers={"Content-Type": "text/xml"})
+def rpc_response(value: Any) -> Behaviour:
+    """Return a behaviour that responds to a call with this result or fault."""
+    result = value if isinstance(value, xmlrpc.client.Fault) else (value,)
+    return page(xmlrpc.client.dumps(result, methodresponse=True), headers={"Content-Type": "text/xml"})
 
 
 def then_close(behaviour: Behaviour) -> Behaviour:
-    """Make a behaviour that answers as if the connection went on, and closes it."""
+    """Return a behaviour that closes the connection after a response that promised to keep it open."""
 
     def behave(connection: socket.socket, request: Request) -> None:
         behaviour(connection, request)
@@ -32,114 +32,118 @@ def then_close(behaviour: Behaviour) -> Behaviour:
     return behave
 
 
-COVER = answer("https://shop.example/42.jpg")
+COVER = rpc_response("https://shop.example/42.jpg")
 
 
 @pytest.fixture
-def scripted() -> Iterator[Origin]:
-    """A service that answers by script."""
-    with Origin(default=COVER).serving() as served:
-        yield served
+def server() -> Iterator[Origin]:
+    """A scripted server in place of the service."""
+    with Origin(default=COVER).serving() as server:
+        yield server
 
 
-def find(scripted: Origin, source: str = "") -> str:
-    """Ask once, over a connection of its own."""
-    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection:
-        return connection.find("42")
+def get_cover(server: Origin, source: str = "") -> str:
+    """Call once over a new connection."""
+    with ServiceClient(f"{server.url}/RPC2").connect(source) as connection:
+        return connection.get_cover("42")
 
 
-def explain(scripted: Origin, source: str = "") -> Mapping[str, Any]:
-    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection:
-        return connection.explain("42")
+def explain_cover(server: Origin, source: str = "") -> Mapping[str, Any]:
+    with ServiceClient(f"{server.url}/RPC2").connect(source) as connection:
+        return connection.explain_cover("42")
 
 
-def calls(scripted: Origin) -> list[Any]:
-    return [xmlrpc.client.loads(request.body) for request in scripted.requests]
+def calls(server: Origin) -> list[Any]:
+    return [xmlrpc.client.loads(request.body) for request in server.requests]
 
 
-def test_a_cover_is_asked_for_by_its_id_as_a_text(scripted: Origin) -> None:
-    """And by its source where one is named."""
-    assert find(scripted) == "https://shop.example/42.jpg"
-    assert find(scripted, "shop") == "https://shop.example/42.jpg"
-    assert calls(scripted) == [(("42",), "get_cover"), (("42", "shop"), "get_cover")]
+def test_get_cover_is_called_with_the_id_as_a_string(server: Origin) -> None:
+    """The source is the second parameter, if one is given."""
+    assert get_cover(server) == "https://shop.example/42.jpg"
+    assert get_cover(server, "shop") == "https://shop.example/42.jpg"
+    assert calls(server) == [(("42",), "get_cover"), (("42", "shop"), "get_cover")]
 
 
-def test_a_record_is_asked_for_likewise(scripted: Origin) -> None:
-    scripted.default = answer({"outcome": "found"})
-    assert explain(scripted, "shop") == {"outcome": "found"}
-    assert calls(scripted) == [(("42", "shop"), "explain_cover")]
+def test_explain_cover_is_called_with_the_same_parameters(server: Origin) -> None:
+    server.default = rpc_response({"outcome": "found"})
+    assert explain_cover(server, "shop") == {"outcome": "found"}
+    assert calls(server) == [(("42", "shop"), "explain_cover")]
 
 
 @pytest.mark.parametrize(("content_id", "source"), [("4\x002", ""), ("42\x1b", ""), ("4\uffff2", ""), ("42", "\x07")])
-def test_what_xml_has_no_place_for_is_refused(scripted: Origin, content_id: str, source: str) -> None:
-    """The service is not asked: to it the whole call would be broken."""
-    with ServiceClient(f"{scripted.url}/RPC2").connect(source) as connection, pytest.raises(ServiceFault) as refused:
-        connection.find(content_id)
-    assert (refused.value.code, refused.value.text) == (-32602, "expected no control characters")
-    assert scripted.requests == []
+def test_characters_that_xml_forbids_are_rejected(server: Origin, content_id: str, source: str) -> None:
+    """Without a request, since the service could not parse the call."""
+    with ServiceClient(f"{server.url}/RPC2").connect(source) as connection, pytest.raises(ServiceFault) as raised:
+        connection.get_cover(content_id)
+    assert (raised.value.code, raised.value.text) == (-32602, "expected no control characters")
+    assert server.requests == []
 
 
-def test_any_other_id_reaches_the_service_as_it_is(scripted: Origin) -> None:
+def test_any_other_id_is_sent_unchanged(server: Origin) -> None:
     ids = ["<&>\"'", "a\tb", "ü", "\x7f", "\ufffd", "\U0001f3b5", "]]>"]
-    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
+    with ServiceClient(f"{server.url}/RPC2").connect() as connection:
         for content_id in ids:
-            connection.find(content_id)
-    assert [params for params, _ in calls(scripted)] == [(content_id,) for content_id in ids]
+            connection.get_cover(content_id)
+    assert [params for params, _ in calls(server)] == [(content_id,) for content_id in ids]
 
 
-def test_a_name_and_a_password_go_with_each_call(scripted: Origin) -> None:
-    """To whatever stands before the service and asks for them."""
-    with ServiceClient(f"http://me:secret@127.0.0.1:{scripted.port}/RPC2").connect() as connection:
-        connection.find("42")
-    assert scripted.requests[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
+def test_credentials_in_the_url_are_sent_as_basic_authentication(server: Origin) -> None:
+    with ServiceClient(f"http://me:secret@127.0.0.1:{server.port}/RPC2").connect() as connection:
+        connection.get_cover("42")
+    assert server.requests[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
 
 
-def test_a_fault_is_told_as_it_is(scripted: Origin) -> None:
-    """One that says that the service is overloaded too: it is not asked again."""
-    scripted.default = answer(xmlrpc.client.Fault(503, "too much is waiting"))
-    for ask in (find, explain):
-        with pytest.raises(ServiceFault) as refused:
-            ask(scripted)
-        assert (refused.value.code, refused.value.text) == (503, "too much is waiting")
-    assert len(scripted.requests) == 2
+def test_a_fault_is_raised_without_a_retry(server: Origin) -> None:
+    """Including the fault of an overloaded service."""
+    server.default = rpc_response(xmlrpc.client.Fault(503, "too much is waiting"))
+    for call in (get_cover, explain_cover):
+        with pytest.raises(ServiceFault) as raised:
+            call(server)
+        assert (raised.value.code, raised.value.text) == (503, "too much is waiting")
+    assert len(server.requests) == 2
 
 
-def test_a_connection_is_kept(scripted: Origin) -> None:
-    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
+def test_a_connection_is_reused(server: Origin) -> None:
+    with ServiceClient(f"{server.url}/RPC2").connect() as connection:
         for _ in range(3):
-            connection.find("42")
-    assert scripted.connections == 1
+            connection.get_cover("42")
+    assert server.connections == 1
 
 
-def test_a_kept_connection_that_was_closed_is_opened_again(scripted: Origin) -> None:
-    scripted.default = then_close(COVER)
-    with ServiceClient(f"{scripted.url}/RPC2").connect() as connection:
+def test_a_connection_that_the_server_closed_is_reopened(server: Origin) -> None:
+    server.default = then_close(COVER)
+    with ServiceClient(f"{server.url}/RPC2").connect() as connection:
         for _ in range(3):
-            assert connection.find("42") == "https://shop.example/42.jpg"
-    assert scripted.connections == 3
+            assert connection.get_cover("42") == "https://shop.example/42.jpg"
+    assert server.connections == 3
 
 
-#: Ways of not answering while a service is started anew.
-AWAY = [reset, raw(), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<?xml"), page("", status="502 Bad Gateway")]
+#: The ways in which a call fails while the service restarts.
+FAILURES = [
+    reset,
+    raw(),
+    raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<?xml"),
+    page("", status="502 Bad Gateway"),
+]
 
 
-@pytest.mark.parametrize("away", AWAY, ids=["reset", "closed", "broken off", "gone behind its proxy"])
-def test_a_service_that_is_away_for_a_while_is_waited_for(scripted: Origin, away: Behaviour) -> None:
-    """Where it has answered before, to any of its callers."""
-    scripted.default = one_after_the_other(COVER, away, away, away, COVER)
-    service = ServiceClient(f"{scripted.url}/RPC2")
+@pytest.mark.parametrize("failure", FAILURES, ids=["reset", "closed", "incomplete response", "bad gateway"])
+def test_a_call_is_retried_while_the_service_restarts(server: Origin, failure: Behaviour) -> None:
+    """Once the service has responded on any connection."""
+    server.default = one_after_the_other(COVER, failure, failure, failure, COVER)
+    service = ServiceClient(f"{server.url}/RPC2")
     for _ in range(2):
         with service.connect() as connection:
-            assert connection.find("42") == "https://shop.example/42.jpg"
+            assert connection.get_cover("42") == "https://shop.example/42.jpg"
 
 
-def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
-    scripted.default = one_after_the_other(COVER, raw())
-    with ServiceClient(f"{scripted.url}/RPC2", patience=0.3).connect() as connection:
-        connection.find("42")
+def test_retries_stop_after_the_time_limit(server: Origin) -> None:
+    server.default = one_after_the_other(COVER, raw())
+    with ServiceClient(f"{server.url}/RPC2", retry_seconds=0.3).connect() as connection:
+        connection.get_cover("42")
         with pytest.raises(ServiceUnreachable):
-            connection.find("42")
-    assert len(scripted.requests) > 3
+            connection.get_cover("42")
+    assert len(server.requests) > 3
 
 
 @pytest.mark.parametrize(
@@ -148,35 +152,35 @@ def test_a_service_that_stays_away_is_given_up(scripted: Origin) -> None:
         (page("Nothing is here.", status="404 Not Found"), "HTTP 404 Not Found"),
         (page("", status="301 Moved Permanently", headers={"Location": "/"}), "HTTP 301 Moved Permanently"),
         (page("", status="599 \x1b[2JNo"), "HTTP 599 \ufffd[2JNo"),
-        (page("<!DOCTYPE html><p>Hello<br>"), "what answers there is no XML-RPC"),
-        (page(""), "what answers there is no XML-RPC"),
-        (page("<methodResponse><fault><value>1</value></fault></methodResponse>"), "what answers there is no XML-RPC"),
-        (raw(b"SSH-2.0-OpenSSH_9.9\r\n"), "what answers there is no XML-RPC"),
-        (answer(42), "its answer is no URL"),
+        (page("<!DOCTYPE html><p>Hello<br>"), "the response is not XML-RPC"),
+        (page(""), "the response is not XML-RPC"),
+        (page("<methodResponse><fault><value>1</value></fault></methodResponse>"), "the response is not XML-RPC"),
+        (raw(b"SSH-2.0-OpenSSH_9.9\r\n"), "the response is not XML-RPC"),
+        (rpc_response(42), "the result is not a URL"),
         (raw(), "Remote end closed connection without response"),
         (reset, "Connection reset by peer"),
     ],
 )
-def test_what_is_no_service_is_told_at_once(scripted: Origin, behaviour: Behaviour, reason: str) -> None:
-    scripted.default = behaviour
+def test_another_server_is_reported_without_a_retry(server: Origin, behaviour: Behaviour, reason: str) -> None:
+    server.default = behaviour
     with pytest.raises(ServiceUnreachable) as unreachable:
-        find(scripted)
-    assert str(unreachable.value) == f"no service at {scripted.url}/RPC2: {reason}"
+        get_cover(server)
+    assert str(unreachable.value) == f"no service at {server.url}/RPC2: {reason}"
 
 
-def test_a_record_that_is_none_is_told(scripted: Origin) -> None:
-    with pytest.raises(ServiceUnreachable, match=r": its answer is no record$"):
-        explain(scripted)
+def test_a_result_that_is_not_a_record_is_reported(server: Origin) -> None:
+    with pytest.raises(ServiceUnreachable, match=r": the result is not a record$"):
+        explain_cover(server)
 
 
-def test_a_port_where_nobody_listens_is_told() -> None:
-    """Without the password that its URL may have."""
+def test_a_refused_connection_is_reported() -> None:
+    """Without the password in the URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(
         ServiceUnreachable, match=rf"^no service at http://127\.0\.0\.1:{port}/RPC2: Connection refused$"
     ):
-        ServiceClient(f"http://me:secret@127.0.0.1:{port}/RPC2").connect().find("42")
+        ServiceClient(f"http://me:secret@127.0.0.1:{port}/RPC2").connect().get_cover("42")
 
 
 @pytest.mark.parametrize(
@@ -186,15 +190,15 @@ def test_a_port_where_nobody_listens_is_told() -> None:
         "http://a:0/", "http://a:65536/", "http://[::1/", "http://a..b/", "http://a/b c", "http://a/ü", "http://a/\n",
     ],
 )  # fmt: skip
-def test_a_url_that_is_none_is_told(url: str) -> None:
+def test_an_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--url: expected a URL such as http://127\.0\.0\.1:8080/RPC2, got '"):
         ServiceClient(url)
 
 
-def test_a_password_in_a_url_that_is_none_is_not_repeated() -> None:
-    with pytest.raises(UsageError) as wrong:
+def test_the_message_for_an_invalid_url_hides_the_password() -> None:
+    with pytest.raises(UsageError) as raised:
         ServiceClient("http://me:secret@shop:example/")
-    assert "secret" not in str(wrong.value)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.fixture(scope="module")
@@ -203,33 +207,33 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def over_tls(authority: trustme.CA) -> Iterator[Origin]:
-    """Such a service over TLS."""
+def tls_server(authority: trustme.CA) -> Iterator[Origin]:
+    """The scripted server over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Origin(default=COVER).serving(context) as served:
-        yield served
+    with Origin(default=COVER).serving(context) as server:
+        yield server
 
 
-def test_a_service_is_asked_over_tls(
-    over_tls: Origin, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_service_is_called_over_tls(
+    tls_server: Origin, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    assert find(over_tls) == "https://shop.example/42.jpg"
+    assert get_cover(tls_server) == "https://shop.example/42.jpg"
 
 
-def test_a_certificate_that_is_not_trusted_is_told(over_tls: Origin) -> None:
+def test_an_untrusted_certificate_is_reported(tls_server: Origin) -> None:
     with pytest.raises(ServiceUnreachable, match="/RPC2: its certificate is not trusted: "):
-        find(over_tls)
+        get_cover(tls_server)
 
 
-def test_tls_where_there_is_none_is_told() -> None:
+def test_a_server_without_tls_is_reported() -> None:
     server = StreamServer(("127.0.0.1", 0), lambda connection, _: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n"))
     server.start()
     try:
-        with pytest.raises(ServiceUnreachable, match=r"/RPC2: no TLS: wrong version number$"):
-            find(Origin(port=int(server.server_port or 0), scheme="https"))
+        with pytest.raises(ServiceUnreachable, match=r"/RPC2: TLS failed: wrong version number$"):
+            get_cover(Origin(port=int(server.server_port or 0), scheme="https"))
     finally:
         server.stop(timeout=1)

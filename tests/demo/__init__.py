@@ -1,4 +1,4 @@
-"""Tests of the demo: its shop, its pictures, and the whole of it as a program."""
+"""Tests of the demo: its parts, and the whole program."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from demo.catalogue import Product, Track
 
 ROOT = Path(__file__).parent.parent.parent
 
-#: A record whose words would break a document that does not escape them.
-AWKWARD = Product(
+#: A record whose texts would break a document that does not escape them.
+SPECIAL_CHARACTERS = Product(
     id=7,
     title="<Salt> & \"Smoke\" 'n' </title>",
     artist="A&B <script>",

@@ -1,4 +1,4 @@
-"""The catalogue: the same in every process, with ids that are all different."""
+"""The catalogue: the same in every process, with unique ids and covers."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from demo.catalogue import MISSING, PRODUCTS, WITHOUT_COVER, draw_up
 from tests.demo import ROOT
 
 
-def test_every_process_draws_up_the_same() -> None:
-    """Another process, with hashes of its own, gets the same catalogue: the shop and the client rely on it."""
+def test_every_process_generates_the_same_catalogue() -> None:
+    """Also with another hash seed. The shop and the client rely on it."""
     program = "from demo.catalogue import draw_up; print(repr(draw_up()))"
     other = subprocess.run(
         [sys.executable, "-c", program],
@@ -21,22 +21,20 @@ def test_every_process_draws_up_the_same() -> None:
     assert other.stdout.strip() == repr(draw_up())
 
 
-def test_ids_are_all_different_and_look_like_a_shops() -> None:
-    """Every id to ask for is there once and has five to eight digits."""
+def test_ids_are_unique_and_have_five_to_eight_digits() -> None:
     ids = draw_up().ids()
     assert len(set(ids)) == len(ids) == PRODUCTS + MISSING
     assert all(10_000 <= content_id <= 99_999_999 for content_id in ids)
 
 
 def test_missing_ids_have_no_product() -> None:
-    """What is called missing is not sold."""
     catalogue = draw_up()
     assert len(catalogue.missing) == MISSING
     assert not set(catalogue.missing) & set(catalogue.products)
 
 
-def test_covers_are_all_different() -> None:
+def test_covers_are_unique() -> None:
     """No two records share a cover, and some have none."""
     covers = [product.cover_path for product in draw_up().products.values()]
-    there = [path for path in covers if path is not None]
-    assert len(set(there)) == len(there) == PRODUCTS - WITHOUT_COVER
+    paths = [path for path in covers if path is not None]
+    assert len(set(paths)) == len(paths) == PRODUCTS - WITHOUT_COVER

@@ -1,4 +1,4 @@
-"""The demo as its users run it: the whole program, its summary, and how it ends."""
+"""The demo as a program: its summary, and how it ends."""
 
 import os
 import re
@@ -17,17 +17,17 @@ from tests.demo import ROOT
 from tests.support.processes import living
 
 COMMAND = [sys.executable, "-m", "demo"]
-LAST_LINE = "Both serve on until you press Ctrl-C.\n"
+LAST_LINE = "The shop and the service keep running until you press Ctrl-C.\n"
 
 
 def environment(tmp_path: Path, **extra: str) -> Mapping[str, str]:
-    """Our environment, with a place of its own for the demo's temporary files."""
+    """Return this process's environment, with a separate directory for the demo's temporary files."""
     return os.environ | {"TMPDIR": str(tmp_path)} | extra
 
 
 @contextmanager
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo in a session of its own, as a terminal would give it; killed if the test fails."""
+    """Run the demo in its own session, as a terminal does; kill it at the end of the block."""
     running = subprocess.Popen(
         [*COMMAND, "--delay", "0.02"],
         cwd=ROOT,
@@ -45,33 +45,33 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def read_until(running: subprocess.Popen[str], line: str) -> str:
-    """The demo's output up to the line that begins so."""
+    """Return the demo's output up to the line that begins with `line`."""
     assert running.stdout is not None
-    seen = []
+    output = []
     for text in running.stdout:
-        seen.append(text)
+        output.append(text)
         if text.startswith(line):
-            return "".join(seen)
-    pytest.fail("the demo ended early:\n" + "".join(seen) + running.communicate()[1])
+            return "".join(output)
+    pytest.fail("the demo ended early:\n" + "".join(output) + running.communicate()[1])
 
 
-def members(session: int) -> list[int]:
-    """Return the processes of a session that still live."""
+def processes_of(session: int) -> list[int]:
+    """Return the ids of the running processes of a session."""
     return [process.pid for process in living() if process.session == session]
 
 
-def assert_nothing_is_left(running: subprocess.Popen[str], tmp_path: Path) -> None:
-    """Neither a process nor a file."""
-    assert members(running.pid) == []
+def assert_cleaned_up(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Assert that the demo has left no process and no file."""
+    assert processes_of(running.pid) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_summary_has_the_numbers_of_the_shop(tmp_path: Path) -> None:
-    """Every record is found with its own cover, what is missing is missing, and each page is fetched once.
+    """Every record is found with its own cover, and each page is fetched once.
 
-    Also by whoever has a service of their own configured in the shell.
+    Environment variables that configure another instance of the service have no effect.
     """
-    elsewhere = environment(
+    configured_environment = environment(
         tmp_path,
         COVERS_CONFIG="/nowhere.toml",
         COVERS_STORE="redis://127.0.0.1:1/0",
@@ -79,58 +79,66 @@ def test_the_summary_has_the_numbers_of_the_shop(tmp_path: Path) -> None:
         GUNICORN_CMD_ARGS="--workers 3",
         http_proxy="http://127.0.0.1:1",
     )
-    ended = subprocess.run(
-        [*COMMAND, "--once"], cwd=ROOT, env=elsewhere, capture_output=True, text=True, check=False, timeout=50
+    done = subprocess.run(
+        [*COMMAND, "--once"],
+        cwd=ROOT,
+        env=configured_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
     )
-    assert ended.stderr == ""
-    counted = "292 found, 20 missing (fault 404: 12 not in the shop, 8 without a picture)"
-    assert ended.stdout.count(counted) == 3
-    assert "Cold: get_cover for 312 ids, 64 clients at once" in ended.stdout
-    assert ended.stdout.count("the shop served 312 pages: one per id") == 1
-    assert ended.stdout.count("the shop served no page") == 2
+    assert done.stderr == ""
+    counts = "292 found, 20 missing (fault 404: 12 not in the shop, 8 without a picture)"
+    assert done.stdout.count(counts) == 3
+    assert "Cold: get_cover for 312 ids, 64 clients at once" in done.stdout
+    assert done.stdout.count("the shop served 312 pages: one per id") == 1
+    assert done.stdout.count("the shop served no pages") == 2
     assert re.search(
-        r"^  \d+ -> http://127\.0\.0\.1:\d+/multimedia/audio_cd_covers/\d+\.jpg$", ended.stdout, re.MULTILINE
+        r"^  \d+ -> http://127\.0\.0\.1:\d+/multimedia/audio_cd_covers/\d+\.jpg$", done.stdout, re.MULTILINE
     )
-    assert ": 200 image/svg+xml, " in ended.stdout
-    assert "failed" not in ended.stdout
-    assert ended.returncode == 0
+    assert ": 200 image/svg+xml, " in done.stdout
+    assert "failed" not in done.stdout
+    assert done.returncode == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_it_invites_to_works(tmp_path: Path) -> None:
-    """The Python line of the summary can be pasted as it stands; the web page and a cover are where it says."""
+def test_the_suggested_commands_and_urls_work(tmp_path: Path) -> None:
+    """The Python command can be pasted, and the web page and a cover are at the printed URLs."""
     with demo(tmp_path) as running:
-        said = read_until(running, LAST_LINE)
-        line = re.search(r"^  python3 -c '(.*)'$", said, re.MULTILINE)
+        output = read_until(running, LAST_LINE)
+        line = re.search(r"^  python3 -c '(.*)'$", output, re.MULTILINE)
         assert line is not None
-        answer = subprocess.run([sys.executable, "-c", line[1]], capture_output=True, text=True, check=True, timeout=20)
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/multimedia/audio_cd_covers/\d+\.jpg\n", answer.stdout)
-        told = dict(re.findall(r"^  (the web page|one cover|with some covers) .*?(http\S+)$", said, re.MULTILINE))
-        assert open_url(told["the web page"]).startswith(b"<!doctype html>")
-        assert b"<svg" in open_url(told["one cover"])
-        assert re.fullmatch(rf"{told['the web page']}#ids=(\d+,){{11}}\d+", told["with some covers"])
+        printed = subprocess.run(
+            [sys.executable, "-c", line[1]], capture_output=True, text=True, check=True, timeout=20
+        )
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/multimedia/audio_cd_covers/\d+\.jpg\n", printed.stdout)
+        urls = dict(re.findall(r"^  (the web page|one cover|with some covers) .*?(http\S+)$", output, re.MULTILINE))
+        assert open_url(urls["the web page"]).startswith(b"<!doctype html>")
+        assert b"<svg" in open_url(urls["one cover"])
+        assert re.fullmatch(rf"{urls['the web page']}#ids=(\d+,){{11}}\d+", urls["with some covers"])
         running.send_signal(signal.SIGTERM)
         assert running.wait(15) == 0
 
 
 def open_url(url: str) -> bytes:
-    """What is at an address, past any proxy."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
-        return bytes(answer.read())
+    """Return the body of the response for a URL, without the environment's proxy."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as response:
+        return bytes(response.read())
 
 
-def test_a_signal_while_it_looks_up_ends_all_of_it_quietly(tmp_path: Path) -> None:
-    """With status 0, nothing said and nothing left."""
+def test_a_signal_during_the_lookups_ends_the_demo_silently(tmp_path: Path) -> None:
+    """With status 0, no error messages, and no process or file left."""
     with demo(tmp_path) as running:
         read_until(running, "A sample shop")
         os.killpg(running.pid, signal.SIGHUP)
         _, errors = running.communicate(timeout=15)
         assert (running.returncode, errors) == (0, "")
-        assert_nothing_is_left(running, tmp_path)
+        assert_cleaned_up(running, tmp_path)
 
 
-def test_an_impatient_ctrl_c_changes_nothing(tmp_path: Path) -> None:
-    """Further signals during the ending neither break it off nor are heard of."""
+def test_repeated_signals_do_not_interrupt_the_clean_up(tmp_path: Path) -> None:
+    """Nor do they cause error messages."""
     with demo(tmp_path) as running:
         read_until(running, LAST_LINE)
         for _ in range(20):
@@ -139,16 +147,16 @@ def test_an_impatient_ctrl_c_changes_nothing(tmp_path: Path) -> None:
             time.sleep(0.02)
         _, errors = running.communicate(timeout=15)
         assert (running.returncode, errors) == (0, "")
-        assert_nothing_is_left(running, tmp_path)
+        assert_cleaned_up(running, tmp_path)
 
 
-def test_nothing_outlives_a_demo_that_was_killed(tmp_path: Path) -> None:
-    """SIGKILL leaves the demo no time to clean up; its processes end all the same."""
+def test_the_processes_end_if_the_demo_is_killed(tmp_path: Path) -> None:
+    """Although SIGKILL gives the demo no time to stop them."""
     with demo(tmp_path) as running:
         read_until(running, LAST_LINE)
-        assert len(members(running.pid)) >= 4
+        assert len(processes_of(running.pid)) >= 4
         running.kill()
-        until = time.monotonic() + 20
-        while members(running.pid) and time.monotonic() < until:
+        deadline = time.monotonic() + 20
+        while processes_of(running.pid) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert members(running.pid) == []
+        assert processes_of(running.pid) == []

@@ -1,4 +1,4 @@
-"""The pages: in the ozon form, as large as real ones, and with the product's own cover alone."""
+"""The pages: as large as real ones, and with the path of no other cover than the product's own."""
 
 import re
 
@@ -7,7 +7,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from demo.catalogue import Catalogue, draw_up
 from demo.pages import index_page, missing_page, product_page
-from tests.demo import AWKWARD
+from tests.demo import SPECIAL_CHARACTERS
 
 COVER = re.compile(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)")
 
@@ -18,21 +18,21 @@ def catalogue() -> Catalogue:
     return draw_up()
 
 
-def test_a_page_has_its_own_cover_path_alone(catalogue: Catalogue) -> None:
-    """The rule of the ozon source finds the product's cover and nothing else, or nothing where it has none."""
+def test_a_page_contains_only_its_own_cover_path(catalogue: Catalogue) -> None:
+    """The rule of the ozon source matches the product's cover and nothing else, or nothing if it has none."""
     for product in catalogue.products.values():
         expected = [] if product.cover_path is None else [product.cover_path]
         assert COVER.findall(product_page(product, catalogue)) == expected
 
 
-def test_a_page_is_of_realistic_size(catalogue: Catalogue) -> None:
-    """A product page has about 50 kB."""
+def test_a_page_has_a_realistic_size(catalogue: Catalogue) -> None:
+    """About 50 kB."""
     for product in catalogue.products.values():
         assert 45_000 < len(product_page(product, catalogue).encode()) < 55_000
 
 
-def test_a_page_tells_what_the_product_is(catalogue: Catalogue) -> None:
-    """Title, artist, price and all tracks stand where a reader looks for them."""
+def test_a_page_describes_the_product(catalogue: Catalogue) -> None:
+    """With its title, artist, price and tracks."""
     product = next(iter(catalogue.products.values()))
     page = LexborHTMLParser(product_page(product, catalogue))
     heading, price = page.css_first("h1"), page.css_first(".price")
@@ -44,28 +44,26 @@ def test_a_page_tells_what_the_product_is(catalogue: Catalogue) -> None:
     assert titles == [track.title for track in product.tracks]
 
 
-def test_words_are_escaped(catalogue: Catalogue) -> None:
-    """Words that look like markup come out as words."""
-    text = product_page(AWKWARD, catalogue)
+def test_texts_are_escaped(catalogue: Catalogue) -> None:
+    """Text that looks like markup is shown as text."""
+    text = product_page(SPECIAL_CHARACTERS, catalogue)
     page = LexborHTMLParser(text)
     heading = page.css_first("h1")
     assert heading is not None
-    assert heading.text() == f"{AWKWARD.artist}. {AWKWARD.title}"
+    assert heading.text() == f"{SPECIAL_CHARACTERS.artist}. {SPECIAL_CHARACTERS.title}"
     assert "<script" not in text
 
 
-def test_every_page_is_the_same_whenever_it_is_shown(catalogue: Catalogue) -> None:
-    """A page's filler is drawn by the product's id, not anew."""
+def test_a_page_is_always_the_same(catalogue: Catalogue) -> None:
+    """Its filler depends only on the product's id."""
     product = next(iter(catalogue.products.values()))
     assert product_page(product, catalogue) == product_page(product, draw_up())
 
 
 def test_the_index_links_to_every_product(catalogue: Catalogue) -> None:
-    """The front page leads to all of them."""
-    links = {link.attributes["href"] for link in LexborHTMLParser(index_page(catalogue)).css(".shelf a")}
+    links = {link.attributes["href"] for link in LexborHTMLParser(index_page(catalogue)).css(".products a")}
     assert links == {product.page_path for product in catalogue.products.values()}
 
 
-def test_the_missing_page_does_not_repeat_markup() -> None:
-    """A path is shown as it was typed."""
+def test_the_404_page_escapes_the_path() -> None:
     assert "<b>" not in missing_page("/<b>")

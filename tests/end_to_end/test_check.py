@@ -1,4 +1,4 @@
-"""``python -m app check``: canaries, tried as the service would."""
+"""``python -m app check``: canary ids, looked up as the service would."""
 
 import signal
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.service import CONFIG
 
 
 def check(folder: Path, config: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Run it; return its exit status, what it printed, and what it complained of."""
+    """Run ``check`` with this configuration; return its exit status, standard output and standard error."""
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
     return run("check", *arguments, config=path, extra=variables)
@@ -26,8 +26,8 @@ def config(origin: Origin, canary: str) -> str:
     return CONFIG.format(origin=origin.url) + f"retries = 0\ncanary = {canary}\n"
 
 
-def test_canaries_that_have_covers_are_all_well(origin: Origin, tmp_path: Path) -> None:
-    """Which rule matched, what came out, and how long it took, a line each."""
+def test_canaries_with_covers_succeed(origin: Origin, tmp_path: Path) -> None:
+    """Each has a line with the cover's URL, the rule that matched and the time it took."""
     for number in (1, 2):
         origin.item(number, cover(number))
     status, out, _ = check(tmp_path, config(origin, "[1, '2']"), "ozon")
@@ -48,7 +48,7 @@ def test_canaries_that_have_covers_are_all_well(origin: Origin, tmp_path: Path) 
         ("", "500 Internal Server Error", "answered 500 Internal Server Error"),
     ],
 )
-def test_a_canary_that_fails_is_told_with_its_reason(
+def test_a_failed_canary_is_reported_with_the_reason(
     origin: Origin, tmp_path: Path, text: str, status: str, reason: str
 ) -> None:
     origin.item(1, page(text, status=status))
@@ -62,31 +62,31 @@ def test_a_canary_that_fails_is_told_with_its_reason(
     assert "Traceback" not in err
 
 
-def test_a_page_that_takes_too_long_is_told(origin: Origin, tmp_path: Path) -> None:
+def test_a_page_timeout_is_reported(origin: Origin, tmp_path: Path) -> None:
     origin.item(1, page("", headers={"Content-Length": "10"}))
     status, out, _ = check(tmp_path, config(origin, "[1]") + "timeout = 0.2\n")
     assert (status, "took longer than 0.2 seconds" in out) == (1, True)
 
 
-def test_ctrl_c_ends_it_quietly(origin: Origin, tmp_path: Path) -> None:
-    """While it waits for a page."""
-    origin.item(1, hold := Barrier(cover()))
+def test_ctrl_c_ends_the_command_silently(origin: Origin, tmp_path: Path) -> None:
+    """While a page is being fetched."""
+    origin.item(1, barrier := Barrier(cover()))
     path = tmp_path / "covers.toml"
     path.write_text(config(origin, "[1]"), "utf-8")
     with running("check", "ozon", config=path) as process:
-        assert hold.asked.wait(10)
+        assert barrier.asked.wait(10)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
-def test_a_source_that_is_named_without_canaries_is_told(origin: Origin, tmp_path: Path) -> None:
+def test_a_named_source_without_canaries_is_reported(origin: Origin, tmp_path: Path) -> None:
     status, out, err = check(tmp_path, config(origin, "[]"), "ozon")
     assert (status, out, err) == (0, "", "ozon: not checked, it has no canary ids\n")
 
 
-def test_without_names_those_without_canaries_are_passed_over(origin: Origin, tmp_path: Path) -> None:
-    """Among them are all that are built in: what cron runs is to say nothing each time."""
+def test_without_names_sources_without_canaries_are_skipped(origin: Origin, tmp_path: Path) -> None:
+    """They are not reported, so that cron sends no mail about the built-in sources, which have none."""
     origin.item(1, cover(1))
     status, out, err = check(tmp_path, config(origin, "[1]"))
     assert (status, out.startswith("ozon:1: "), err) == (0, True, "")
@@ -94,28 +94,28 @@ def test_without_names_those_without_canaries_are_passed_over(origin: Origin, tm
     assert (status, out, err) == (0, "", "nothing to check: no source has canary ids\n")
 
 
-def test_a_store_that_cannot_be_stops_it_as_it_stops_the_service(origin: Origin, tmp_path: Path) -> None:
+def test_an_invalid_store_url_is_a_usage_error(origin: Origin, tmp_path: Path) -> None:
     status, out, err = check(tmp_path, config(origin, "[1]"), COVERS_STORE="redis://127.0.0.1:99999999/0")
     assert (status, out, err.count("\n"), "COVERS_STORE" in err) == (2, "", 1, True)
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    ("name", "message"),
     [
         ("nosuch", "unknown source 'nosuch'; there are ozon, caa"),
         ("page", "source page is off until it is given allowed_hosts"),
     ],
 )
-def test_a_source_that_cannot_be_checked_is_told_in_a_line(name: str, complaint: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        check_sources([name], load_settings({}), lambda: pytest.fail("nothing is to be asked"))
-    assert (complaint in str(caught.value), "\n" in str(caught.value)) == (True, False)
+def test_an_unusable_source_is_reported_in_one_line(name: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        check_sources([name], load_settings({}), lambda: pytest.fail("no page must be fetched"))
+    assert (message in str(raised.value), "\n" in str(raised.value)) == (True, False)
 
 
-def test_an_id_that_cannot_be_asked_for_fails_alone(
+def test_an_invalid_canary_id_does_not_stop_the_others(
     tmp_path: Path, origin: Origin, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """``..`` is an id by its pattern, and no name in a path."""
+    """``..`` matches the source's id pattern, but is not allowed as a path segment."""
     origin.pages["/good"] = page('<meta property="og:image" content="/a.jpg">')
     path = tmp_path / "covers.toml"
     path.write_text(
@@ -132,13 +132,13 @@ def test_an_id_that_cannot_be_asked_for_fails_alone(
     assert found.startswith(f"shop:good: {origin.url}/a.jpg by meta og:image")
 
 
-def test_certificates_that_cannot_be_read_are_told_in_a_line(origin: Origin, tmp_path: Path) -> None:
+def test_an_unreadable_certificate_bundle_is_reported_in_one_line(origin: Origin, tmp_path: Path) -> None:
     status, out, err = check(tmp_path, config(origin, "[1]"), REQUESTS_CA_BUNDLE="/nonexistent")
     assert (status, out) == (2, "")
     assert err == "REQUESTS_CA_BUNDLE: expected certificates at /nonexistent: No such file or directory\n"
 
 
-def test_a_wrong_configuration_is_told_in_a_line(tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_reported_in_one_line(tmp_path: Path) -> None:
     status, out, err = check(tmp_path, "lru_size = 'many'\n")
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1

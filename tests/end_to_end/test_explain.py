@@ -1,4 +1,4 @@
-"""``python -m app explain``: what a running service knows of one id."""
+"""``python -m app explain`` against a running service."""
 
 import re
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from tests.support.service import CONFIG, Service, run_service
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[Origin]:
-    with Origin().serving() as served:
-        served.item(1, cover(1))
-        served.item(2, page("<p>nothing here"))
-        yield served
+    with Origin().serving() as started:
+        started.item(1, cover(1))
+        started.item(2, page("<p>nothing here"))
+        yield started
 
 
 @pytest.fixture(scope="module")
 def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as served:
-        yield served
+    with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as started:
+        yield started
 
 
-def test_the_record_of_a_cover_is_told(origin: Origin, server: Service) -> None:
-    """Field by field, one below the other, without those that do not apply."""
+def test_the_record_of_a_cover_is_printed(origin: Origin, server: Service) -> None:
+    """One field per line, without empty fields."""
     status, out, err = run("explain", "--url", server.url, "1")
     assert (status, err) == (0, "")
     times = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
@@ -45,8 +45,8 @@ cache        fetched
     )
 
 
-def test_the_record_of_an_item_without_one_is_told(server: Service) -> None:
-    """With each rule that was tried in vain."""
+def test_the_record_of_an_item_without_a_cover_is_printed(server: Service) -> None:
+    """With each extraction rule that did not match."""
     status, out, err = run("explain", "--url", server.url, "--source", "ozon", "2")
     assert (status, err) == (1, "")
     fields = dict(line.split(maxsplit=1) for line in out.splitlines())
@@ -55,7 +55,7 @@ def test_the_record_of_an_item_without_one_is_told(server: Service) -> None:
     assert "url" not in fields
 
 
-def test_an_id_that_cannot_be_looked_up_is_a_complaint(server: Service) -> None:
+def test_an_invalid_id_is_reported_on_standard_error(server: Service) -> None:
     status, out, err = run("explain", "--url", server.url, "nosuch:1")
     assert (status, out) == (1, "")
     assert re.fullmatch(r"nosuch:1: 'nosuch:1' is no id of ozon, .* \(fault -32602\)\n", err)

@@ -1,17 +1,17 @@
-"""The record of an item as text."""
+"""The text form of an ``explain_cover`` record."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from app.cli.explanation import explanation
+from app.cli.explain import format_record
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
-def test_fields_stand_one_below_the_other() -> None:
-    """In the order in which they came; those that do not apply are left out, and each miss has a line."""
+def test_a_record_has_a_line_per_field() -> None:
+    """Fields keep their order, empty fields are omitted, and each entry of a list has a line."""
     record: dict[str, Any] = {
         "outcome": "no_cover",
         "url": "",
@@ -20,7 +20,7 @@ def test_fields_stand_one_below_the_other() -> None:
         "misses": ["meta og:image: not there", "css img: not there"],
         "fetched_at": "2026-11-22T11:57:00Z",
     }
-    assert list(explanation(record, NOW)) == [
+    assert list(format_record(record, NOW)) == [
         "outcome     no_cover",
         "source      shop",
         "status      200",
@@ -30,8 +30,8 @@ def test_fields_stand_one_below_the_other() -> None:
     ]
 
 
-def test_a_record_that_says_nothing_has_no_lines() -> None:
-    assert list(explanation({"url": "", "status": 0, "misses": []}, NOW)) == []
+def test_a_record_with_only_empty_fields_has_no_lines() -> None:
+    assert list(format_record({"url": "", "status": 0, "misses": []}, NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_a_record_that_says_nothing_has_no_lines() -> None:
         ("2026-13-22T11:00:00Z", "2026-13-22T11:00:00Z"),
     ],
 )
-def test_a_time_is_told_as_people_read_it(time: str, text: str) -> None:
-    assert list(explanation({"fresh_until": time}, NOW)) == [f"fresh_until  {text}"]
+def test_a_time_is_shown_with_its_distance_from_now(time: str, text: str) -> None:
+    assert list(format_record({"fresh_until": time}, NOW)) == [f"fresh_until  {text}"]
 
 
-def test_what_a_page_says_cannot_play_with_the_terminal() -> None:
-    assert list(explanation({"error": "one\ntwo \x1b[2J\x9b"}, NOW)) == ["error  one two \ufffd[2J\ufffd"]
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert list(format_record({"error": "one\ntwo \x1b[2J\x9b"}, NOW)) == ["error  one two \ufffd[2J\ufffd"]

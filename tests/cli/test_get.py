@@ -1,16 +1,16 @@
-"""Ids from standard input."""
+"""Reading ids from standard input."""
 
 from collections.abc import Callable
 
 import pytest
 
 from app.cli.exit_status import UsageError
-from app.cli.ids import MAX_LINE, read_ids
+from app.cli.get import MAX_LINE, read_ids
 
 
-def reading(*parts: bytes) -> Callable[[], bytes]:
-    left = [*parts, b""]
-    return lambda: left.pop(0)
+def reader(*parts: bytes) -> Callable[[], bytes]:
+    remaining = [*parts, b""]
+    return lambda: remaining.pop(0)
 
 
 @pytest.mark.parametrize(
@@ -28,18 +28,18 @@ def reading(*parts: bytes) -> Callable[[], bytes]:
     ],
 )
 def test_each_line_is_an_id(parts: list[bytes], ids: list[str]) -> None:
-    """However it comes; without blanks, byte order mark and empty lines."""
-    assert list(read_ids(reading(*parts))) == ids
+    """However the bytes are split; whitespace, a byte order mark and blank lines are ignored."""
+    assert list(read_ids(reader(*parts))) == ids
 
 
-def test_an_id_is_there_as_soon_as_its_line_is() -> None:
+def test_an_id_is_yielded_as_soon_as_its_line_is_complete() -> None:
     ids = read_ids(iter([b"1\n2"]).__next__)
     assert next(ids) == "1"
 
 
 @pytest.mark.parametrize("end", [b"", b"\n2\n"])
-def test_a_line_without_end_is_refused(end: bytes) -> None:
-    """It is not read to its end; the ids before it are there."""
+def test_a_line_that_is_too_long_is_rejected(end: bytes) -> None:
+    """It is not read to its end, and the ids before it are yielded first."""
     parts = [b"1\n", *[b"x" * 10_000] * 7 + [end]]
     ids = read_ids(lambda: parts.pop(0))
     assert next(ids) == "1"
@@ -47,7 +47,7 @@ def test_a_line_without_end_is_refused(end: bytes) -> None:
         next(ids)
 
 
-def test_input_that_cannot_be_read_is_told() -> None:
+def test_a_read_error_is_reported() -> None:
     def read() -> bytes:
         raise OSError(5, "Input/output error")
 
