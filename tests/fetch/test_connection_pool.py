@@ -121,7 +121,7 @@ def test_a_black_hole_does_not_eat_the_time_of_the_next_address(site: Origin, di
     url = f"{site.scheme}://localhost:{site.port}/"
     with black_hole(site.port):
         assert get(dialling(["127.0.0.2", "127.0.0.1"]), url, timeout=1) == b"there"
-        with pytest.raises(Timeout, match="no connection in time"):
+        with pytest.raises(Timeout, match="the connection timed out"):
             get(dialling(["127.0.0.2", "127.0.0.2"]), url, timeout=0.1)
 
 
@@ -210,7 +210,7 @@ def test_a_new_connection_that_ends_before_it_answers_is_a_failure(
 ) -> None:
     site.pages["/"] = one_after_the_other(page("there"), end)
     assert get(connections, f"{site.url}/") == b"there"
-    with pytest.raises(NoConnectionError, match=r"closed unanswered|reset by peer"):
+    with pytest.raises(NoConnectionError, match=r"closed without a response|reset by peer"):
         get(connections, f"{site.url}/")
     assert len(site.requests) == 3
 

@@ -26,7 +26,7 @@ def test_gzip_is_undone(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "zstd", "gzip;q=1", "identity, gzip", "\x00"])
 def test_what_was_not_asked_for_is_refused(encoding: str) -> None:
-    with pytest.raises(InvalidBodyError, match="not asked for"):
+    with pytest.raises(InvalidBodyError, match="unsupported content encoding"):
         decode_content(iter([gzip.compress(b"there")]), encoding)
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_member_behind_gzip_is_passed_over(behind: bytes) -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 9, 10, 12, -9, -8, -4, -1])
 def test_cut_gzip_is_refused(cut: int) -> None:
-    with pytest.raises(InvalidBodyError, match="ends in the middle of its gzip"):
+    with pytest.raises(InvalidBodyError, match="gzip data of the page is truncated"):
         inflate(gzip.compress(b"there")[:cut])
 
 
@@ -57,7 +57,7 @@ def test_cut_gzip_is_refused(cut: int) -> None:
     ],
 )
 def test_broken_gzip_is_refused(sent: bytes) -> None:
-    with pytest.raises(InvalidBodyError, match="not the gzip it claims to be"):
+    with pytest.raises(InvalidBodyError, match="gzip data of the page is invalid"):
         inflate(sent)
 
 

@@ -272,7 +272,7 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     told = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
     assert told == [
         ("WARNING", f"{HOST} fails, its circuit is open", None),
-        ("INFO", f"{HOST} answers again, its circuit is closed", None),
-        ("WARNING", f"{HOST} asks to be left alone", 4),
-        ("WARNING", f"{HOST} asks to be left alone", 3),
+        ("INFO", f"{HOST} responds again, its circuit is closed", None),
+        ("WARNING", f"{HOST} throttles requests", 4),
+        ("WARNING", f"{HOST} throttles requests", 3),
     ]

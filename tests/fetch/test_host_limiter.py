@@ -93,7 +93,7 @@ def test_patience_that_ends_is_overload(places: ProcessSemaphore) -> None:
     gate = gate_of(places)
     with (
         place(gate, "a"),
-        pytest.raises(Overloaded, match="too many pages of a are waited for"),
+        pytest.raises(Overloaded, match="too many requests are waiting for a"),
         place(gate, "a", patience=0),
     ):
         pytest.fail("there was no place")
@@ -108,7 +108,7 @@ def test_a_line_that_is_too_long_is_overload_at_once(places: ProcessSemaphore) -
 
     callers = [gevent.spawn(stay) for _ in range(4)]
     gevent.sleep(0)
-    with pytest.raises(Overloaded, match="3 pages of a are waited for already"), place(gate, "a"):
+    with pytest.raises(Overloaded, match="3 requests are already waiting for a"), place(gate, "a"):
         pytest.fail("there was no place")
     with place(gate, "b"):
         go.set()
@@ -180,7 +180,7 @@ def test_lines_of_hosts_that_nobody_asks_do_not_pile_up(places: ProcessSemaphore
     for number in range(3000):
         with place(gate, f"host{number}"):
             pass
-    assert len(gate._lines) <= 1024 + 1
+    assert len(gate._queues) <= 1024 + 1
 
 
 def test_a_delay_holds_where_the_worker_itself_is_full(places: ProcessSemaphore) -> None:

@@ -204,7 +204,7 @@ def test_a_storm_leaves_no_open_connection(fetcher: PageFetcher, site: Origin) -
             if number % 3 == 0:
                 gevent.spawn_later(number / 2000, greenlet.kill)
         gevent.joinall(asking, raise_error=True)
-        fetcher._connections.close()
+        fetcher._pool.close()
         while site.under_way:
             gevent.sleep(0.01)
         gevent.sleep(0.01)

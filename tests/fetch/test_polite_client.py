@@ -59,7 +59,7 @@ class Origin(PageFetcher):
 
     def check(self, source: Source, url: str) -> None:
         if "stranger" in url:
-            raise OriginFailed("none of the hosts that its source may name")
+            raise OriginFailed("not a host that the source allows")
 
     def fetch(
         self,
@@ -220,7 +220,7 @@ def test_a_source_that_does_not_is_not_held_up_by_it(origin: Origin, visitor: Po
 
 
 def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: Origin, visitor: PoliteClient) -> None:
-    with pytest.raises(OriginFailed, match="none of the hosts"):
+    with pytest.raises(OriginFailed, match="not a host that the source allows"):
         visitor.fetch(source(robots=True), "https://stranger.example/42", 1, body_of)
     assert origin.asked == []
 
@@ -228,7 +228,7 @@ def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: 
 def test_a_redirect_to_what_robots_txt_forbids_is_not_followed(origin: Origin, visitor: PoliteClient) -> None:
     origin.robots = show("User-agent: *\nDisallow: /private/\n")
     origin.redirects = "https://shop.example/private/42"
-    with pytest.raises(Blocked, match="does not allow where this page leads"):
+    with pytest.raises(Blocked, match="does not allow the target of a redirect"):
         visitor.fetch(source(robots=True), URL, 1, body_of)
     assert visitor.fetch(source(), URL, 1, body_of) is not None
 

@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_used_leaves_each_process_its_own(
 ) -> None:
     caplog.set_level(logging.WARNING)
     places = ProcessSemaphore(tmp_path / "missing" / "places")
-    assert "hold for each worker alone" in caplog.text
+    assert "apply to each worker separately" in caplog.text
     assert [places.acquire("a", 1) is not None for _ in range(2)] == [True, False]
 
 
@@ -112,7 +112,7 @@ def test_somebody_elses_file_is_not_used(path: Path, caplog: pytest.LogCaptureFi
     path.touch()
     os.chown(path, 12345, 12345)
     ProcessSemaphore(path)
-    assert "it belongs to somebody else" in caplog.text
+    assert "it belongs to another user" in caplog.text
 
 
 def test_the_default_file_is_the_users_own() -> None:

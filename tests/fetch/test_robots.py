@@ -116,7 +116,7 @@ def test_where_there_is_none_all_is_allowed(error: LookupFailed) -> None:
     "error", [OriginDown("500", status=500), OriginDown("no connection"), TooSlow("slow"), OriginFailed("garbage")]
 )
 def test_where_it_cannot_be_had_nothing_is_allowed(error: LookupFailed) -> None:
-    with pytest.raises(OriginFailed, match=f"cannot be had, so nothing may be fetched: {error}"):
+    with pytest.raises(OriginFailed, match=f"cannot be fetched, so no page may be: {error}"):
         is_allowed(worker(), Site(error))
 
 
@@ -161,7 +161,7 @@ def test_the_old_one_is_used_while_it_cannot_be_had() -> None:
     clock.now += 8 * DAY - 1
     assert not is_allowed(robots, site)
     clock.now += 11
-    with pytest.raises(OriginFailed, match="cannot be had"):
+    with pytest.raises(OriginFailed, match="cannot be fetched"):
         is_allowed(robots, site)
 
 

@@ -99,7 +99,7 @@ def test_a_peer_without_tls_is_said(trusting: ssl.SSLContext) -> None:
     server = StreamServer(("127.0.0.1", 0), answer)
     server.start()
     try:
-        with pytest.raises(OriginFailed, match="TLS fails: wrong version number"):
+        with pytest.raises(OriginFailed, match="TLS failed: wrong version number"):
             fetch_trusting(Origin(port=server.server_port or 0), trusting)
     finally:
         server.stop()
