@@ -18,7 +18,7 @@ from app.fetch.tls import TlsSession
 _RECEIVE_SIZE = 65_536
 _EV_READ = 1  # libev's constant
 _original_poll = monkey.get_original("select", "poll")  # it is called with a timeout of 0 only, so it never blocks
-_RECEIVE_COST = 4096  # the fixed cost of a receive, expressed in bytes
+_RECEIVE_COST = 4096  # the fixed cost of one receive, counted as bytes
 _HANDSHAKE_BUDGET = 262_144  # a certificate chain has some kilobytes; OpenSSL itself accepts 100 kB of it
 
 
@@ -90,7 +90,7 @@ class Connection:
         self._timeout = timeout
         self._socket.settimeout(timeout)
         data = request if self._tls is None else self._tls.encrypt(request)
-        # The socket buffer is empty, so one send() takes all of it as a rule; sendall() takes twice as long.
+        # The send buffer is empty, so that send() normally accepts all data; sendall() takes twice as long.
         sent = self._socket.send(data)
         if sent < len(data):
             self._socket.sendall(data[sent:])
@@ -113,9 +113,8 @@ class Connection:
 
     def is_usable(self) -> bool:
         """Return whether an idle connection is open and has no data to read, so that it can carry a request."""
-        return not self._poll.poll(
-            0
-        )  # recv() with MSG_PEEK would raise in the normal case, and take five times as long
+        # recv() with MSG_PEEK would raise in the normal case, and take five times as long.
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Close the connection, whatever its state."""

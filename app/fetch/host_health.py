@@ -1,4 +1,4 @@
-"""The health of hosts: which hosts must not be sent requests at present, and until when.
+"""The health of hosts: which hosts are unavailable at present, and until when.
 
 A host that responds with 429, or with 503 and Retry-After, gets no request before that time. Each host also has a
 circuit breaker: repeated failures open the circuit for some seconds. Then it is half-open: one trial request is sent,
@@ -19,8 +19,8 @@ from app.store.circuit_breaker import StoreNamespace
 
 _log = logging.getLogger(__name__)
 
-#: The number of consecutive failures that open the circuit of a host. It is the default ``concurrency``: with a lower
-#: one, a few bad pages that are fetched at once would open it.
+#: The number of consecutive failures that open the circuit of a host. It equals the default ``concurrency``; with a
+#: lower threshold, a few bad pages that are fetched at once would open the circuit.
 FAILURE_THRESHOLD = 8
 
 #: How long the circuit is open, in seconds: the first time, and the maximum. The time doubles with each failed trial.
@@ -35,7 +35,7 @@ _MAX_HOSTS = 4096
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
-    """The state of a host since ``changed_at``: it must not be sent requests before ``unavailable_until``.
+    """The state of a host since ``changed_at``: it gets no requests before ``unavailable_until``.
 
     ``trips`` is how many times in a row the circuit has opened, 0 if it is closed. If it is closed, ``is_throttled``
     says whether the host asked to wait. ``reason`` is a text for callers. Times are seconds since the epoch.
@@ -48,7 +48,7 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
     reason: str = ""
 
     def is_unavailable(self, now: float) -> bool:
-        """Return whether the host must not be sent requests."""
+        """Return whether the host must not get requests at present."""
         return now < self.unavailable_until
 
     def has_tripped(self, now: float) -> bool:
@@ -173,15 +173,15 @@ class HostHealth:
         now = self._clock()
         self._last_shared[host] = shared
         # The clock of another machine may differ from this one, so only the duration of the state is reliable.
-        until = min(shared.unavailable_until, now + shared.unavailable_until - shared.changed_at)
+        unavailable_until = min(shared.unavailable_until, now + shared.unavailable_until - shared.changed_at)
         if (
             current is not None
             and current.is_throttled
             and current.is_unavailable(now)
-            and until < current.unavailable_until
+            and unavailable_until < current.unavailable_until
         ):
-            return current  # this worker was asked to wait for longer, which only time ends
-        self._states[host] = state = msgspec.structs.replace(shared, unavailable_until=until)
+            return current  # the host asked this worker to wait for longer
+        self._states[host] = state = msgspec.structs.replace(shared, unavailable_until=unavailable_until)
         self._notify_observer(host, state, now)
         return state
 

@@ -76,7 +76,7 @@ class PageFetcher:
             Throttled: status 429, or 503 with Retry-After.
             OriginDown: no connection, a broken one, or another 5xx status; a retry may succeed.
             TooSlow: the timeout has passed.
-            OriginFailed: any other response that is not a valid page.
+            OriginFailed: the response is invalid or too large, or a host, address or redirect is not allowed.
             LookupFailed: the error that the response patterns of ``source`` assign to the status.
 
         """

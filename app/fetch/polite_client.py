@@ -99,7 +99,7 @@ class PoliteClient:
         )
 
     def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
-        """Record that the content of a page said that its host throttles requests."""
+        """Record that the host of ``url`` throttles requests, as the content of its page says."""
         self._host_health.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
 
     def _check_redirect(self, source: Source, url: str, deadline: float, target: str) -> None:
@@ -137,7 +137,7 @@ class PoliteClient:
     ) -> T | None:
         """Acquire a slot, fetch and read the page; retry if the source and the error allow it."""
         host = authority_of(url)
-        self._host_health.check(host)  # also checked with a slot; this saves the wait for one
+        self._host_health.check(host)  # checked again with a slot; this check avoids a useless wait for one
         budget = RetryBudget(source)
         last_host = ""
         while True:
@@ -182,7 +182,7 @@ class PoliteClient:
 
 
 class _Attempt:
-    """One attempt at a page: the hosts that it sends requests to, and the slots that it holds until its end.
+    """One attempt at a page or file: the hosts that get requests, and the slots that it holds until its end.
 
     ``last_host`` is the host of the latest request. ``is_redirect_refused`` is set if the attempt ended because a
     redirect could not be followed, in which case its error says nothing about the health of a host.
