@@ -128,7 +128,7 @@ class HostHealth:
         now = self._clock()
         state = self._states.get(host)
         if state is not None and state.is_unavailable(now) and (state.is_throttled or not was_trial):
-            return  # the request was sent before the host became unavailable, so its failure is no news
+            return  # the request was sent before the host became unavailable, so its failure is nothing new
         if not was_trial:
             self._failures[host] = failures = self._failures.get(host, 0) + 1
             if failures < FAILURE_THRESHOLD:

@@ -104,7 +104,7 @@ class TransportAdapter(BaseAdapter):
             except (ConnectionError, ssl.SSLError):
                 if idle.has_received:
                     raise
-                # The server closed the idle connection before it received the request, which is sent again below.
+                # The server closed the idle connection without a response. The request is sent again on a new one.
         connection = self._pool.connect(endpoint, private_network=self._private_network, timeout=connect_timeout)
         return connection, self._exchange(connection, data, read_timeout)
 

@@ -1,4 +1,4 @@
-"""The health of health: Retry-After and the circuit breaker."""
+"""The health of hosts: Retry-After and the circuit breaker."""
 
 import logging
 
