@@ -1,1 +1,1 @@
-"""The world outside: pages are asked for here, with manners and within limits, and nowhere else."""
+"""HTTP client for origin servers: connections, limits, politeness. No other package makes requests to them."""

@@ -1,86 +1,91 @@
-"""A body's bytes: within a limit, and out of gzip in bounded steps.
+"""The size limit and the Content-Encoding of a response body.
 
-A body of 65 kB may inflate to 65 MB, and both may be more than a page can have: what is taken is pieces, what comes out
-is pieces of a bounded size, so that who reads them can stop, or let others have their turn, in between.
+A body of 65 kB may decompress to 65 MB, and each of the two sizes may exceed the limit. The functions here take and
+yield pieces of bounded size, so that a caller can stop, or yield to other greenlets, between two pieces.
 """
 
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 
-#: The most bytes in a piece that was inflated: some 0.3 ms of work.
+#: The largest piece of decompressed data, in bytes: some 0.3 ms of work.
 MAX_PIECE = 262_144
 
 _MAX_MEMBERS = 1000
 
 
 class InvalidBodyError(Exception):
-    """This is no body that can be used. The text says what it is instead."""
+    """A body cannot be used. The text says why."""
 
 
 def limit_bytes(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield the first ``most`` bytes. Raises BadBodyError, when asked to go on, where there are more."""
-    left = max_bytes
+    """Yield the first ``max_bytes`` bytes of ``pieces``.
+
+    Raises:
+        InvalidBodyError: there are more bytes. It is raised after the allowed ones have been yielded.
+
+    """
+    remaining = max_bytes
     for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            yield piece[:left]
-            raise InvalidBodyError(f"a page of more than {max_bytes} bytes")
+        remaining -= len(piece)
+        if remaining < 0:
+            yield piece[:remaining]
+            raise InvalidBodyError(f"the page has more than {max_bytes} bytes")
         yield piece
 
 
 def decode_content(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield the bytes behind a Content-Encoding: none, or gzip once, which is all that is asked for.
+    """Yield the content behind a Content-Encoding (RFC 9110, 8.4): none, or gzip once, which is all that we accept.
 
     Raises:
-        BadBodyError: another encoding, broken or cut gzip.
+        InvalidBodyError: the encoding is another one, or the gzip data is invalid or truncated.
 
     """
     match encoding.strip().lower():
         case "" | "identity":
             return pieces
         case "gzip" | "x-gzip":
-            return _inflated(pieces)
-    raise InvalidBodyError(f"a page in an encoding that was not asked for: {encoding[:40]!r}")
+            return _decompress_gzip(pieces)
+    raise InvalidBodyError(f"the page has an unsupported content encoding: {encoding[:40]!r}")
 
 
-def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip holds (RFC 1952), in pieces of at most ``STEP`` bytes.
+def _decompress_gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the content of gzip data (RFC 1952) in pieces of at most ``MAX_PIECE`` bytes.
 
-    It may have several members. Zeros behind one are padding; what follows a whole member and is none itself is passed
-    over, as browsers do.
+    The data may have several members, with padding of zero bytes after each. Trailing data that is not a member is
+    ignored, as browsers do.
     """
-    inflate, members = _new_member(), 1
+    member, member_count = _new_decompressor(), 1
     for piece in pieces:
-        rest = piece
-        while rest:
-            if inflate.eof:
-                rest = rest.lstrip(b"\0")
-                if not rest:
+        data = piece
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")
+                if not data:
                     break
-                if not rest.startswith(b"\x1f"):
-                    for _ in pieces:  # to the end all the same: a body that is cut short is none
+                if not data.startswith(b"\x1f"):
+                    for _ in pieces:  # still reads the body to its end: a truncated one is an error
                         pass
                     return
-                inflate, members = _new_member(), members + 1
-                if members > _MAX_MEMBERS:
-                    raise InvalidBodyError(f"a page of more than {_MAX_MEMBERS} gzip members")
-            rest = yield from _steps(inflate, rest)
-    if not inflate.eof:
-        raise InvalidBodyError("a page that ends in the middle of its gzip")
+                member, member_count = _new_decompressor(), member_count + 1
+                if member_count > _MAX_MEMBERS:
+                    raise InvalidBodyError(f"the page has more than {_MAX_MEMBERS} gzip members")
+            data = yield from _decompress_member(member, data)
+    if not member.eof:
+        raise InvalidBodyError("the gzip data of the page is truncated")
 
 
-def _steps(inflate: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
-    """Yield what a member makes of ``data``; return what comes behind the member."""
-    while data and not inflate.eof:
+def _decompress_member(member: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
+    """Yield the content of ``data``, a part of one member; return the data after the end of the member."""
+    while data and not member.eof:
         try:
-            plain = inflate.decompress(data, MAX_PIECE)
+            content = member.decompress(data, MAX_PIECE)
         except zlib.error as error:
-            raise InvalidBodyError("a page that is not the gzip it claims to be") from error
-        data = inflate.unconsumed_tail
-        if plain:
-            yield plain
-    return inflate.unused_data
+            raise InvalidBodyError("the gzip data of the page is invalid") from error
+        data = member.unconsumed_tail
+        if content:
+            yield content
+    return member.unused_data
 
 
-def _new_member() -> "zlib._Decompress":
+def _new_decompressor() -> "zlib._Decompress":
     return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

@@ -1,7 +1,8 @@
-"""The look-up of names, which hangs neither the hub nor one another.
+"""DNS lookups that block neither the hub nor each other.
 
-The C library's resolver blocks, so it runs in threads: of our own, because gevent's ten are shared by all that is done
-in threads here, and ten names that no server answers for would hold up all of it for half a minute.
+The C library's resolver blocks, so it runs in threads. They are threads of our own: gevent's pool has ten, shared by
+all work that this process runs in threads, and ten names whose name servers do not respond would block it for half a
+minute.
 """
 
 import ipaddress
@@ -15,79 +16,82 @@ from gevent.threadpool import ThreadPool
 
 from app.concurrency.greenlets import run_in_thread
 
-#: Where to connect to: the family of the address, and the address as ``connect`` takes it.
+#: The address family, and the address as ``socket.connect`` takes it.
 SocketAddress = tuple[int, tuple[Any, ...]]
 Resolve = Callable[[str, int], list[SocketAddress]]
 
-_THREADS = 32
+_MAX_THREADS = 32
 
-#: So many names below one domain are looked up at once. Who may name hosts there could fill all threads with names that
-#: no server answers for, each for half a minute, whether anybody waits for them still or not.
-_SAME_DOMAIN = 8
+#: The most concurrent lookups of names below one domain. A client that can choose host names could otherwise occupy all
+#: threads with names whose name servers do not respond, for half a minute each, even after every caller has timed out.
+_MAX_LOOKUPS_PER_DOMAIN = 8
 
 
 def resolve(host: str, port: int) -> list[SocketAddress]:
-    """Ask the C library for the addresses of a name; this blocks. Raises OSError."""
-    look_up = monkey.get_original("socket", "getaddrinfo")  # the patched one would go to gevent's own threads
+    """Return the addresses of a host name from the C library. Blocks the thread. Raises OSError."""
+    getaddrinfo = monkey.get_original("socket", "getaddrinfo")  # the patched one would use gevent's own threads
     try:
-        found = look_up(host, port, 0, socket.SOCK_STREAM)
+        results = getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except UnicodeError as error:  # a label that is empty or too long
-        raise socket.gaierror(socket.EAI_NONAME, "this cannot be a name") from error
-    return [(family, address) for family, _, _, _, address in found]
+        raise socket.gaierror(socket.EAI_NONAME, "invalid host name") from error
+    return [(family, address) for family, _, _, _, address in results]
 
 
 class DnsResolver:
-    """Turns hosts into addresses, in threads of its own; those who ask for one name at one time share the look-up."""
+    """Resolves host names in threads of its own. Concurrent callers for the same name share one lookup."""
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
-        self._threads = ThreadPool(_THREADS)
-        self._under_way: dict[tuple[str, int], gevent.Greenlet[..., list[SocketAddress] | OSError]] = {}
+        self._threads = ThreadPool(_MAX_THREADS)
+        self._in_flight: dict[tuple[str, int], gevent.Greenlet[..., list[SocketAddress] | OSError]] = {}
 
     def resolve(self, host: str, port: int) -> list[SocketAddress]:
-        """Return where ``host``, a name or an IP address, can be reached, in the order in which to try.
+        """Return the addresses of ``host``, a name or an IP address, in the order in which to try them.
 
         Raises:
-            OSError: the name is not known, or nobody could tell.
+            OSError: the name does not exist, or the lookup failed.
 
         """
-        literal = _literal(host, port)
+        literal = _parse_literal(host, port)
         if literal is not None:
             return [literal]
         key = (host, port)
-        look_up = self._under_way.get(key)
-        if look_up is None:
-            domain = _domain(host)
-            if sum(_domain(other) == domain for other, _ in self._under_way) >= _SAME_DOMAIN:
-                raise socket.gaierror(socket.EAI_AGAIN, f"too many names below {domain} are being looked up")
-            # In a greenlet of its own, so that who asked first may give up without the others.
-            look_up = self._under_way[key] = gevent.spawn(self._look_up, key)
-        found = look_up.get()
-        if isinstance(found, OSError):
-            raise type(found)(*found.args) from found  # each who waited has a traceback of their own
-        return found
+        lookup = self._in_flight.get(key)
+        if lookup is None:
+            domain = _parent_domain(host)
+            lookups = sum(_parent_domain(other) == domain for other, _ in self._in_flight)
+            if lookups >= _MAX_LOOKUPS_PER_DOMAIN:
+                raise socket.gaierror(socket.EAI_AGAIN, f"too many DNS lookups below {domain} are in progress")
+            # A greenlet of its own, so that the first caller may time out without failing the others.
+            lookup = self._in_flight[key] = gevent.spawn(self._look_up, key)
+        result = lookup.get()
+        if isinstance(result, OSError):
+            raise type(result)(*result.args) from result  # a new exception for each caller, with its own traceback
+        return result
 
     def _look_up(self, key: tuple[str, int]) -> list[SocketAddress] | OSError:
         try:
-            found: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
+            addresses: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
         except OSError as error:
-            return error  # and not raised: gevent would print it
+            return error  # gevent would print an exception that the greenlet raises
         else:
-            return found
+            return addresses
         finally:
-            del self._under_way[key]
+            del self._in_flight[key]
 
 
-def _domain(host: str) -> str:
+def _parent_domain(host: str) -> str:
+    """Return the last two labels of a host name, which approximate the registered domain."""
     return ".".join(host.rsplit(".", 2)[-2:])
 
 
-def _literal(host: str, port: int) -> SocketAddress | None:
+def _parse_literal(host: str, port: int) -> SocketAddress | None:
+    """Return the address that an IP literal stands for, or None for a name."""
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:
         return None
     if isinstance(parsed, ipaddress.IPv4Address):
         return socket.AF_INET, (host, port)
-    # A scope is the name of an interface: that is the C library's to look up.
+    # A scope id is the name of an interface, which the C library has to resolve.
     return (socket.AF_INET6, (host, port, 0, 0)) if parsed.scope_id is None else None

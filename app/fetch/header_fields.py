@@ -1,4 +1,4 @@
-"""Header fields, as requests has them: found by their names, whatever the case of the letters."""
+"""Header fields in the form that requests uses: a mapping with case-insensitive names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,22 +9,23 @@ from requests.structures import CaseInsensitiveDict
 
 T = TypeVar("T")
 
-# RFC 9110, 5.5 and 5.6.2; one pass over all fields costs less than one for each
-_LINES = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
+# RFC 9110, 5.5 and 5.6.2. One match over the whole header costs less than one match per field.
+_HEADER = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
 
 
 class InvalidHeaderFieldError(ValueError):
-    """This cannot be a header field."""
+    """The name or the value of a header field cannot be sent."""
 
 
 class HeaderFields(CaseInsensitiveDict[str]):
-    """Fields that nobody changes, of which no two have one name. They are stored at once, and written once."""
+    """Immutable header fields whose names are unique, whatever their case. They are serialised once."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        # Where requests keeps them; its own way takes them in one by one, by which each page would cost a tenth more.
+        # Fills the dict of CaseInsensitiveDict directly: its own constructor sets each item by a method call, which
+        # would make fetching a page a tenth slower.
         self._store = {name.lower(): (name, value) for name, value in fields.items()}
 
-    # Its own ways to look for what is not there raise and catch a KeyError through four functions.
+    # The inherited methods raise and catch a KeyError, through four functions, for each field that is missing.
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._store
@@ -36,30 +37,30 @@ class HeaderFields(CaseInsensitiveDict[str]):
     @overload
     def get(self, key: str, /, default: T) -> str | T: ...
     def get(self, key: str, /, default: T | None = None) -> str | T | None:
-        """Return the field's value, or ``default`` where there is no such field."""
+        """Return the value of a field, or ``default`` if the field is missing."""
         field = self._store.get(key.lower())
         return default if field is None else field[1]
 
     @cached_property
     def serialized(self) -> bytes:
-        """The fields and the blank line behind them. Raises BadFieldError."""
+        """The field lines and the empty line that ends them. Raises InvalidHeaderFieldError."""
         return serialize_fields(self._store.values())
 
 
 def serialize_fields(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
-    """Return fields as bytes, and the blank line behind them.
+    """Return the field lines (RFC 9112, 5) and the empty line that ends them.
 
     Raises:
-        BadFieldError: a field that would not arrive as the one that it is.
+        InvalidHeaderFieldError: a name or a value has a character that is not allowed, such as a line break.
 
     """
-    lines = [f"{name}: {_text(value)}\r\n" for name, value in fields]
-    head = "".join(lines)
-    # The count shows that no field was two.
-    if not _LINES.fullmatch(head) or head.count("\n") != len(lines):
-        raise InvalidHeaderFieldError("a header field that cannot be sent")
-    return f"{head}\r\n".encode("latin-1")
+    lines = [f"{name}: {_to_text(value)}\r\n" for name, value in fields]
+    header = "".join(lines)
+    # A value with a line break could match as two fields; the number of lines shows it.
+    if not _HEADER.fullmatch(header) or header.count("\n") != len(lines):
+        raise InvalidHeaderFieldError("invalid header field")
+    return f"{header}\r\n".encode("latin-1")
 
 
-def _text(value: str | bytes) -> str:
+def _to_text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")

@@ -1,7 +1,7 @@
-"""The gate of a host: how many pages of it are under way at once, and how long after each other they are begun.
+"""The host limiter: how many pages of a host are fetched at once, and the delay between the starts of two fetches.
 
-Both hold over all workers of a machine. Who has to wait stands in line, first come first served in each worker; nothing
-waits without bounds.
+Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, in
+order of arrival. The length of a queue and the time in it are limited.
 """
 
 from collections.abc import Callable
@@ -13,120 +13,127 @@ from gevent.lock import BoundedSemaphore
 from app.domain.errors import Overloaded
 from app.fetch.process_semaphore import ProcessSemaphore
 
-#: Who waits for a place that another process has looks for it after this many seconds, then ever less often.
-_FIRST_LOOK, _LAST_LOOK = 0.005, 0.01
+#: How often a caller polls for a slot that another process holds, in seconds; the interval grows up to the maximum.
+_MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.005, 0.01
 
-#: A worker in which several wait takes so many places in a row, then leaves the next one to others for one look.
-_FAIR = 8
+#: A worker whose queue is not empty skips one poll interval after so many slots, to leave a slot to other workers.
+_FAIRNESS_INTERVAL = 8
 
-#: So many lines are kept; making one costs as much as standing in it.
-_MOST_LINES = 1024
+#: Empty queues are dropped when there are more than this. Making one costs as much as waiting in it.
+_MAX_QUEUES = 1024
 
 
-class _Line:
-    """Those who wait for one host: the first of them has its turn; ``freed`` wakes it when a place came back here."""
+class _Queue:
+    """The callers that wait for a slot of one host.
+
+    The holder of ``turn`` is the first in the queue. ``slot_released`` is set when this worker releases a slot.
+    """
 
     def __init__(self) -> None:
         self.turn = BoundedSemaphore(1)
-        self.freed = Event()
+        self.slot_released = Event()
         self.waiting = 0
-        self.takes = 0
+        self.slot_requests = 0
 
 
 class HostLimiter:
-    """Lets pages through: ``total`` of this worker at once, and of each host as many, and as often, as is asked for.
+    """Limits concurrent fetches to ``total`` in this worker, and per host to the concurrency and delay of the source.
 
-    At most ``most_waiting`` stand in line for one host. ``clock`` must not jump.
+    At most ``max_waiting`` callers may wait for one host. ``clock`` must be monotonic.
     """
 
     def __init__(
         self, total: int, *, semaphore: ProcessSemaphore, max_waiting: int, clock: Callable[[], float]
     ) -> None:
         self._total = BoundedSemaphore(total)
-        self._places = semaphore
-        self._most_waiting = max_waiting
+        self._semaphore = semaphore
+        self._max_waiting = max_waiting
         self._clock = clock
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
 
     def acquire(
         self, host: str, *, concurrency: int, delay: float, deadline: float, check: Callable[[], None] = lambda: None
     ) -> Callable[[], None]:
-        """Take one of the ``concurrency`` places at ``host``, ``delay`` seconds after the last page was begun there.
+        """Acquire one of the ``concurrency`` slots of ``host``, ``delay`` seconds after the latest fetch started there.
 
-        It is waited for until the clock says ``until``. When one's turn has come, ``may_go`` is called, and may raise.
-        What is returned gives the place back.
+        The call blocks until ``deadline``, a time of the clock. ``check`` is called when the caller is the first in the
+        queue, before it acquires anything, and may raise. Returns a function that releases the slot.
 
         Raises:
-            Overloaded: no place came free in that time, or too many wait for one already.
+            Overloaded: no slot became free before the deadline, or the queue is full.
 
         """
-        line = self._lines.get(host)
-        if line is None:
-            line = self._lines[host] = _Line()
-        if line.waiting >= self._most_waiting:
-            raise Overloaded(f"{line.waiting} pages of {host} are waited for already")
-        line.waiting += 1
+        queue = self._queues.get(host)
+        if queue is None:
+            queue = self._queues[host] = _Queue()
+        if queue.waiting >= self._max_waiting:
+            raise Overloaded(f"{queue.waiting} requests are already waiting for {host}")
+        queue.waiting += 1
         try:
-            self._acquire(line.turn, host, deadline)
+            self._acquire_semaphore(queue.turn, deadline, host)
             try:
                 check()
-                return self._begin(line, host, concurrency, delay, deadline)
+                return self._acquire_slots(queue, host, concurrency, delay, deadline)
             finally:
-                line.turn.release()
+                queue.turn.release()
         finally:
-            line.waiting -= 1
-            self._trim()
+            queue.waiting -= 1
+            self._drop_empty_queues()
 
-    def _begin(self, line: _Line, host: str, concurrency: int, delay: float, until: float) -> Callable[[], None]:
-        place = self._taken(line, host, host, concurrency, until)
+    def _acquire_slots(
+        self, queue: _Queue, host: str, concurrency: int, delay: float, deadline: float
+    ) -> Callable[[], None]:
+        """Acquire a slot of the host, one of this worker, and the slot that enforces the delay."""
+        slot = self._acquire_slot(queue, host, host, concurrency, deadline)
         try:
-            self._acquire(self._total, "hosts of all kinds", until)
+            self._acquire_semaphore(self._total, deadline, "all hosts together")
             try:
                 if delay > 0:
-                    # Last of all: a page is begun as soon as this is had.
-                    begin = self._taken(line, f"{host} begins", host, 1, until)
-                    gevent.spawn_later(delay, self._leave, line, begin)
+                    # The last one, since the fetch has to start as soon as the delay slot is acquired.
+                    delay_slot = self._acquire_slot(queue, f"{host} begins", host, 1, deadline)
+                    gevent.spawn_later(delay, self._release_slot, queue, delay_slot)
             except BaseException:
                 self._total.release()
                 raise
         except BaseException:
-            self._leave(line, place)
+            self._release_slot(queue, slot)
             raise
 
-        def leave() -> None:
+        def release() -> None:
             self._total.release()
-            self._leave(line, place)
+            self._release_slot(queue, slot)
 
-        return leave
+        return release
 
-    def _taken(self, line: _Line, key: str, host: str, count: int, until: float) -> int:
-        line.takes += 1
-        if line.waiting > 1 and line.takes % _FAIR == 0:
-            # Who waits in another process looks only now and then; this one knows at once what came free here.
-            gevent.sleep(_LAST_LOOK)
-        look = _FIRST_LOOK
-        while (place := self._places.acquire(key, count)) is None:
-            left = until - self._clock()
-            if left <= 0:
-                raise _too_many(host)
-            line.freed.clear()
-            line.freed.wait(min(left, look))
-            look = min(look * 1.5, _LAST_LOOK)
-        return place
+    def _acquire_slot(self, queue: _Queue, key: str, host: str, count: int, deadline: float) -> int:
+        """Poll for one of the ``count`` slots of ``key`` until the deadline."""
+        queue.slot_requests += 1
+        if queue.waiting > 1 and queue.slot_requests % _FAIRNESS_INTERVAL == 0:
+            # Other processes only poll, while this one is notified of its own releases and would always be first.
+            gevent.sleep(_MAX_POLL_INTERVAL)
+        interval = _MIN_POLL_INTERVAL
+        while (slot := self._semaphore.acquire(key, count)) is None:
+            remaining = deadline - self._clock()
+            if remaining <= 0:
+                raise _no_slot(host)
+            queue.slot_released.clear()
+            queue.slot_released.wait(min(remaining, interval))
+            interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
+        return slot
 
-    def _leave(self, line: _Line, place: int) -> None:
-        self._places.release(place)
-        line.freed.set()
+    def _release_slot(self, queue: _Queue, slot: int) -> None:
+        self._semaphore.release(slot)
+        queue.slot_released.set()
 
-    def _trim(self) -> None:
-        """Drop lines in which nobody waits when there are many: ids may name hosts, as many as they like."""
-        if len(self._lines) > _MOST_LINES:
-            self._lines = {host: line for host, line in self._lines.items() if line.waiting}
+    def _drop_empty_queues(self) -> None:
+        """Drop empty queues if there are many: where ids select the host, the number of hosts has no limit."""
+        if len(self._queues) > _MAX_QUEUES:
+            self._queues = {host: queue for host, queue in self._queues.items() if queue.waiting}
 
-    def _acquire(self, semaphore: BoundedSemaphore, of: str, until: float) -> None:
-        if not semaphore.acquire(blocking=False) and not semaphore.acquire(timeout=max(until - self._clock(), 0)):
-            raise _too_many(of)
+    def _acquire_semaphore(self, semaphore: BoundedSemaphore, deadline: float, host: str) -> None:
+        if not semaphore.acquire(blocking=False) and not semaphore.acquire(timeout=max(deadline - self._clock(), 0)):
+            raise _no_slot(host)
 
 
-def _too_many(host: str) -> Overloaded:
-    return Overloaded(f"too many pages of {host} are waited for")
+def _no_slot(host: str) -> Overloaded:
+    return Overloaded(f"too many requests are waiting for {host}")

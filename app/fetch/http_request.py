@@ -1,7 +1,7 @@
-"""A request as bytes, and where they are to go.
+"""URLs of requests, the endpoints that they address, and the serialisation of a GET request.
 
-A URL is read once, by one strict pattern: what decides whether a host may be asked and what connects to it must not
-read it in two ways.
+One strict pattern parses each URL. The code that checks whether a host is allowed and the code that connects to the
+host therefore cannot disagree about which host a URL names.
 """
 
 import functools
@@ -23,11 +23,11 @@ _URL = re.compile(
 
 
 class InvalidUrlError(ValueError):
-    """This cannot be asked for."""
+    """A URL is not one that can be requested."""
 
 
 class Endpoint(NamedTuple):
-    """What is connected to: ``http`` or ``https``, a host in lower case, a port."""
+    """The target of a connection: the scheme ``http`` or ``https``, the host in lower case, the port."""
 
     scheme: str
     host: str
@@ -35,17 +35,17 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The host as it stands in a URL, and the port where it is not the scheme's own."""
+        """The host and the port as they are written in a URL (RFC 3986, 3.2), without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.has_default_port else f"{host}:{self.port}"
 
     @property
     def has_default_port(self) -> bool:
-        """Whether this is the port that needs no telling."""
+        """Whether the port is the default one of the scheme."""
         return self.port == _DEFAULT_PORTS[self.scheme]
 
     def is_same_host(self, other: "Endpoint") -> bool:
-        """Tell whether both are one host at one port, or at the default ports of http and https."""
+        """Return whether both have the same host and port; the default ports of http and https count as the same."""
         return self.host == other.host and (
             self.port == other.port or (self.has_default_port and other.has_default_port)
         )
@@ -53,35 +53,35 @@ class Endpoint(NamedTuple):
 
 @functools.lru_cache(4096)
 def parse_url(url: str) -> tuple[Endpoint, str]:
-    """Return the endpoint of a URL, and what is asked for there.
+    """Return the endpoint of a URL and the request target in origin-form (RFC 9112, 3.2.1): path and query.
 
     Raises:
-        BadUrlError: it is no http or https URL, has a user name, or is not encoded as it must be.
+        InvalidUrlError: it is not an http or https URL, has user information, or is not percent-encoded as it must be.
 
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise InvalidUrlError("a URL that cannot be asked for")
+        raise InvalidUrlError("invalid URL")
     scheme, host, port, path, query = match.groups()
     scheme = scheme.lower()
-    number = int(port) if port else _DEFAULT_PORTS[scheme]
-    if not 0 < number < 65_536:  # noqa: PLR2004 - 16 bits
-        raise InvalidUrlError("a URL with a port that cannot be")
-    return Endpoint(scheme, host.lower().strip("[]"), number), (path or "/") + (query or "")
+    port_number = int(port) if port else _DEFAULT_PORTS[scheme]
+    if not 0 < port_number < 65_536:  # noqa: PLR2004 - 16 bits
+        raise InvalidUrlError("invalid port in URL")
+    return Endpoint(scheme, host.lower().strip("[]"), port_number), (path or "/") + (query or "")
 
 
 def authority_of(url: str) -> str:
-    """Return the host that a URL leads to, with its port where that is not the scheme's own. Raises as ``read_url``."""
+    """Return the host of a URL, with the port unless it is the scheme's default. Raises InvalidUrlError."""
     return parse_url(url)[0].authority
 
 
 def origin_of(url: str) -> str:
-    """Return what is before the path of a URL, written in one way. Raises as ``read_url``."""
+    """Return the serialised origin of a URL (RFC 6454, 6.2): scheme, host and port. Raises InvalidUrlError."""
     endpoint, _ = parse_url(url)
     return f"{endpoint.scheme}://{endpoint.authority}"
 
 
-def serialize_get(endpoint: Endpoint, target: str, fields: bytes) -> bytes:
-    """Return a GET as bytes; Host is added to the fields, which are written already."""
-    # A URL that was read has nothing in it that could be taken for the end of a line.
-    return f"GET {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n".encode("latin-1") + fields
+def serialize_get(endpoint: Endpoint, target: str, header: bytes) -> bytes:
+    """Return a GET request as bytes: the request line, a Host field, and ``header``, which is serialised already."""
+    # ``parse_url`` accepts no control characters, so neither value can contain a line break.
+    return f"GET {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n".encode("latin-1") + header

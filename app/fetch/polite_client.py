@@ -1,34 +1,43 @@
-"""A visit to an origin, with manners: robots.txt is asked, the gate passed, and what the host answers remembered.
+"""The polite client: fetches pages within what robots.txt, the host limiter and the health of each host allow.
 
-So it is for each host that a redirect leads to: it has its own gate, and its own say in whether it is asked.
+For a page it does this, in order: check the health of the host, check robots.txt, acquire a slot of the host, fetch the
+page. A redirect is followed only after the same checks, with a slot of its host. A failed attempt is retried.
 """
 
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from app.config.source import Source
-from app.domain.errors import LookupFailed, OriginDown, OriginError, ServiceError
+from app.domain.errors import LookupFailed, OriginError, ServiceError
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import NOT_MODIFIED, Outcome, outcome_label
 from app.fetch.host_health import HostHealth
 from app.fetch.host_limiter import HostLimiter
 from app.fetch.http_request import authority_of, origin_of
 from app.fetch.page_fetcher import Page, PageFetcher, Validators
+from app.fetch.retries import RetryBudget
 from app.fetch.robots import MAX_SIZE, RobotsPolicy
 
 T = TypeVar("T")
 
-#: Is called with where a redirect leads, and may raise.
+#: Called with the target URL of a redirect; may raise.
 CheckRedirect = Callable[[str], None]
 
-#: Asks once, within so many seconds.
+#: Sends one request, with a timeout in seconds.
 Fetch = Callable[[float, CheckRedirect], Page | None]
+
+#: Called with the outcome of an attempt, and the seconds that the fetch took.
+Report = Callable[[str, float], None]
 
 
 class PoliteClient:
-    """Visits origins. ``clock`` must not jump. The observer is told of each try at a page, of robots.txt not."""
+    """Fetches pages from origin servers. ``clock`` must be monotonic.
+
+    The observer is notified of each attempt at a page, but not of requests for robots.txt.
+    """
 
     def __init__(
         self,
@@ -41,8 +50,8 @@ class PoliteClient:
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._fetcher = fetcher
-        self._gate = limiter
-        self._hosts = host_health
+        self._limiter = limiter
+        self._host_health = host_health
         self._robots = robots
         self._clock = clock
         self._observer = observer
@@ -55,195 +64,188 @@ class PoliteClient:
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
-        """Return what ``read`` makes of the page at ``url``, after at most ``patience`` seconds of waiting at the gate.
+        """Return the result of ``read`` for the page at ``url``.
 
-        With ``validators`` it is asked for on the condition that it has changed; None says that it has not. What may be
-        over at the next try is tried again, as often as the source says, within its timeout and through the gate. The
-        page is read while its host's place is held: reading takes no less of us than fetching.
+        The call waits for slots for at most ``max_wait`` seconds. With ``validators`` the request is conditional; None
+        means that the page has not been modified. The slot of the host is held while ``read`` runs, since reading a
+        page takes this service as much time as fetching it.
 
         Raises:
-            LookupFailed: why there is no page; see ``app.fetch.page_fetcher.Fetcher.fetch``.
-            Throttled: the host has asked to wait; it is not asked.
-            OriginFailed: its circuit is open; it is not asked.
-            Blocked: robots.txt does not allow the page; it is not asked for.
-            Overloaded: the wait at the gate was too long, or would be.
+            LookupFailed: the page could not be fetched; see ``PageFetcher.fetch``.
+            Throttled: the host asked to wait; no request is sent.
+            OriginFailed: the circuit of the host is open; no request is sent.
+            Blocked: robots.txt disallows the page; it is not requested.
+            Overloaded: no slot became free in time, or too many requests are waiting for one.
 
         """
-        until = self._clock() + max_wait
+        deadline = self._clock() + max_wait
         self._fetcher.check(source, url)
-        self._check_robots(source, url, until)
-        tries = _Tries(self._observer, source, self._clock)
+        if source.robots:
+            self._check_robots(source, url, deadline)
 
-        return self._with_manners(
-            _Way(self._hosts, source, partial(self._check_hop, source, url, until)),
+        def fetch(timeout: float, check_redirect: CheckRedirect) -> Page | None:
+            return self._fetcher.fetch(
+                source, url, timeout=timeout, validators=validators, check_redirect=check_redirect
+            )
+
+        return self._fetch_with_retries(
+            source,
             url,
-            until,
-            lambda seconds, check_redirect: tries.fetched(
-                partial(
-                    self._fetcher.fetch,
-                    source,
-                    url,
-                    timeout=seconds,
-                    validators=validators,
-                    check_redirect=check_redirect,
-                )
-            ),
-            partial(tries.read, read),
+            deadline,
+            fetch,
+            read,
+            check_redirect=partial(self._check_redirect, source, url, deadline),
+            report=partial(self._observer.page_fetched, source.name),
         )
 
     def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
-        """Remember that a page said, in its own words, that its host is not to be asked for a while."""
-        self._hosts.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
+        """Record that the host of ``url`` throttles requests, as the content of its page says."""
+        self._host_health.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
 
-    def _check_hop(self, source: Source, url: str, until: float, target: str) -> None:
-        if source.robots and origin_of(target) == origin_of(url):
-            self._robots.check_redirect(target)  # whose rules are known
-        else:
-            self._check_robots(source, target, until)
-
-    def _check_robots(self, source: Source, url: str, until: float) -> None:
+    def _check_redirect(self, source: Source, url: str, deadline: float, target: str) -> None:
+        """Check the target of a redirect against the robots.txt of its origin."""
         if not source.robots:
             return
+        if origin_of(target) == origin_of(url):
+            self._robots.check_redirect(target)  # the rules of this origin are cached
+        else:
+            self._check_robots(source, target, deadline)
 
-        def fetch_file(address: str) -> bytes:
-            def fetch(seconds: float, check_redirect: CheckRedirect) -> Page:
+    def _check_robots(self, source: Source, url: str, deadline: float) -> None:
+        """Check ``url`` against robots.txt, which is fetched like a page: within the limits, and with retries."""
+
+        def fetch_file(file_url: str) -> bytes:
+            def fetch(timeout: float, check_redirect: CheckRedirect) -> Page:
                 return self._fetcher.fetch_prefix(
-                    source, address, timeout=seconds, size=MAX_SIZE, check_redirect=check_redirect
+                    source, file_url, timeout=timeout, size=MAX_SIZE, check_redirect=check_redirect
                 )
 
-            way = _Way(self._hosts, source, lambda _: None)
-            return self._with_manners(way, address, until, fetch, lambda page: page.body) or b""
+            return self._fetch_with_retries(source, file_url, deadline, fetch, lambda page: page.body) or b""
 
         self._robots.check(url, fetch_file, source.error_ttl)
 
-    def _with_manners(self, way: "_Way", url: str, until: float, fetch: Fetch, read: Callable[[Page], T]) -> T | None:
-        """Call ``fetch`` at most once more than there are retries, then ``read``."""
+    def _fetch_with_retries(
+        self,
+        source: Source,
+        url: str,
+        deadline: float,
+        fetch: Fetch,
+        read: Callable[[Page], T],
+        *,
+        check_redirect: CheckRedirect = lambda _: None,
+        report: Report = lambda _outcome, _seconds: None,
+    ) -> T | None:
+        """Acquire a slot, fetch and read the page; retry if the source and the error allow it."""
         host = authority_of(url)
-        self._hosts.check(host)  # before anybody stands in line in vain
-        seconds: float = way.source.timeout
-        failure: OriginDown | None = None
-        for tries_left in range(way.source.retries, -1, -1):
-            try:
+        self._host_health.check(host)  # checked again with a slot; this check avoids a useless wait for one
+        budget = RetryBudget(source)
+        last_host = ""
+        while True:
+            with _Attempt(source, self._limiter, self._host_health) as attempt:
                 try:
-                    self._go_to(host, way, until, seconds)
+                    attempt.acquire_slot(host, deadline, budget.seconds_left)
                 except ServiceError:
-                    if failure is None:
+                    if budget.failure is None:
                         raise
-                    # There is no room for another try: the first one counts.
-                    self._hosts.record_error(way.last, failure, way.source.error_ttl, was_trial=False)
-                    raise copy.copy(failure) from None
-                began = self._clock()
+                    # There is no slot for a retry, so the previous attempt was the last one.
+                    self._host_health.record_error(last_host, budget.failure, source.error_ttl, was_trial=False)
+                    raise copy.copy(budget.failure) from None
+                started_at = self._clock()
+                follow = partial(
+                    self._follow_redirect, attempt, check_redirect, min(deadline, started_at + budget.seconds_left)
+                )
                 try:
-                    page = fetch(seconds, partial(self._follow, way, min(until, began + seconds)))
-                except OriginDown as error:
-                    seconds -= self._clock() - began
-                    if not tries_left or seconds <= 0 or way.is_trial:
-                        way.ended(error)
-                        raise
-                    # Without its traceback: that leads to this frame, and both would stay until the collector comes.
-                    failure = copy.copy(error)
-                except LookupFailed as error:
-                    way.ended(error)
+                    page = fetch(budget.seconds_left, follow)
+                except Exception as error:
+                    seconds = self._clock() - started_at
+                    report(outcome_label(error), seconds)
+                    if not attempt.is_trial and budget.allows_retry(error, seconds):
+                        last_host = attempt.last_host
+                        continue
+                    if isinstance(error, LookupFailed):
+                        attempt.record_result(error)
                     raise
-                else:
-                    way.ended(None)
-                    return None if page is None else read(page)
-            finally:
-                way.leave()
-        raise AssertionError("the last try returns or raises")
+                seconds = self._clock() - started_at
+                attempt.record_result(None)
+                return _read(page, read, report, seconds)
 
-    def _follow(self, way: "_Way", until: float, target: str) -> None:
-        """Go where a redirect leads, as one goes to a page."""
+    def _follow_redirect(
+        self, attempt: "_Attempt", check_redirect: CheckRedirect, deadline: float, target: str
+    ) -> None:
+        """Check that a redirect may be followed, and acquire a slot of its host."""
         try:
-            way.check_hop(target)
-            self._go_to(authority_of(target), way, until, until - self._clock())
+            check_redirect(target)
+            attempt.acquire_slot(authority_of(target), deadline, deadline - self._clock())
         except ServiceError:
-            way.is_refused = True
+            attempt.is_redirect_refused = True
             raise
 
-    def _go_to(self, host: str, way: "_Way", until: float, seconds: float) -> None:
-        """Take a place at a host, unless one is held already, and look whether it may be asked."""
-        if host not in way.hosts:
-            source = way.source
-            leave = self._gate.acquire(
-                host,
-                concurrency=source.concurrency,
-                delay=source.delay,
-                deadline=until,
-                check=lambda: self._hosts.check(host),
-            )
-            way.places.append(leave)
-            way.hosts[host] = self._hosts.admit(host, seconds)
-        way.last = host
 
+class _Attempt:
+    """One attempt at a page or file: the hosts that get requests, and the slots that it holds until its end.
 
-class _Way:
-    """The hosts that one try has been to, each with whether that tries an open circuit; ``last`` is the last of them.
-
-    ``places`` has, for each place that is held at them, what gives it back.
-    ``is_refused`` says that it ended before a host that is not to be asked: what is raised then is no host's word.
+    ``last_host`` is the host of the latest request. ``is_redirect_refused`` is set if the attempt ended because a
+    redirect could not be followed, in which case its error says nothing about the health of a host.
     """
 
-    def __init__(self, known: HostHealth, source: Source, check_hop: CheckRedirect) -> None:
-        self.source = source
-        self.check_hop = check_hop
-        self.hosts: dict[str, bool] = {}
-        self.places: list[Callable[[], None]] = []
-        self.last = ""
-        self.is_refused = False
-        self._known = known
+    def __init__(self, source: Source, limiter: HostLimiter, host_health: HostHealth) -> None:
+        self.last_host = ""
+        self.is_redirect_refused = False
+        self._source = source
+        self._limiter = limiter
+        self._host_health = host_health
+        self._trials: dict[str, bool] = {}
+        self._slots: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        while self._slots:
+            self._slots.pop()()
 
     @property
     def is_trial(self) -> bool:
-        """Whether any of them is tried."""
-        return any(self.hosts.values())
+        """Whether one of the requests is the trial of a half-open circuit."""
+        return any(self._trials.values())
 
-    def leave(self) -> None:
-        """End this try: give back all places."""
-        self.hosts.clear()
-        while self.places:
-            self.places.pop()()
+    def acquire_slot(self, host: str, deadline: float, seconds: float) -> None:
+        """Acquire a slot of the host, unless this attempt holds one, and check that the host is available.
 
-    def ended(self, error: LookupFailed | None) -> None:
-        """Remember that these hosts have answered, or what the last one did instead."""
-        for host, is_trial in self.hosts.items():
-            if error is None or host != self.last or self.is_refused:
-                self._known.record_success(host)
+        ``seconds`` is how long the request may take. Raises as ``HostLimiter.acquire`` and ``HostHealth.admit`` do.
+        """
+        if host not in self._trials:
+            release = self._limiter.acquire(
+                host,
+                concurrency=self._source.concurrency,
+                delay=self._source.delay,
+                deadline=deadline,
+                check=partial(self._host_health.check, host),
+            )
+            self._slots.append(release)
+            self._trials[host] = self._host_health.admit(host, seconds)
+        self.last_host = host
+
+    def record_result(self, error: LookupFailed | None) -> None:
+        """Record that the hosts responded, or the error of the last one."""
+        for host, is_trial in self._trials.items():
+            if error is None or host != self.last_host or self.is_redirect_refused:
+                self._host_health.record_success(host)
             else:
-                self._known.record_error(host, error, self.source.error_ttl, was_trial=is_trial)
+                self._host_health.record_error(host, error, self._source.error_ttl, was_trial=is_trial)
 
 
-class _Tries:
-    """Tells an observer of each try at a page: what it came to, and how long the page took."""
-
-    def __init__(self, observer: Observer, source: Source, clock: Callable[[], float]) -> None:
-        self._observer = observer
-        self._source = source
-        self._clock = clock
-        self._seconds = 0.0
-
-    def fetched(self, fetch: Callable[[], Page | None]) -> Page | None:
-        """Return the page; one that has not changed, and a failure, is what the try came to."""
-        began = self._clock()
-        try:
-            page = fetch()
-        except Exception as error:
-            self._tell(outcome_label(error), self._clock() - began)
-            raise
-        self._seconds = self._clock() - began
-        if page is None:
-            self._tell(NOT_MODIFIED, self._seconds)
-        return page
-
-    def read(self, read: Callable[[Page], T], page: Page) -> T:
-        """Return what is read in the page that was fetched last, which is what the try came to."""
-        try:
-            finding = read(page)
-        except Exception as error:
-            self._tell(outcome_label(error), self._seconds)
-            raise
-        self._tell(Outcome.FOUND, self._seconds)
-        return finding
-
-    def _tell(self, outcome: str, seconds: float) -> None:
-        self._observer.page_fetched(self._source.name, outcome, seconds)
+def _read(page: Page | None, read: Callable[[Page], T], report: Report, seconds: float) -> T | None:
+    """Return the result of ``read``, and report the outcome of the attempt."""
+    if page is None:
+        report(NOT_MODIFIED, seconds)
+        return None
+    try:
+        result = read(page)
+    except Exception as error:
+        report(outcome_label(error), seconds)
+        raise
+    report(Outcome.FOUND, seconds)
+    return result

@@ -1,8 +1,8 @@
-"""Places that the processes of a machine share: locks on single bytes of a file to which nothing is ever written.
+"""A semaphore that the processes of a machine share: each slot is a lock on one byte of a file.
 
-The kernel keeps them, so a process that is killed gives its places back in the same moment, and nothing is left of them
-when the last process has gone. A lock belongs to a process (POSIX, fcntl), so which of them its own greenlets hold is
-kept here.
+The file stays empty. The kernel holds the locks (POSIX record locks, fcntl), so it releases the slots of a process that
+is killed at once, and none remain after the last process has ended. A lock belongs to a whole process; the semaphore
+therefore keeps a set of the slots that greenlets of its own process hold.
 """
 
 import fcntl
@@ -15,80 +15,83 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-#: More than any ``concurrency``: so far apart are the places of two keys.
-_STRIDE = 1024
+#: The distance in bytes between the slots of two keys: more than any ``concurrency``.
+_SLOTS_PER_KEY = 1024
 
 
 def default_lock_path() -> Path:
-    """Return the file that all of this user's processes on this machine share."""
-    folder = Path("/dev/shm")  # noqa: S108 - who may use the file is checked when it is opened
+    """Return the path of the lock file that all processes of this user on this machine share."""
+    folder = Path("/dev/shm")  # noqa: S108 - the owner of the file is checked when it is opened
     if not folder.is_dir():
         folder = Path(tempfile.gettempdir())
     return folder / f"covers-{os.geteuid()}.places"
 
 
 class ProcessSemaphore:
-    """Places by key, shared through the file at ``path``; where that cannot be used, by this process alone.
+    """Slots by key, shared by all processes that open the file at ``path``.
 
-    Made once in each process, after any fork.
+    If the file cannot be used, a warning is logged and the slots are those of this process alone. Each process makes
+    its own instance, after any fork.
     """
 
     def __init__(self, path: Path) -> None:
         self._held: set[int] = set()
-        self._latest = 0
+        self._start = 0
         self._file: int | None = None
         try:
             self._file = _open(path)
         except OSError as error:
-            _log.warning("%s cannot be used (%s): concurrency and delay hold for each worker alone", path, error)
+            message = "%s cannot be used (%s): concurrency and delay apply to each worker separately"
+            _log.warning(message, path, error)
 
     def acquire(self, key: str, count: int) -> int | None:
-        """Return one of the ``count`` places of ``key``, at most 1,024, or None where all are taken."""
-        first = _first_place(key)
-        # Around from the one behind the latest: what was taken longest ago is most likely free.
-        self._latest += 1
-        for number in range(self._latest, self._latest + count):
-            place = first + number % count
-            if place not in self._held and self._lock(place):
-                self._held.add(place)
-                return place
+        """Return one of the ``count`` slots of ``key``, at most 1,024, or None if all are taken. Does not block."""
+        first = _first_slot(key)
+        # Starts one slot further each time: the slot that was acquired longest ago is the most likely to be free.
+        self._start += 1
+        for number in range(self._start, self._start + count):
+            slot = first + number % count
+            if slot not in self._held and self._lock(slot):
+                self._held.add(slot)
+                return slot
         return None
 
-    def release(self, place: int) -> None:
-        """Give back a place that was taken."""
-        self._held.discard(place)
+    def release(self, slot: int) -> None:
+        """Release a slot that ``acquire`` returned."""
+        self._held.discard(slot)
         if self._file is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all slots of this process and close the file."""
         self._held.clear()
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
-    def _lock(self, place: int) -> bool:
+    def _lock(self, slot: int) -> bool:
         if self._file is None:
             return True
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except OSError:  # somebody else's; or, for now, the kernel has no more of them
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+        except OSError:  # another process holds it, or the kernel has no free locks at the moment
             return False
         return True
 
 
 @functools.lru_cache(1024)
-def _first_place(key: str) -> int:
-    return int.from_bytes(blake2b(key.encode(), digest_size=6).digest()) * _STRIDE
+def _first_slot(key: str) -> int:
+    """Return the byte offset of the first slot of a key."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=6).digest()) * _SLOTS_PER_KEY
 
 
 def _open(path: Path) -> int:
-    """Open the file, for this user alone: in a folder of everybody's, others could hold its locks for ever."""
+    """Open the file for this user only: in a folder that all users share, another user could hold the locks forever."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(file).st_uid != os.geteuid():
-            raise PermissionError(0, "it belongs to somebody else")
-        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 0)  # there are file systems that have no locks
+            raise PermissionError(0, "it belongs to another user")
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 0)  # fails on file systems without locks
     except OSError:
         os.close(file)
         raise

@@ -1,21 +1,23 @@
-"""The body of an answer, in the form in which requests reads it."""
+"""The body of a response, with the interface that requests expects of ``Response.raw``."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from app.concurrency.greenlets import yield_to_hub
-from app.fetch.connection_pool import Connection, ConnectionClosedError, ConnectionPool
+from app.fetch.connection import Connection, ConnectionClosedError
+from app.fetch.connection_pool import ConnectionPool
 from app.fetch.decompression import decode_content, limit_bytes
 from app.fetch.response_parser import InvalidResponseError, ResponseParser
 from app.fetch.transport_errors import LOW_LEVEL_ERRORS, to_requests_error
 
-_PIECE: Final = 65_536
+_PIECE_SIZE: Final = 65_536
 
 
 class ResponseBody:
-    """The body of an answer, as ``Response.raw``: read as it is asked for, within the limits.
+    """The body of a response, read on demand and within ``max_bytes``, both before and after decompression.
 
-    Its connection is kept as soon as the answer has come whole; else ``close`` closes it, without waiting for the rest.
+    As soon as the response is complete, its connection returns to the pool. ``close`` before that closes the
+    connection, without reading the rest.
     """
 
     def __init__(
@@ -28,19 +30,19 @@ class ResponseBody:
         encoding: str,
     ) -> None:
         self._connection: Connection | None = connection
-        self._answer = parser
-        self._connections = pool
+        self._parser = parser
+        self._pool = pool
         self._max_bytes = max_bytes
         self._encoding = encoding
         self._pieces: Iterator[bytes] | None = None
-        self._rest = b""
+        self._buffer = b""
 
-    def stream(self, size: int = _PIECE, *, decode_content: bool = False) -> Iterator[bytes]:
-        """Yield the body in pieces of at most ``size`` bytes, out of its Content-Encoding with ``decode_content``.
+    def stream(self, size: int = _PIECE_SIZE, *, decode_content: bool = False) -> Iterator[bytes]:
+        """Yield the body in pieces of at most ``size`` bytes, decompressed if ``decode_content`` is set.
 
         Raises:
-            BadAnswer: it breaks HTTP, its encoding or a limit.
-            ReadTimeout: a wait for a byte takes too long.
+            InvalidResponse: the response violates HTTP, its Content-Encoding or a limit.
+            ReadTimeout: the server sent nothing within the timeout.
             ConnectionError: the connection broke, or was closed before the end.
 
         """
@@ -48,73 +50,57 @@ class ResponseBody:
             yield piece
 
     def read(self, size: int | None = None, *, decode_content: bool = False) -> bytes:
-        """Return ``size`` bytes, fewer only at the body's end; or all that is left. Raises as ``stream`` does."""
+        """Return the next ``size`` bytes, fewer only at the end, or the whole rest. Raises as ``stream`` does."""
         if self._pieces is None:
-            self._pieces = self._read(is_decoded=decode_content)
-        ready, there = [self._rest], len(self._rest)
+            self._pieces = self._iterate(decode=decode_content)
+        pieces, available = [self._buffer], len(self._buffer)
         try:
-            while size is None or there < size:
+            while size is None or available < size:
                 piece = next(self._pieces, None)
                 if piece is None:
                     break
-                ready.append(piece)
-                there += len(piece)
+                pieces.append(piece)
+                available += len(piece)
         except LOW_LEVEL_ERRORS as error:
-            self._let_go()
+            self.close()
             raise to_requests_error(error) from error
         except BaseException:  # Timeout and GreenletExit
-            self._let_go()
+            self.close()
             raise
-        whole = b"".join(filter(None, ready))  # one piece is not copied: most pages are one
-        self._rest = b"" if size is None else whole[size:]
-        return whole if size is None else whole[:size]
+        data = b"".join(filter(None, pieces))  # join() does not copy a single piece, which most pages consist of
+        self._buffer = b"" if size is None else data[size:]
+        return data if size is None else data[:size]
 
     def close(self) -> None:
-        """Read no further."""
-        self._let_go()
-
-    def release_conn(self) -> None:
-        """Read no further: requests calls it so."""
-        self._let_go()
-
-    def _read(self, *, is_decoded: bool) -> Iterator[bytes]:
-        sent = limit_bytes(self._receive(), self._max_bytes)
-        plain = decode_content(sent, self._encoding) if is_decoded else sent
-        if plain is sent:
-            yield from sent
-            return
-        for piece in limit_bytes(plain, self._max_bytes):
-            yield piece
-            yield_to_hub()  # a receive may have brought a thousand pieces
-
-    def _receive(self) -> Iterator[bytes]:
-        answer = self._answer
-        if not answer.has_length:
-            raise InvalidResponseError("a page without a length, whose end cannot be told from a cut")
-        while not answer.is_complete:
-            if self._connection is None:
-                raise ConnectionClosedError("the answer was closed before it was read")
-            yield answer.take_body()
-            answer.feed(receive(self._connection))
-        self._let_go()
-        yield answer.take_body()
-
-    def _let_go(self) -> None:
+        """Release the connection to the pool if the response is complete; otherwise close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._answer.is_complete and self._answer.is_reusable:
-            self._connections.release(connection)
+        if self._parser.is_complete and self._parser.is_reusable:
+            self._pool.release(connection)
         else:
             connection.close()
-        self._answer.close()
+        self._parser.close()
 
+    def _iterate(self, *, decode: bool) -> Iterator[bytes]:
+        encoded = limit_bytes(self._receive(), self._max_bytes)
+        content = decode_content(encoded, self._encoding) if decode else encoded
+        if content is encoded:
+            yield from encoded
+            return
+        for piece in limit_bytes(content, self._max_bytes):
+            yield piece
+            yield_to_hub()  # one receive may expand to a thousand pieces
 
-def receive(connection: Connection) -> bytes:
-    """Return what comes next. Raises ClosedError where nothing does, else as the connection's own method."""
-    received = connection.receive()
-    if not received:
-        raise ConnectionClosedError(
-            "the connection was closed " + ("in the middle" if connection.has_received else "unanswered")
-        )
-    return received
+    def _receive(self) -> Iterator[bytes]:
+        """Yield the body as the server sends it, without its transfer coding."""
+        parser = self._parser
+        if not parser.has_length:
+            raise InvalidResponseError("the response has no length, so a truncated body could not be detected")
+        while not parser.is_complete:
+            if self._connection is None:
+                raise ConnectionClosedError("the response was closed before its body was read")
+            yield parser.take_body()
+            parser.feed(self._connection.receive())
+        self.close()
+        yield parser.take_body()

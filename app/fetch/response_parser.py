@@ -1,39 +1,39 @@
-"""The answer to one request, read from bytes as they come: a strict reader that does no I/O.
+"""A parser for the response to one request: strict, fed with bytes as they arrive, without I/O.
 
-llhttp, the parser behind httptools, takes HTTP/1.1 to the letter: bare line feeds, folded lines, lengths that are no
-digits, lengths beside a coding, blanks around a chunk's size are all refused. What it takes and this does not: HTTP/0.9
-and 2.0, statuses below 100, transfer codings other than ``chunked``, ``chunked`` in HTTP/1.0, and any number of interim
-answers, fields and bytes.
+It is based on llhttp, the parser of httptools, which follows HTTP/1.1 strictly: it rejects bare line feeds, folded
+lines, lengths that are not digits, a length beside a transfer coding, and whitespace around the size of a chunk. This
+module also rejects what llhttp accepts: HTTP/0.9 and 2.0, statuses below 100, transfer codings other than ``chunked``,
+``chunked`` in HTTP/1.0, and unlimited numbers of interim responses, fields and bytes.
 """
 
 import httptools
 
-_MAX_HEAD = 65_536
+_MAX_HEADER = 65_536  # bytes
 _MAX_FIELDS = 100
-_MAX_INTERIM = 16
-_MAX_FRAMING = 131_072
-_FRAMING_SHARE = 4
+_MAX_INTERIM_RESPONSES = 16
+_MAX_FRAMING = 131_072  # bytes
+_BODY_BYTES_PER_FRAMING_BYTE = 4
 
 
 class InvalidResponseError(Exception):
-    """This is no answer that can be used. The text says what it is instead."""
+    """A response cannot be used. The text says why."""
 
 
 def max_framing_bytes(body_bytes: int) -> int:
-    """Return how many bytes may be around a body: heads, the framing of its chunks, trailers.
+    """Return how many bytes a response may have besides ``body_bytes`` of body: header, chunk framing, trailer.
 
-    Chunks of 24 bytes are a quarter more than what they hold.
+    The framing of chunks of 24 bytes is a quarter of the body.
     """
-    return _MAX_FRAMING + body_bytes // _FRAMING_SHARE
+    return _MAX_FRAMING + body_bytes // _BODY_BYTES_PER_FRAMING_BYTE
 
 
 class ResponseParser:
-    """One final answer; the interim ones before it are passed over.
+    """Parses one final response; interim responses (1xx) before it are skipped.
 
-    From ``is_begun`` on, there are ``status``, ``reason``, ``fields`` by their names in lower case (the values of one
-    that came several times as a list, RFC 9110, 5.3), and ``has_length``: whether the end of the body will be known,
-    which it must be to tell a whole body from one cut short. From ``is_complete`` on, ``is_reusable`` says whether the
-    connection may carry another request.
+    Once ``has_headers`` is true, these are set: ``status``; ``reason``; ``fields`` by lower-case name, the values of a
+    repeated field joined by commas (RFC 9110, 5.3); ``has_length``, whether the end of the body is delimited, without
+    which a truncated body cannot be detected. Once ``is_complete`` is true, ``is_reusable`` says whether the connection
+    may carry another request.
     """
 
     def __init__(self) -> None:
@@ -45,111 +45,116 @@ class ResponseParser:
         self.is_reusable = False
         self.has_length = False
         self._body: list[bytes] = []
-        self._received = 0
+        self._received_bytes = 0
         self._body_bytes = 0
-        self._interim = 0
+        self._interim_count = 0
         self._field_count = 0
         self._field_bytes = 0
         self._is_interim = False
-        self._problem = ""
+        self._error = ""
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        """Read on. Raises BadAnswerError where the head is broken or too long."""
+        """Parse the next bytes.
+
+        Raises:
+            InvalidResponseError: the header is invalid or too long. ``take_body`` raises the errors of the body.
+
+        """
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.is_reusable = False
             if self.is_complete:
-                self._problem = self._problem or "an answer that is longer than it says"
+                self._error = self._error or "the response is longer than its declared length"
                 self.close()
                 return
-            self._problem = self._problem or f"{self._what_is_broken()} ({error})"
+            self._error = self._error or f"{self._describe_invalid_part()} ({error})"
             if not self.has_headers:
-                raise InvalidResponseError(self._problem) from error
-            # Else it is the body that is broken, which is for those who want it: a 404 is one all the same.
-        self._received += len(data)
+                raise InvalidResponseError(self._error) from error
+            # The body is invalid, which matters only to a caller that reads it: the status of a 404 is enough.
+        self._received_bytes += len(data)
         if self.is_complete:
             self.close()
-        elif not self.has_headers and self._received > _MAX_HEAD:
-            raise InvalidResponseError(f"an answer whose header is longer than {_MAX_HEAD} bytes")
-        elif self._received - self._body_bytes > max_framing_bytes(self._body_bytes):
-            self._problem = "an answer with more around its body than there may be"
+        elif not self.has_headers and self._received_bytes > _MAX_HEADER:
+            raise InvalidResponseError(f"the response header is longer than {_MAX_HEADER} bytes")
+        elif self._received_bytes - self._body_bytes > (limit := max_framing_bytes(self._body_bytes)):
+            self._error = f"the response has more than {limit} bytes of headers and framing"
 
     def close(self) -> None:
-        """Read no further. The parser holds this one's methods, so both would live on until the collector comes."""
+        """Stop parsing. This breaks the reference cycle between the two parsers, which httptools' callbacks form."""
         self.__dict__.pop("_parser", None)
 
     def take_body(self) -> bytes:
-        """Return what has come of the body since the last time. Raises BadAnswerError where it is broken."""
-        if self._problem:
-            raise InvalidResponseError(self._problem)
-        taken = b"".join(self._body)
+        """Return the part of the body that arrived since the last call. Raises InvalidResponseError."""
+        if self._error:
+            raise InvalidResponseError(self._error)
+        data = b"".join(self._body)
         self._body.clear()
-        return taken
+        return data
 
-    def _what_is_broken(self) -> str:
+    def _describe_invalid_part(self) -> str:
         if not self.status:
-            return "an answer that is not HTTP"
-        return "a page in broken chunks" if self.has_headers else "an answer with a broken header"
+            return "the response is not HTTP"
+        return "the response has invalid chunks" if self.has_headers else "the response has an invalid header"
 
     def _fail(self, text: str) -> InvalidResponseError:
-        """Return an exception to leave the parser with, which says nothing of it to its caller."""
-        self._problem = text
+        """Return an exception for a callback to raise. httptools drops its text, so that is kept here."""
+        self._error = text
         return InvalidResponseError(text)
 
-    # What follows is called by httptools.
+    # Callbacks of httptools
 
     def on_message_begin(self) -> None:
-        """Begin another message."""
+        """Handle the start of a response."""
         if self.is_complete:
-            raise self._fail("more than one answer")
+            raise self._fail("the server sent more than one response")
 
     def on_status(self, reason: bytes) -> None:
-        """Take the reason phrase, or a part of it."""
+        """Handle a part of the reason phrase."""
         self.status = self._parser.get_status_code()
         self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the header or of the trailer; the latter's are counted and dropped."""
+        """Handle a field of the header or of the trailer. Trailer fields are counted and dropped."""
         self._field_count += 1
         self._field_bytes += len(name) + len(value) + 4
         if self._field_count > _MAX_FIELDS:
-            raise self._fail(f"an answer with more than {_MAX_FIELDS} header fields")
-        if self._field_bytes > _MAX_HEAD:
-            raise self._fail(f"an answer whose header is longer than {_MAX_HEAD} bytes")
+            raise self._fail(f"the response has more than {_MAX_FIELDS} header fields")
+        if self._field_bytes > _MAX_HEADER:
+            raise self._fail(f"the response header is longer than {_MAX_HEADER} bytes")
         if not self.has_headers:
             key, text = name.lower().decode("ascii"), value.rstrip(b" \t").decode("latin-1")
             self.fields[key] = f"{self.fields[key]}, {text}" if key in self.fields else text
 
     def on_headers_complete(self) -> None:
-        """See whether this can be the answer."""
+        """Handle the end of a header: check the version, the status and the transfer coding."""
         self.status = self._parser.get_status_code()
         version = self._parser.get_http_version()
         if version not in {"1.1", "1.0"}:
-            raise self._fail(f"an answer in HTTP/{version}")
+            raise self._fail(f"the response has the unsupported version HTTP/{version}")
         if not 100 <= self.status <= 999 or self.status == 101:  # noqa: PLR2004 - RFC 9110, 15
-            raise self._fail(f"an answer with the status {self.status}, which was not asked for")
-        if self.status < 200:  # noqa: PLR2004 - likewise
-            self._interim += 1
-            if self._interim > _MAX_INTERIM:
-                raise self._fail(f"more than {_MAX_INTERIM} interim answers")
+            raise self._fail(f"the response has the unexpected status {self.status}")
+        if self.status < 200:  # noqa: PLR2004 - RFC 9110, 15.2
+            self._interim_count += 1
+            if self._interim_count > _MAX_INTERIM_RESPONSES:
+                raise self._fail(f"the server sent more than {_MAX_INTERIM_RESPONSES} interim responses")
             self._is_interim = True
             return
         coding = self.fields.get("transfer-encoding", "").lower()
-        is_coded = "transfer-encoding" in self.fields
-        if is_coded and (coding != "chunked" or version == "1.0"):
-            raise self._fail(f"an answer in a transfer coding that was not asked for: {coding[:40]!r}")
-        self.has_length = is_coded or self.status in {204, 304} or "content-length" in self.fields
+        has_coding = "transfer-encoding" in self.fields
+        if has_coding and (coding != "chunked" or version == "1.0"):
+            raise self._fail(f"the response has an unsupported transfer coding: {coding[:40]!r}")
+        self.has_length = has_coding or self.status in {204, 304} or "content-length" in self.fields
         self.has_headers = True
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Handle a part of the body."""
         self._body.append(body)
         self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
-        """End the message."""
+        """Handle the end of a response."""
         if not self._is_interim:
             self.is_complete = True
             self.is_reusable = self._parser.should_keep_alive()

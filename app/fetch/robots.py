@@ -1,4 +1,4 @@
-"""robots.txt of a host (RFC 9309): which of its pages may be fetched by us."""
+"""The Robots Exclusion Protocol (RFC 9309): which pages of an origin its robots.txt allows us to fetch."""
 
 import re
 from collections.abc import Callable, Collection
@@ -15,149 +15,152 @@ from app.domain.errors import Blocked, LookupFailed, OriginError, OriginFailed, 
 from app.fetch.http_request import origin_of
 from app.store.circuit_breaker import StoreNamespace
 
-#: So much of a file is read; RFC 9309, 2.5, asks for 500 KiB at least.
+#: How many bytes of a file are read. RFC 9309, 2.5, requires at least 500 KiB.
 MAX_SIZE = 512 * 1024
 
-#: A file is asked for again after a day (2.4). While it cannot be had then, the old one is used for another week.
+#: A file is fetched again after a day (RFC 9309, 2.4). If that fails, the old one is used for up to another week.
 _DAY = 86_400.0
 _WEEK = 7 * _DAY
 
-#: Files of more bytes are parsed in gevent's thread pool: 100 kB take some 50 ms.
-_INLINE = 16_384
+#: Files with more characters are parsed in gevent's thread pool: parsing 100 kB takes some 50 ms.
+_MAX_INLINE = 16_384
 
-#: Characters of files whose rules a worker keeps: parsed, they take up to forty times the memory.
-_KEPT = 4 * 1024 * 1024
+#: The total size, in characters, of the files whose rules a worker caches. Parsed rules take up to forty times as much
+#: memory as their file.
+_MAX_CACHED = 4 * 1024 * 1024
 
-#: A name that nobody has.
-_NOBODY = "\0"
+#: A crawler name that no user agent has.
+_OTHER_CRAWLER = "\0"
 
 T = TypeVar("T")
 
-#: All that Protego takes for the line with a crawler's name.
-_NAME = re.compile(r"user(?:-|\s*)agent\s*[:\s](.*)", re.IGNORECASE | re.DOTALL)
+#: Everything that Protego accepts as a User-agent line.
+_USER_AGENT_LINE = re.compile(r"user(?:-|\s*)agent\s*[:\s](.*)", re.IGNORECASE | re.DOTALL)
 
 
 class RobotsFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
-    """What was found at ``/robots.txt``: its text, empty where there is none, and when.
+    """The robots.txt of an origin: its text, empty if there is none, and the time of the fetch.
 
-    Where ``problem`` is not empty it could not be had, which forbids everything (2.3.1.4). It is asked for again after
-    ``good_until``; times are seconds since the epoch.
+    If the file could not be fetched, ``problem`` says why, and everything is disallowed (RFC 9309, 2.3.1.4). The file
+    is fetched again after ``fresh_until``. Times are seconds since the epoch.
     """
 
     text: str
     fetched_at: float
-    good_until: float
+    fresh_until: float
     problem: str = ""
 
 
 class _Rules:
-    """A file's rules for those that ``names`` names, in lower case."""
+    """The parsed rules of a file for the crawlers in ``names``, which are lower-case."""
 
     def __init__(self, file: RobotsFile, names: Collection[str]) -> None:
         self.file = file
-        self._is_big = len(file.text) > _INLINE
-        self._protego = self._run(lambda: Protego.parse(_for_us(file.text, names)))
+        self._uses_thread = len(file.text) > _MAX_INLINE
+        self._protego = self._run(lambda: Protego.parse(_replace_other_crawlers(file.text, names)))
 
     def allow(self, url: str, user_agent: str) -> bool:
-        """Tell whether the page may be fetched."""
+        """Return whether the page at ``url`` may be fetched."""
         return self._run(lambda: self._protego.can_fetch(url, user_agent))
 
     def _run(self, work: Callable[[], T]) -> T:
-        return run_in_thread(work) if self._is_big else work()
+        return run_in_thread(work) if self._uses_thread else work()
 
 
 class RobotsPolicy:
-    """The rules of hosts for ``user_agent``, fetched when they are asked for first and kept for a day, for all workers.
+    """Applies the rules of robots.txt files to ``user_agent``.
 
-    ``clock`` tells seconds since the epoch.
+    A file is fetched when the first page of its origin is checked. It is cached for a day, in this worker and in
+    ``shared``, the part of the store through which workers share files. ``clock`` returns seconds since the epoch.
     """
 
     def __init__(self, *, user_agent: str, shared: StoreNamespace[RobotsFile], clock: Clock) -> None:
         self._user_agent = user_agent
-        self._shelf = shared
+        self._shared = shared
         self._clock = clock
         self._names = {"*", *re.findall(r"[a-z_-]+(?=/)|^[a-z_-]+", user_agent.lower())}
-        self._known: LRUCache[str, _Rules] = LRUCache(_KEPT, getsizeof=lambda rules: 512 + len(rules.file.text))
-        self._turns = KeyedLock()
+        self._cache: LRUCache[str, _Rules] = LRUCache(_MAX_CACHED, getsizeof=lambda rules: 512 + len(rules.file.text))
+        self._locks = KeyedLock()
 
     def check(self, url: str, fetch: Callable[[str], bytes], error_ttl: float) -> None:
-        """Look whether the page at ``url`` may be fetched; ``fetch`` returns the beginning of a file.
+        """Check that the page at ``url`` may be fetched.
 
-        That the file cannot be had is remembered for ``error_ttl`` seconds.
+        ``fetch`` returns the first ``MAX_SIZE`` bytes of a robots.txt file. If it fails, the failure is cached for
+        ``error_ttl`` seconds at most.
 
         Raises:
-            Blocked: the rules forbid it.
-            OriginFailed: the rules cannot be had, so it may be forbidden.
-            Throttled: the host asked to wait when it was asked for its rules.
+            Blocked: robots.txt disallows the page.
+            OriginFailed: robots.txt could not be fetched, so it might disallow the page.
+            Throttled: the host asked to wait in response to the request for robots.txt.
 
         """
-        site = origin_of(url)
-        rules = self._rules(site, fetch, error_ttl)
+        origin = origin_of(url)
+        rules = self._rules_of(origin, fetch, error_ttl)
         if rules.file.problem:
-            raise OriginFailed(f"{site}/robots.txt cannot be had, so nothing may be fetched: {rules.file.problem}")
+            raise OriginFailed(f"{origin}/robots.txt cannot be fetched, so no page may be: {rules.file.problem}")
         if not rules.allow(url, self._user_agent):
-            raise Blocked(f"{site}/robots.txt does not allow this page")
+            raise Blocked(f"{origin}/robots.txt does not allow this page")
 
     def check_redirect(self, url: str) -> None:
-        """Look whether a redirect may be followed, as far as its host's rules are known. Raises Blocked."""
-        known = self._known.get(origin_of(url))
-        if known is not None and not known.allow(url, self._user_agent):
-            raise Blocked(f"{origin_of(url)}/robots.txt does not allow where this page leads")
+        """Check the target of a redirect against the rules of its origin, if they are cached. Raises Blocked."""
+        rules = self._cache.get(origin_of(url))
+        if rules is not None and not rules.allow(url, self._user_agent):
+            raise Blocked(f"{origin_of(url)}/robots.txt does not allow the target of a redirect")
 
-    def _rules(self, site: str, fetch: Callable[[str], bytes], error_ttl: float) -> _Rules:
-        known = self._known.get(site)
-        if known is not None and self._clock() < known.file.good_until:
-            return known
-        with self._turns.hold(site):
-            known = self._known.get(site)
-            if known is None or self._clock() >= known.file.good_until:
-                file = self._renewed(site, known.file if known is not None else None, fetch, error_ttl)
-                known = self._known[site] = _Rules(file, self._names)
-        return known
+    def _rules_of(self, origin: str, fetch: Callable[[str], bytes], error_ttl: float) -> _Rules:
+        rules = self._cache.get(origin)
+        if rules is not None and self._clock() < rules.file.fresh_until:
+            return rules
+        with self._locks.hold(origin):
+            rules = self._cache.get(origin)
+            if rules is None or self._clock() >= rules.file.fresh_until:
+                file = self._refresh(origin, rules.file if rules is not None else None, fetch, error_ttl)
+                rules = self._cache[origin] = _Rules(file, self._names)
+        return rules
 
-    def _renewed(
-        self, site: str, known: RobotsFile | None, fetch: Callable[[str], bytes], error_ttl: float
+    def _refresh(
+        self, origin: str, cached: RobotsFile | None, fetch: Callable[[str], bytes], error_ttl: float
     ) -> RobotsFile:
-        """Return the file that another worker has fetched, or the one that the host has now."""
-        shared, now = self._shelf.get(site), self._clock()
-        if shared is not None and shared.fetched_at <= now < shared.good_until:
+        """Return the file from the store if it is fresh, otherwise from the origin server."""
+        shared, now = self._shared.get(origin), self._clock()
+        if shared is not None and shared.fetched_at <= now < shared.fresh_until:
             return shared
-        file = _fetched(f"{site}/robots.txt", fetch, self._clock, error_ttl)
-        old, now = known or shared, self._clock()
+        file = _fetch_file(f"{origin}/robots.txt", fetch, self._clock, error_ttl)
+        old, now = cached or shared, self._clock()
         if file.problem and old is not None and not old.problem and now < old.fetched_at + _DAY + _WEEK:
-            file = msgspec.structs.replace(old, good_until=file.good_until)
-        self._shelf.put(site, file, lifetime=_DAY + _WEEK)
+            file = msgspec.structs.replace(old, fresh_until=file.fresh_until)
+        self._shared.put(origin, file, lifetime=_DAY + _WEEK)
         return file
 
 
-def _fetched(url: str, fetch: Callable[[str], bytes], clock: Clock, error_ttl: float) -> RobotsFile:
+def _fetch_file(url: str, fetch: Callable[[str], bytes], clock: Clock, error_ttl: float) -> RobotsFile:
     try:
         text, now = fetch(url).decode("utf-8", "replace").removeprefix("\ufeff"), clock()
     except Throttled:
         raise
     except LookupFailed as error:
         now = clock()
-        # "Unavailable" (2.3.1.3), and a chain of redirects that leads nowhere (2.3.1.2): there are no rules.
+        # The file is "unavailable" (RFC 9309, 2.3.1.3), or there are too many redirects (2.3.1.2): no rules apply.
         if 300 <= error.status < 500:  # noqa: PLR2004 - 3xx and 4xx
-            return RobotsFile(text="", fetched_at=now, good_until=now + _DAY)
+            return RobotsFile(text="", fetched_at=now, fresh_until=now + _DAY)
         seconds = error.retry_after if isinstance(error, OriginError) and error.retry_after else error_ttl
-        return RobotsFile(text="", fetched_at=now, good_until=now + min(seconds, error_ttl), problem=str(error))
-    return RobotsFile(text=text, fetched_at=now, good_until=now + _DAY)
+        return RobotsFile(text="", fetched_at=now, fresh_until=now + min(seconds, error_ttl), problem=str(error))
+    return RobotsFile(text=text, fetched_at=now, fresh_until=now + _DAY)
 
 
-def _for_us(text: str, names: Collection[str]) -> str:
-    """Return the text with one name for all the crawlers that we are not.
+def _replace_other_crawlers(text: str, names: Collection[str]) -> str:
+    """Return the file with one name in place of all crawlers that are not in ``names``.
 
-    Protego keeps each rule once for every name above it: a file of 64 kB, half names and half rules, takes 11 seconds
-    and 360 MB. Names that are replaced, rather than dropped, still end the group before them.
+    Protego stores each rule once per crawler that it applies to: a file of 64 kB, half crawlers and half rules, takes
+    11 seconds and 360 MB. The User-agent lines must remain, since they end the group before them.
     """
     lines = []
     for line in text.splitlines():
-        named = _NAME.match(line.partition("#")[0].strip())
-        if named is None:
+        match = _USER_AGENT_LINE.match(line.partition("#")[0].strip())
+        if match is None:
             lines.append(line)
             continue
-        name = named[1].strip().lower()
+        name = match[1].strip().lower()
         name = name if name == "*" else name.replace("*", "")
-        lines.append(f"User-agent: {name if name in names else _NOBODY}")
+        lines.append(f"User-agent: {name if name in names else _OTHER_CRAWLER}")
     return "\n".join(lines)

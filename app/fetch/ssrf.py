@@ -1,7 +1,8 @@
-"""Which IP addresses are of the public internet, so that a hostile name or redirect leads to no one inside.
+"""Protection against server-side request forgery (SSRF): which IP addresses belong to the public internet.
 
-``ipaddress`` alone does not tell: its ``is_global`` is true for multicast, and for addresses that a translator or a
-tunnel turns into IPv4 ones, private or not.
+A hostile host name or redirect could otherwise lead to a server inside the operator's network. ``ipaddress`` alone is
+not enough: its ``is_global`` is true for multicast addresses, and for addresses that a translator or a tunnel maps to
+IPv4 addresses, private ones included.
 """
 
 import ipaddress
@@ -10,14 +11,14 @@ _NOT_PUBLIC = tuple(
     map(
         ipaddress.IPv6Network,
         (
-            "::/96",  # IPv4-compatible, deprecated (RFC 4291, 2.5.5.1); the unspecified address and loopback with it
+            "::/96",  # IPv4-compatible, deprecated (RFC 4291, 2.5.5.1); includes the unspecified address and loopback
             "::ffff:0:0/96",  # IPv4-mapped (RFC 4291, 2.5.5.2)
             "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765)
             "64:ff9b::/96",  # NAT64 (RFC 6052)
-            "64:ff9b:1::/48",  # NAT64 of one network (RFC 8215)
+            "64:ff9b:1::/48",  # local-use NAT64 (RFC 8215)
             "2001::/32",  # Teredo (RFC 4380)
             "2002::/16",  # 6to4 (RFC 3056)
-            "3fff::/20",  # for documentation (RFC 9637); Python 3.11 does not know it
+            "3fff::/20",  # documentation (RFC 9637); ``ipaddress`` of Python 3.11 does not have it
             "fec0::/10",  # site-local, deprecated (RFC 3879)
         ),
     )
@@ -25,10 +26,10 @@ _NOT_PUBLIC = tuple(
 
 
 def is_public_address(address: str) -> bool:
-    """Tell whether ``address``, in the form of a socket's address, is a single host of the public internet.
+    """Return whether ``address``, as a socket reports it, is a unicast address of the public internet.
 
-    What is private, loopback, link-local, shared by a carrier's customers, multicast, reserved, unspecified, broadcast,
-    translated, scoped to an interface, or no IP address at all, is not.
+    Private, loopback, link-local, carrier-grade NAT, multicast, reserved, unspecified, broadcast, translated and scoped
+    addresses are not public. Neither is a text that is not an IP address.
     """
     try:
         parsed = ipaddress.ip_address(address)

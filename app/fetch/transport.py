@@ -1,8 +1,9 @@
-"""The transport under requests: one GET over a connection of ours, every part of its answer within a limit.
+"""A transport adapter for requests that limits every part of a response.
 
-It keeps what requests' own adapter leaves to luck: it dials no address that is not allowed, reads no more than it is
-told however the bytes are wrapped, lets others have their turn after each receive, and takes no proxy, password or
-cookie from anywhere. Time is the caller's: a ``gevent.Timeout`` may end anything here, and nothing is left behind.
+It differs from the adapter of requests in these points: it connects to allowed addresses only; it reads no more bytes
+than allowed, whatever their framing and compression; it yields to other greenlets after each receive; and it takes no
+proxy, password or cookie from the environment. A ``gevent.Timeout`` of the caller may interrupt it at any point; no
+open connection remains then.
 """
 
 import ssl
@@ -16,52 +17,53 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidHeader, InvalidURL
 from requests.utils import get_encoding_from_headers
 
-from app.fetch.connection_pool import Connection, ConnectionPool
+from app.fetch.connection import Connection
+from app.fetch.connection_pool import ConnectionPool
 from app.fetch.header_fields import HeaderFields, InvalidHeaderFieldError, serialize_fields
 from app.fetch.http_request import Endpoint, InvalidUrlError, parse_url, serialize_get
-from app.fetch.response_body import ResponseBody, receive
+from app.fetch.response_body import ResponseBody
 from app.fetch.response_parser import ResponseParser, max_framing_bytes
 from app.fetch.transport_errors import LOW_LEVEL_ERRORS, to_requests_error
 
-#: A longer Content-Type says nothing: reading one of 64 kB takes requests 15 ms.
+#: A longer Content-Type is ignored: requests takes 15 ms to parse one of 64 kB.
 _MAX_CONTENT_TYPE = 256
 
 
 class TransportAdapter(BaseAdapter):
-    """Sends requests over ``connections``, which several transports may share.
+    """Sends requests over the connections of ``pool``, which several adapters may share.
 
-    A body may have ``max_bytes``, as sent and after decompression. Addresses that are not public are dialled only with
-    ``private_network``.
+    A body may have ``max_bytes``, both as sent and after decompression. Connections to addresses that are not public
+    are made only if ``private_network`` is set.
     """
 
     def __init__(self, *, pool: ConnectionPool, max_bytes: int, private_network: bool) -> None:
         super().__init__()
-        self._connections = pool
+        self._pool = pool
         self._max_bytes = max_bytes
         self._private_network = private_network
-        # Against what the reader of answers does not see: records of TLS that hold next to nothing, or nothing.
+        # Limits bytes that the response parser does not see, such as those of TLS records with little or no content.
         self._budget = max_bytes + max_framing_bytes(max_bytes)
 
-    def send(  # noqa: PLR0917 - BaseAdapter has it so
+    def send(  # noqa: PLR0917 - the signature of BaseAdapter
         self,
         request: PreparedRequest,
-        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - BaseAdapter has it so; a body is read when asked for
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - likewise; the body is always read on demand
         timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,  # noqa: ARG002, FBT001, FBT002 - certificates are always checked, by one context
-        cert: Any = None,  # noqa: ARG002 - not offered
+        verify: bool | str = True,  # noqa: ARG002, FBT001, FBT002 - certificates are always verified, by one context
+        cert: Any = None,  # noqa: ARG002 - client certificates are not supported
         proxies: Mapping[str, str] | None = None,  # noqa: ARG002 - requests takes them from the environment
     ) -> Response:
-        """Send a GET without a body and return its answer, the body yet to be read.
+        """Send a GET request without a body; return the response, whose body is not read yet.
 
-        ``timeout``, or the first of two, is for the connection; the second is for each wait for a byte.
+        ``timeout`` is the connect timeout and the timeout of each read, in seconds, or a pair of the two.
 
         Raises:
-            InvalidURL: this cannot be asked for, or (AddressRefused) its host must not be dialled.
-            InvalidHeader: a request field that cannot be sent.
-            BadAnswer: the answer breaks HTTP or a limit.
-            ConnectTimeout, ReadTimeout: it takes too long.
-            SSLError: TLS failed, or the certificate is not the host's.
-            ConnectionError: no connection, or a broken one.
+            InvalidURL: the URL is invalid, or (AddressNotAllowed) connections to its host are not allowed.
+            InvalidHeader: a request header field cannot be sent.
+            InvalidResponse: the response violates HTTP or exceeds a limit.
+            ConnectTimeout, ReadTimeout: a timeout has passed.
+            SSLError: TLS failed, or the certificate is not valid for the host.
+            ConnectionError: no connection could be made, or it broke.
 
         """
         if request.method != "GET" or request.body:
@@ -69,7 +71,7 @@ class TransportAdapter(BaseAdapter):
         try:
             endpoint, target = parse_url(request.url or "")
             fields = request.headers
-            head = serialize_get(
+            data = serialize_get(
                 endpoint,
                 target,
                 fields.serialized if type(fields) is HeaderFields else serialize_fields(fields.items()),
@@ -78,59 +80,60 @@ class TransportAdapter(BaseAdapter):
             raise InvalidURL(str(error)) from error
         except InvalidHeaderFieldError as error:
             raise InvalidHeader(str(error)) from error
-        to_connect, to_read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        connect_timeout, read_timeout = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         try:
-            connection, answer = self._ask(endpoint, head, to_connect, to_read)
+            connection, parser = self._request(endpoint, data, connect_timeout, read_timeout)
         except LOW_LEVEL_ERRORS as error:
             raise to_requests_error(error) from error
-        encoding = answer.fields.get("content-encoding", "")
-        raw = ResponseBody(connection, answer, pool=self._connections, max_bytes=self._max_bytes, encoding=encoding)
-        return _Answered(request, answer, raw)
+        encoding = parser.fields.get("content-encoding", "")
+        raw = ResponseBody(connection, parser, pool=self._pool, max_bytes=self._max_bytes, encoding=encoding)
+        return _LazyCookiesResponse(request, parser, raw)
 
     def close(self) -> None:
-        """Close the connections that wait."""
-        self._connections.close()
+        """Close the idle connections of the pool."""
+        self._pool.close()
 
-    def _ask(
-        self, endpoint: Endpoint, head: bytes, to_connect: float | None, to_read: float | None
+    def _request(
+        self, endpoint: Endpoint, data: bytes, connect_timeout: float | None, read_timeout: float | None
     ) -> tuple[Connection, ResponseParser]:
-        """Send a request and read up to the end of the answer's head, over a connection that waits if there is one."""
-        waiting = self._connections.acquire_idle(endpoint, private_network=self._private_network)
-        if waiting is not None:
+        """Send a request over an idle connection or a new one, and read the header of the response."""
+        idle = self._pool.acquire_idle(endpoint, private_network=self._private_network)
+        if idle is not None:
             try:
-                return waiting, self._exchange(waiting, head, to_read)
+                return idle, self._exchange(idle, data, read_timeout)
             except (ConnectionError, ssl.SSLError):
-                if waiting.has_received:
+                if idle.has_received:
                     raise
-                # It was closed while the request was on its way: that says nothing of the request.
-        connection = self._connections.connect(endpoint, private_network=self._private_network, timeout=to_connect)
-        return connection, self._exchange(connection, head, to_read)
+                # The server closed the idle connection without a response. The request is sent again on a new one.
+        connection = self._pool.connect(endpoint, private_network=self._private_network, timeout=connect_timeout)
+        return connection, self._exchange(connection, data, read_timeout)
 
-    def _exchange(self, connection: Connection, head: bytes, to_read: float | None) -> ResponseParser:
-        answer = ResponseParser()
+    def _exchange(self, connection: Connection, data: bytes, read_timeout: float | None) -> ResponseParser:
+        """Send a request and read the header of the response; close the connection on any exception."""
+        parser = ResponseParser()
         try:
-            connection.send(head, budget=self._budget, timeout=to_read)
-            while not answer.has_headers:
-                answer.feed(receive(connection))
-        except BaseException:  # whichever way out, Timeout and GreenletExit included
+            connection.send(data, budget=self._budget, timeout=read_timeout)
+            while not parser.has_headers:
+                parser.feed(connection.receive())
+        except BaseException:  # Timeout and GreenletExit included
             connection.close()
-            answer.close()
+            parser.close()
             raise
-        return answer
+        return parser
 
 
-class _Answered(Response):
-    """requests' own response; but its cookies, which cost more than all the rest of it, are made when asked for."""
+class _LazyCookiesResponse(Response):
+    """The response of requests, with its cookie jar made on first access: the jar costs more than all the rest."""
 
-    _blank: ClassVar = {name: value for name, value in vars(Response()).items() if name != "cookies"}
+    _defaults: ClassVar = {name: value for name, value in vars(Response()).items() if name != "cookies"}
 
-    def __init__(self, request: PreparedRequest, answer: ResponseParser, raw: ResponseBody) -> None:
-        self.__dict__.update(self._blank)
+    def __init__(self, request: PreparedRequest, parser: ResponseParser, raw: ResponseBody) -> None:
+        self.__dict__.update(self._defaults)
         self.history = []
-        self.status_code = answer.status
-        self.reason = answer.reason.decode("latin-1")
-        self.headers = HeaderFields(answer.fields)
-        content_type = answer.fields.get("content-type", "")
+        self.status_code = parser.status
+        self.reason = parser.reason.decode("latin-1")
+        self.headers = HeaderFields(parser.fields)
+        content_type = parser.fields.get("content-type", "")
         self.encoding = _encoding_of(content_type) if 0 < len(content_type) <= _MAX_CONTENT_TYPE else None
         self.url = request.url or ""
         self.request = request

@@ -1,1 +1,1 @@
-"""How origins are asked, below the page: over real connections, to peers that mean no good."""
+"""Tests of app.fetch, over real connections, to origin servers that misbehave or are hostile."""

@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, and a scripted origin over plain HTTP and over TLS."""
+"""Fixtures: a certificate authority, the TLS contexts of both sides, and a scripted origin over HTTP and HTTPS."""
 
 import ssl
 import time
@@ -19,41 +19,41 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """The context of a client that trusts the authority, as well as those that all trust."""
+def client_context(authority: trustme.CA) -> ssl.SSLContext:
+    """A client context that trusts the certificate authority, besides the default ones."""
     context = new_context({})
     authority.configure_trust(context)
     return context
 
 
 @pytest.fixture(scope="session")
-def identified(authority: trustme.CA) -> ssl.SSLContext:
-    """The context of a server that is 127.0.0.1, and localhost."""
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    """A server context with a certificate for 127.0.0.1 and localhost."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context
 
 
 @pytest.fixture
-def connections(trusting: ssl.SSLContext) -> Iterator[ConnectionPool]:
-    made = ConnectionPool(context=trusting)
-    yield made
-    made.close()
+def pool(client_context: ssl.SSLContext) -> Iterator[ConnectionPool]:
+    new_pool = ConnectionPool(context=client_context)
+    yield new_pool
+    new_pool.close()
 
 
 @pytest.fixture
-def fetcher(connections: ConnectionPool) -> PageFetcher:
-    return PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=connections)
+def fetcher(pool: ConnectionPool) -> PageFetcher:
+    return PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=pool)
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
-def served(request: pytest.FixtureRequest, identified: ssl.SSLContext) -> Iterator[Origin]:
-    with Origin().serving(identified if request.param == "https" else None) as origin:
+def served(request: pytest.FixtureRequest, server_context: ssl.SSLContext) -> Iterator[Origin]:
+    with Origin().serving(server_context if request.param == "https" else None) as origin:
         yield origin
 
 
 @pytest.fixture
 def site(served: Origin) -> Origin:
-    """A scripted origin without pages, over plain HTTP and over TLS."""
+    """A scripted origin without pages, once over HTTP and once over HTTPS."""
     served.clear()
     return served

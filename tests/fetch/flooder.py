@@ -1,7 +1,8 @@
-"""A peer that never makes a socket wait: a process of its own that sends one block for ever, as fast as it can.
+"""A hostile server that floods its clients: it sends a block of data again and again, as fast as it can.
 
-Run by ``python flooder.py CERTIFICATE``, with the standard library alone; prints the ports of plain HTTP and of TLS. A
-request's path says which flood is wanted, by its name in ``FLOODS``.
+The client's socket therefore always has data to read. The server is a process of its own, run by ``python flooder.py
+CERTIFICATE`` with only the standard library. It prints its ports for HTTP and for HTTPS. The path of a request is the
+name of a flood in ``FLOODS``.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import zlib
 
 
 def _zeros() -> bytes:
-    """Return what inflates to a million zeros, wherever in a stream it stands."""
+    """Return data that decompresses to a million zeros at any position of a deflate stream."""
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return deflate.compress(bytes(1_000_000)) + deflate.flush(zlib.Z_FULL_FLUSH)
 
@@ -23,7 +24,7 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _LENGTH = b"Content-Length: 1000000000000\r\n\r\n"
 
-#: What comes first, and what then comes for ever.
+#: The data that is sent first, and the block that is sent repeatedly after it.
 FLOODS: dict[str, tuple[bytes, bytes]] = {
     "interim": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "blank lines": (b"", b"\r\n"),
@@ -52,11 +53,11 @@ def _serve(connection: socket.socket, context: ssl.SSLContext | None) -> None:
         while b"\r\n\r\n" not in request:
             request += connection.recv(65_536)
         flood = request.split(b" ")[1][1:].decode().replace("%20", " ")
-        first, block = FLOODS[flood]
-        connection.sendall(first)
-        many = block if flood == "tiny sends" else block * (262_144 // max(len(block), 1))
-        while many:
-            connection.sendall(many)
+        start, block = FLOODS[flood]
+        connection.sendall(start)
+        blocks = block if flood == "tiny sends" else block * (262_144 // max(len(block), 1))
+        while blocks:
+            connection.sendall(blocks)
         connection.recv(1)
     connection.close()
 
@@ -68,14 +69,14 @@ def _listen(listener: socket.socket, context: ssl.SSLContext | None) -> None:
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[1])
-    plain, sealed = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=_listen, args=(plain, None), daemon=True).start()
-    sys.stdout.write(f"{plain.getsockname()[1]} {sealed.getsockname()[1]}\n")
+    plaintext, tls = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_listen, args=(plaintext, None), daemon=True).start()
+    sys.stdout.write(f"{plaintext.getsockname()[1]} {tls.getsockname()[1]}\n")
     sys.stdout.flush()
-    _listen(sealed, context)
+    _listen(tls, context)
 
 
 if __name__ == "__main__":

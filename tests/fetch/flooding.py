@@ -1,4 +1,4 @@
-"""The flooder, running."""
+"""Runs the flooder."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.fetch import flooder
 
 @contextmanager
 def flooding(folder: Path, authority: trustme.CA) -> Iterator[list[int]]:
-    """Run a process that floods whoever asks it; its ports are those of plain HTTP and of TLS."""
+    """Run the flooder; yield its ports for HTTP and for HTTPS."""
     certificate = folder / "certificate.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
     command = [sys.executable, "-S", str(Path(flooder.__file__)), str(certificate)]

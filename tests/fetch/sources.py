@@ -1,4 +1,4 @@
-"""A source at a scripted origin."""
+"""A source whose pages are on a scripted origin."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from app.config.url_templates import PageUrlTemplate
 
 
 def source_at(url: str, **keys: Any) -> Source:
-    """Return a source whose pages are at the root of ``url``, where private addresses are allowed unless it says so."""
+    """Return a source with its pages at the root of ``url``; by default it allows private addresses."""
     return Source(
         page_url=PageUrlTemplate(f"{url}/{{id}}"),
         extract=[Rule(regex=Regex("x"))],

@@ -1,4 +1,4 @@
-"""The look-up of names."""
+"""DNS lookups."""
 
 import os
 import socket
@@ -8,26 +8,26 @@ import pytest
 
 from app.fetch.dns import DnsResolver, SocketAddress
 
-HOME: list[SocketAddress] = [(socket.AF_INET, ("127.0.0.1", 80))]
+LOOPBACK: list[SocketAddress] = [(socket.AF_INET, ("127.0.0.1", 80))]
 
 
-class Stuck:
-    """A resolver whose names starting with ``slow`` are not answered until ``go`` is called."""
+class FakeResolver:
+    """Fakes the C library's resolver. Lookups of names that start with ``slow`` block until ``unblock`` is called."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self._wait, self._go = os.pipe()
+        self.lookups: list[str] = []
+        self._read_end, self._write_end = os.pipe()
 
     def __call__(self, host: str, port: int) -> list[SocketAddress]:
-        self.asked.append(host)
+        self.lookups.append(host)
         if host.startswith("slow"):
-            os.read(self._wait, 1)  # blocks the thread, as the C library does
+            os.read(self._read_end, 1)  # blocks the thread, as getaddrinfo does
         if host.endswith("unknown"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
-    def go(self) -> None:
-        os.write(self._go, bytes(100))
+    def unblock(self) -> None:
+        os.write(self._write_end, bytes(100))
 
 
 @pytest.mark.parametrize(
@@ -37,72 +37,72 @@ class Stuck:
         ("::1", (socket.AF_INET6, ("::1", 80, 0, 0))),
     ],
 )
-def test_an_address_is_not_looked_up(host: str, target: SocketAddress) -> None:
-    stuck = Stuck()
-    assert DnsResolver(stuck).resolve(host, 80) == [target]
-    assert not stuck.asked
+def test_an_ip_literal_is_not_looked_up(host: str, target: SocketAddress) -> None:
+    fake = FakeResolver()
+    assert DnsResolver(fake).resolve(host, 80) == [target]
+    assert not fake.lookups
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "127.1", "localhost"])
-def test_what_is_no_address_is_the_c_librarys_to_read(host: str) -> None:
-    """It takes numbers for addresses in forms that are easy to miss."""
+def test_other_notations_of_addresses_are_resolved_by_the_c_library(host: str) -> None:
+    """It accepts numeric notations that ``ipaddress`` does not."""
     assert (socket.AF_INET, ("127.0.0.1", 80)) in DnsResolver().resolve(host, 80)
 
 
-def test_ten_slow_names_hold_up_no_other() -> None:
-    stuck = Stuck()
-    names = DnsResolver(stuck)
-    slow = [gevent.spawn(names.resolve, f"slow{number}", 80) for number in range(20)]
+def test_slow_lookups_do_not_block_others() -> None:
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
+    slow = [gevent.spawn(resolver.resolve, f"slow{number}", 80) for number in range(20)]
     gevent.sleep(0)
     with gevent.Timeout(5):
-        assert names.resolve("quick", 80) == HOME
+        assert resolver.resolve("quick", 80) == LOOPBACK
     assert not any(greenlet.ready() for greenlet in slow)
-    stuck.go()
-    assert [greenlet.get() for greenlet in slow] == [HOME] * 20
+    fake.unblock()
+    assert [greenlet.get() for greenlet in slow] == [LOOPBACK] * 20
 
 
-def test_those_who_ask_for_one_name_share_its_look_up() -> None:
-    stuck = Stuck()
-    names = DnsResolver(stuck)
-    asking = [gevent.spawn(names.resolve, "slow", 80) for _ in range(5)]
+def test_concurrent_lookups_of_one_name_are_shared() -> None:
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
+    callers = [gevent.spawn(resolver.resolve, "slow", 80) for _ in range(5)]
     gevent.sleep(0)
-    asking[0].kill()
-    stuck.go()
-    assert [greenlet.get() for greenlet in asking[1:]] == [HOME] * 4
-    assert stuck.asked == ["slow"]
-    assert names.resolve("slow", 80) == HOME
-    assert stuck.asked == ["slow", "slow"]
+    callers[0].kill()
+    fake.unblock()
+    assert [greenlet.get() for greenlet in callers[1:]] == [LOOPBACK] * 4
+    assert fake.lookups == ["slow"]
+    assert resolver.resolve("slow", 80) == LOOPBACK
+    assert fake.lookups == ["slow", "slow"]
 
 
-def test_a_failure_reaches_each_who_asked_as_an_exception_of_its_own() -> None:
-    stuck = Stuck()
-    names = DnsResolver(stuck)
+def test_each_caller_gets_an_exception_of_its_own() -> None:
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
 
-    def fails() -> OSError:
+    def resolve_unknown() -> OSError:
         with pytest.raises(socket.gaierror, match="not known") as caught:
-            names.resolve("slow.unknown", 80)
+            resolver.resolve("slow.unknown", 80)
         return caught.value
 
-    asking = [gevent.spawn(fails) for _ in range(2)]
+    callers = [gevent.spawn(resolve_unknown) for _ in range(2)]
     gevent.sleep(0)
-    stuck.go()
-    first, second = (greenlet.get() for greenlet in asking)
+    fake.unblock()
+    first, second = (greenlet.get() for greenlet in callers)
     assert first is not second
 
 
 @pytest.mark.parametrize("host", ["a" * 64, ".example.org", "a..b", "nosuch.invalid"])
-def test_what_cannot_be_a_name_is_an_os_error(host: str) -> None:
+def test_an_invalid_name_is_an_os_error(host: str) -> None:
     with pytest.raises(OSError, match=r"."):
         DnsResolver().resolve(host, 80)
 
 
-def test_threads_are_not_gevents_own() -> None:
-    """Those are ten, for all that is done in threads here."""
-    stuck = Stuck()
-    names = DnsResolver(stuck)
-    slow = [gevent.spawn(names.resolve, f"slow{number}", 80) for number in range(20)]
+def test_lookups_do_not_use_gevents_thread_pool() -> None:
+    """That has ten threads for all work of the process."""
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
+    slow = [gevent.spawn(resolver.resolve, f"slow{number}", 80) for number in range(20)]
     gevent.sleep(0)
     with gevent.Timeout(5):
         assert gevent.get_hub().threadpool.apply(abs, (-42,)) == 42
-    stuck.go()
+    fake.unblock()
     gevent.joinall(slow)

@@ -1,4 +1,4 @@
-"""What is known of hosts: not before, and the circuit breaker."""
+"""The health of hosts: Retry-After and the circuit breaker."""
 
 import logging
 
@@ -17,244 +17,245 @@ HOST = "shop.example:443"
 DOWN = OriginDown("shop.example: connection refused")
 
 
-def worker(clock: ManualClock, store: Store | None = None, observer: Observer = NULL_OBSERVER) -> HostHealth:
-    guard = CircuitBreakingStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
-    return HostHealth(shared=guard.namespace("@host:", HostState), clock=clock, observer=observer)
+def new_health(clock: ManualClock, store: Store | None = None, observer: Observer = NULL_OBSERVER) -> HostHealth:
+    breaker = CircuitBreakingStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
+    return HostHealth(shared=breaker.namespace("@host:", HostState), clock=clock, observer=observer)
 
 
-def fail(hosts: HostHealth, times: int = FAILURE_THRESHOLD, error: LookupFailed = DOWN) -> None:
+def fail(health: HostHealth, times: int = FAILURE_THRESHOLD, error: LookupFailed = DOWN) -> None:
     for _ in range(times):
-        hosts.record_error(HOST, error, 10, was_trial=hosts.admit(HOST, 5))
+        health.record_error(HOST, error, 10, was_trial=health.admit(HOST, 5))
 
 
-def is_closed(hosts: HostHealth) -> bool:
-    """Tell whether the host is closed, by what is known here; nothing is claimed by asking."""
+def is_unavailable(health: HostHealth) -> bool:
+    """Return whether this worker considers the host unavailable, without starting a trial."""
     try:
-        hosts.check(HOST)
+        health.check(HOST)
     except (Throttled, OriginFailed):
         return True
     return False
 
 
-def test_a_host_of_which_nothing_is_known_is_open() -> None:
-    assert worker(ManualClock()).admit(HOST, 5) is False
+def test_an_unknown_host_is_available() -> None:
+    assert new_health(ManualClock()).admit(HOST, 5) is False
 
 
-def test_a_host_that_asks_to_wait_is_not_asked_before() -> None:
+def test_a_throttling_host_is_unavailable_until_retry_after_has_passed() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    hosts.record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    health = new_health(clock)
+    health.record_error(HOST, Throttled("429", 4), 10, was_trial=False)
     clock.now += 3.9
     with pytest.raises(Throttled, match="429") as caught:
-        hosts.admit(HOST, 5)
+        health.admit(HOST, 5)
     assert caught.value.retry_after == pytest.approx(0.1)
     clock.now += 0.1
-    assert hosts.admit(HOST, 5) is False
+    assert health.admit(HOST, 5) is False
 
 
-def test_without_a_number_it_is_error_ttl() -> None:
+def test_without_retry_after_a_throttling_host_is_unavailable_for_error_ttl() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    hosts.record_error(HOST, Throttled("429"), 10, was_trial=False)
+    health = new_health(clock)
+    health.record_error(HOST, Throttled("429"), 10, was_trial=False)
     clock.now += 9.9
-    assert is_closed(hosts)
+    assert is_unavailable(health)
     clock.now += 0.1
-    assert not is_closed(hosts)
+    assert not is_unavailable(health)
 
 
-def test_the_longer_wait_counts() -> None:
-    """Pages that were under way together may each be answered with a 429."""
+def test_the_longer_retry_after_counts() -> None:
+    """Each of several concurrent requests may get a 429."""
     clock = ManualClock()
-    hosts = worker(clock)
-    hosts.record_error(HOST, Throttled("429", 100), 10, was_trial=False)
-    hosts.record_error(HOST, Throttled("429", 1), 10, was_trial=False)
+    health = new_health(clock)
+    health.record_error(HOST, Throttled("429", 100), 10, was_trial=False)
+    health.record_error(HOST, Throttled("429", 1), 10, was_trial=False)
     clock.now += 50
-    assert is_closed(hosts)
+    assert is_unavailable(health)
 
 
-def test_all_workers_know_at_once() -> None:
+def test_all_workers_share_the_state() -> None:
     clock, store = ManualClock(), DictionaryStore()
-    one, other = worker(clock, store), worker(clock, store)
+    one, other = new_health(clock, store), new_health(clock, store)
     one.record_error(HOST, Throttled("429", 4), 10, was_trial=False)
     with pytest.raises(Throttled):
         other.admit(HOST, 5)
-    assert is_closed(other)
+    assert is_unavailable(other)
 
 
-def test_a_clock_that_is_ahead_closes_a_host_no_longer_than_was_said() -> None:
+def test_a_clock_that_is_ahead_does_not_make_a_host_unavailable_for_longer() -> None:
     store = DictionaryStore()
-    ahead, clock = ManualClock(5_000), ManualClock(1_000)
-    worker(ahead, store).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
-    hosts = worker(clock, store)
+    clock_ahead, clock = ManualClock(5_000), ManualClock(1_000)
+    new_health(clock_ahead, store).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    health = new_health(clock, store)
     with pytest.raises(Throttled):
-        hosts.admit(HOST, 5)
+        health.admit(HOST, 5)
     clock.now += 4
-    assert hosts.admit(HOST, 5) is False
+    assert health.admit(HOST, 5) is False
 
 
-def test_failures_in_a_row_open_the_circuit() -> None:
-    hosts = worker(ManualClock())
-    fail(hosts, FAILURE_THRESHOLD - 1)
-    assert not is_closed(hosts)
-    fail(hosts, 1)
+def test_consecutive_failures_open_the_circuit() -> None:
+    health = new_health(ManualClock())
+    fail(health, FAILURE_THRESHOLD - 1)
+    assert not is_unavailable(health)
+    fail(health, 1)
     with pytest.raises(OriginFailed, match=r"connection refused; it is tried again in 1 seconds$") as caught:
-        hosts.check(HOST)
+        health.check(HOST)
     assert caught.value.retry_after == 1
 
 
 @pytest.mark.parametrize("error", [DOWN, TooSlow("slow")])
-def test_no_answer_is_a_failure(error: LookupFailed) -> None:
-    hosts = worker(ManualClock())
-    fail(hosts, error=error)
-    assert is_closed(hosts)
+def test_no_response_counts_as_a_failure(error: LookupFailed) -> None:
+    health = new_health(ManualClock())
+    fail(health, error=error)
+    assert is_unavailable(health)
 
 
-@pytest.mark.parametrize("error", [NoSuchItem("404"), Blocked("403"), OriginFailed("a page of more than 5 bytes")])
-def test_any_answer_ends_the_row(error: LookupFailed) -> None:
-    hosts = worker(ManualClock())
-    fail(hosts, FAILURE_THRESHOLD - 1)
-    fail(hosts, 1, error)
-    fail(hosts, FAILURE_THRESHOLD - 1)
-    assert not is_closed(hosts)
+@pytest.mark.parametrize("error", [NoSuchItem("404"), Blocked("403"), OriginFailed("the page has more than 5 bytes")])
+def test_any_response_resets_the_failure_count(error: LookupFailed) -> None:
+    health = new_health(ManualClock())
+    fail(health, FAILURE_THRESHOLD - 1)
+    fail(health, 1, error)
+    fail(health, FAILURE_THRESHOLD - 1)
+    assert not is_unavailable(health)
 
 
-def test_after_a_while_one_caller_tries_it() -> None:
+def test_a_half_open_circuit_admits_one_trial() -> None:
     clock, store = ManualClock(), DictionaryStore()
-    one, other = worker(clock, store), worker(clock, store)
+    one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
     assert one.admit(HOST, 5) is True
-    for hosts in (one, other):
+    for health in (one, other):
         with pytest.raises(OriginFailed):
-            hosts.admit(HOST, 5)
+            health.admit(HOST, 5)
 
 
-def test_a_trial_that_succeeds_closes_the_circuit_for_all() -> None:
+def test_a_successful_trial_closes_the_circuit_for_all_workers() -> None:
     clock, store = ManualClock(), DictionaryStore()
-    one, other = worker(clock, store), worker(clock, store)
+    one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
     assert other.admit(HOST, 5) is True
     other.record_success(HOST)
-    assert [hosts.admit(HOST, 5) for hosts in (one, other)] == [False, False]
+    assert [health.admit(HOST, 5) for health in (one, other)] == [False, False]
 
 
-def test_a_trial_that_fails_opens_it_for_longer_but_never_for_more_than_15_seconds() -> None:
+def test_a_failed_trial_opens_the_circuit_for_twice_as_long_up_to_15_seconds() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    fail(hosts)
-    pauses = []
+    health = new_health(clock)
+    fail(health)
+    open_seconds = []
     for _ in range(7):
-        began = clock.now
-        while is_closed(hosts):
+        opened_at = clock.now
+        while is_unavailable(health):
             clock.now += 0.5
-        pauses.append(clock.now - began)
-        fail(hosts, 1)
-    assert pauses == [1, 2, 4, 8, 15, 15, 15]
+        open_seconds.append(clock.now - opened_at)
+        fail(health, 1)
+    assert open_seconds == [1, 2, 4, 8, 15, 15, 15]
 
 
-def test_a_trial_that_never_comes_back_holds_the_others_up_for_as_long_as_it_may_take() -> None:
+def test_a_trial_that_does_not_end_blocks_others_for_its_timeout_only() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    fail(hosts)
+    health = new_health(clock)
+    fail(health)
     clock.now += 1
-    assert hosts.admit(HOST, 5) is True
+    assert health.admit(HOST, 5) is True
     clock.now += 5
-    assert hosts.admit(HOST, 5) is True
+    assert health.admit(HOST, 5) is True
 
 
-def test_failures_of_pages_begun_before_count_for_nothing() -> None:
+def test_failures_of_requests_from_before_the_circuit_opened_are_ignored() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    fail(hosts)
+    health = new_health(clock)
+    fail(health)
     for _ in range(100):
-        hosts.record_error(HOST, DOWN, 10, was_trial=False)
+        health.record_error(HOST, DOWN, 10, was_trial=False)
     clock.now += 1
-    assert not is_closed(hosts)
+    assert not is_unavailable(health)
 
 
-def test_a_circuit_that_nobody_tried_is_forgotten() -> None:
-    """An hour later the first callers are not held up for the one who tries."""
+def test_a_circuit_without_a_trial_closes_after_a_while() -> None:
+    """An hour later, concurrent callers do not have to wait for a trial."""
     clock, store = ManualClock(), DictionaryStore()
-    fail(worker(clock, store))
+    fail(new_health(clock, store))
     clock.now += 3600
-    assert worker(clock, store).admit(HOST, 5) is False
+    assert new_health(clock, store).admit(HOST, 5) is False
 
 
-def test_hosts_are_told_apart() -> None:
-    hosts = worker(ManualClock())
-    fail(hosts)
-    assert hosts.admit("other.example:443", 5) is False
+def test_each_host_has_its_own_state() -> None:
+    health = new_health(ManualClock())
+    fail(health)
+    assert health.admit("other.example:443", 5) is False
 
 
-def test_a_trial_that_fails_does_not_end_the_wait_that_another_page_was_asked_for() -> None:
+def test_a_failed_trial_does_not_shorten_a_retry_after() -> None:
     clock = ManualClock()
-    hosts = worker(clock)
-    fail(hosts)
+    health = new_health(clock)
+    fail(health)
     clock.now += 1
-    trial = hosts.admit(HOST, 5)
-    hosts.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
-    hosts.record_error(HOST, DOWN, 10, was_trial=trial)
+    trial = health.admit(HOST, 5)
+    health.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
+    health.record_error(HOST, DOWN, 10, was_trial=trial)
     clock.now += 59
-    assert is_closed(hosts)
+    assert is_unavailable(health)
 
 
-def test_what_the_store_still_has_does_not_end_a_wait() -> None:
-    """A store may be read and not written: a Redis that is full, or a replica."""
+def test_an_older_state_in_the_store_does_not_shorten_a_retry_after() -> None:
+    """The store may be readable but not writable: a full Redis, or a replica."""
     clock, store = ManualClock(), DictionaryStore()
-    hosts, other = worker(clock, store), worker(clock, store)
+    health, other = new_health(clock, store), new_health(clock, store)
     fail(other)
     before = dict(store.shared.values)
     clock.now += 2
-    hosts.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
+    health.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
     store.shared.values.update(before)
     with pytest.raises(Throttled):
-        hosts.admit(HOST, 5)
+        health.admit(HOST, 5)
 
 
-def test_what_is_learned_while_the_store_is_read_counts() -> None:
+def test_a_state_that_is_recorded_during_a_read_of_the_store_counts() -> None:
     clock, store = ManualClock(), DictionaryStore()
-    fail(worker(clock, store))
+    fail(new_health(clock, store))
     clock.now += 2
-    hosts: HostHealth
+    health: HostHealth
 
-    class Slow(DictionaryStore):
+    class SlowStore(DictionaryStore):
         def get(self, key: str) -> bytes | None:
             value = super().get(key)
-            hosts.record_retry_after(HOST, 60, "429")
+            health.record_retry_after(HOST, 60, "429")
             return value
 
-    hosts = worker(clock, Slow(store.shared))
+    health = new_health(clock, SlowStore(store.shared))
     with pytest.raises(Throttled):
-        hosts.admit(HOST, 5)
+        health.admit(HOST, 5)
 
 
-def test_an_observer_hears_of_a_circuit_here_and_in_the_other_workers() -> None:
-    clock, store, here, there = ManualClock(), DictionaryStore(), RecordingObserver(), RecordingObserver()
-    one, other = worker(clock, store, here), worker(clock, store, there)
+def test_observers_are_notified_of_a_circuit_in_all_workers() -> None:
+    clock, store = ManualClock(), DictionaryStore()
+    observer, other_observer = RecordingObserver(), RecordingObserver()
+    one, other = new_health(clock, store, observer), new_health(clock, store, other_observer)
     fail(one)
     with pytest.raises(OriginFailed):
         other.admit(HOST, 5)
     event = ("host_state_changed", HOST, 1 + 60, 0)
-    assert here.events == there.events == [event]
+    assert observer.events == other_observer.events == [event]
     clock.now += 1
     other.admit(HOST, 5)
     other.record_success(HOST)
-    assert there.events[-1] == ("host_state_changed", HOST, 0, 0)
+    assert other_observer.events[-1] == ("host_state_changed", HOST, 0, 0)
     one.admit(HOST, 5)
-    assert here.events[-1] == there.events[-1]
+    assert observer.events[-1] == other_observer.events[-1]
 
 
-def test_a_host_that_asks_to_wait_has_no_open_circuit() -> None:
-    listener = RecordingObserver()
-    worker(ManualClock(), observer=listener).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
-    assert listener.events == [("host_state_changed", HOST, 0, 4)]
+def test_a_throttling_host_has_no_open_circuit() -> None:
+    observer = RecordingObserver()
+    new_health(ManualClock(), observer=observer).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    assert observer.events == [("host_state_changed", HOST, 0, 4)]
 
 
 def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Failures and requests to wait that say nothing new are not; nor is what other workers have logged."""
+    """Failures and throttling that change nothing are not logged, nor are changes that another worker has logged."""
     clock, store = ManualClock(), DictionaryStore()
-    one, other = worker(clock, store), worker(clock, store)
+    one, other = new_health(clock, store), new_health(clock, store)
     with caplog.at_level(logging.INFO):
         fail(one)
         clock.now += 1
@@ -269,10 +270,10 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
             one.admit(HOST, 5)
         clock.now += 9
         other.record_error(HOST, Throttled("429", 3), 10, was_trial=False)
-    told = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
-    assert told == [
+    logged = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
+    assert logged == [
         ("WARNING", f"{HOST} fails, its circuit is open", None),
-        ("INFO", f"{HOST} answers again, its circuit is closed", None),
-        ("WARNING", f"{HOST} asks to be left alone", 4),
-        ("WARNING", f"{HOST} asks to be left alone", 3),
+        ("INFO", f"{HOST} responds again, its circuit is closed", None),
+        ("WARNING", f"{HOST} throttles requests", 4),
+        ("WARNING", f"{HOST} throttles requests", 3),
     ]

@@ -1,4 +1,4 @@
-"""How many pages are under way at once, and how long after each other they are begun."""
+"""The host limiter: concurrent fetches of a host, and the delay between their starts."""
 
 import itertools
 import subprocess
@@ -19,218 +19,219 @@ from tests.support.service import ROOT
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Iterator[ProcessSemaphore]:
-    opened = ProcessSemaphore(tmp_path / "places")
-    yield opened
-    opened.close()
+def semaphore(tmp_path: Path) -> Iterator[ProcessSemaphore]:
+    new_semaphore = ProcessSemaphore(tmp_path / "places")
+    yield new_semaphore
+    new_semaphore.close()
 
 
-def gate_of(places: ProcessSemaphore, total: int = 100, most_waiting: int = 100) -> HostLimiter:
-    return HostLimiter(total, semaphore=places, max_waiting=most_waiting, clock=time.monotonic)
+def new_limiter(semaphore: ProcessSemaphore, total: int = 100, max_waiting: int = 100) -> HostLimiter:
+    return HostLimiter(total, semaphore=semaphore, max_waiting=max_waiting, clock=time.monotonic)
 
 
 @contextmanager
-def place(
-    gate: HostLimiter,
+def slot(
+    limiter: HostLimiter,
     host: str,
     concurrency: int = 1,
     *,
     delay: float = 0.0,
-    patience: float = 9.0,
-    may_go: Callable[[], None] = lambda: None,
+    max_wait: float = 9.0,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    until = time.monotonic() + patience
-    leave = gate.acquire(host, concurrency=concurrency, delay=delay, deadline=until, check=may_go)
+    deadline = time.monotonic() + max_wait
+    release = limiter.acquire(host, concurrency=concurrency, delay=delay, deadline=deadline, check=check)
     try:
         yield
     finally:
-        leave()
+        release()
 
 
-def most_inside(gate: HostLimiter, callers: list[tuple[str, int]]) -> int:
-    """Let callers, each a host and its concurrency, through the gate; return how many were inside at once."""
-    inside, most = 0, 0
+def max_concurrency(limiter: HostLimiter, callers: list[tuple[str, int]]) -> int:
+    """Have callers, each a host and its concurrency, hold a slot; return the most slots held at once."""
+    held, most = 0, 0
 
-    def pass_through(host: str, concurrency: int) -> None:
-        nonlocal inside, most
-        with place(gate, host, concurrency):
-            inside += 1
-            most = max(most, inside)
+    def hold_slot(host: str, concurrency: int) -> None:
+        nonlocal held, most
+        with slot(limiter, host, concurrency):
+            held += 1
+            most = max(most, held)
             gevent.sleep(0.001)
-            inside -= 1
+            held -= 1
 
-    gevent.joinall([gevent.spawn(pass_through, *caller) for caller in callers], raise_error=True)
+    gevent.joinall([gevent.spawn(hold_slot, *caller) for caller in callers], raise_error=True)
     return most
 
 
-def test_a_host_has_as_many_places_as_its_source_says(places: ProcessSemaphore) -> None:
-    assert most_inside(gate_of(places), [("a", 3)] * 20) == 3
+def test_a_host_has_as_many_slots_as_its_concurrency(semaphore: ProcessSemaphore) -> None:
+    assert max_concurrency(new_limiter(semaphore), [("a", 3)] * 20) == 3
 
 
-def test_hosts_have_places_of_their_own(places: ProcessSemaphore) -> None:
-    assert most_inside(gate_of(places), [("a", 3)] * 20 + [("b", 4)] * 20) == 7
+def test_each_host_has_its_own_slots(semaphore: ProcessSemaphore) -> None:
+    assert max_concurrency(new_limiter(semaphore), [("a", 3)] * 20 + [("b", 4)] * 20) == 7
 
 
-def test_all_hosts_together_have_the_total(places: ProcessSemaphore) -> None:
-    assert most_inside(gate_of(places, total=5), [("a", 4)] * 20 + [("b", 4)] * 20) == 5
+def test_all_hosts_together_are_limited_to_the_total(semaphore: ProcessSemaphore) -> None:
+    assert max_concurrency(new_limiter(semaphore, total=5), [("a", 4)] * 20 + [("b", 4)] * 20) == 5
 
 
-def test_who_waits_for_a_full_host_does_not_hold_the_others_up(places: ProcessSemaphore) -> None:
-    gate, go = gate_of(places, total=2), Event()
+def test_waiting_for_one_host_does_not_block_others(semaphore: ProcessSemaphore) -> None:
+    limiter, may_release = new_limiter(semaphore, total=2), Event()
 
-    def stay() -> None:
-        with place(gate, "slow"):
-            go.wait()
+    def hold_slot() -> None:
+        with slot(limiter, "slow"):
+            may_release.wait()
 
-    slow = [gevent.spawn(stay) for _ in range(5)]
+    slow = [gevent.spawn(hold_slot) for _ in range(5)]
     gevent.sleep(0)
-    with place(gate, "quick", patience=0):
-        go.set()
+    with slot(limiter, "quick", max_wait=0):
+        may_release.set()
     gevent.joinall(slow, raise_error=True)
 
 
-def test_patience_that_ends_is_overload(places: ProcessSemaphore) -> None:
-    gate = gate_of(places)
+def test_a_wait_beyond_the_deadline_is_overload(semaphore: ProcessSemaphore) -> None:
+    limiter = new_limiter(semaphore)
     with (
-        place(gate, "a"),
-        pytest.raises(Overloaded, match="too many pages of a are waited for"),
-        place(gate, "a", patience=0),
+        slot(limiter, "a"),
+        pytest.raises(Overloaded, match="too many requests are waiting for a"),
+        slot(limiter, "a", max_wait=0),
     ):
-        pytest.fail("there was no place")
+        pytest.fail("there was no free slot")
 
 
-def test_a_line_that_is_too_long_is_overload_at_once(places: ProcessSemaphore) -> None:
-    gate, go = gate_of(places, most_waiting=3), Event()
+def test_a_full_queue_is_overload_at_once(semaphore: ProcessSemaphore) -> None:
+    limiter, may_release = new_limiter(semaphore, max_waiting=3), Event()
 
-    def stay() -> None:
-        with place(gate, "a"):
-            go.wait()
+    def hold_slot() -> None:
+        with slot(limiter, "a"):
+            may_release.wait()
 
-    callers = [gevent.spawn(stay) for _ in range(4)]
+    callers = [gevent.spawn(hold_slot) for _ in range(4)]
     gevent.sleep(0)
-    with pytest.raises(Overloaded, match="3 pages of a are waited for already"), place(gate, "a"):
-        pytest.fail("there was no place")
-    with place(gate, "b"):
-        go.set()
+    with pytest.raises(Overloaded, match="3 requests are already waiting for a"), slot(limiter, "a"):
+        pytest.fail("there was no free slot")
+    with slot(limiter, "b"):
+        may_release.set()
     gevent.joinall(callers, raise_error=True)
 
 
-def test_a_place_comes_back_after_a_failure(places: ProcessSemaphore) -> None:
-    gate = gate_of(places, total=1)
+def test_a_slot_is_released_after_an_exception(semaphore: ProcessSemaphore) -> None:
+    limiter = new_limiter(semaphore, total=1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), place(gate, "a", patience=0):
+        with pytest.raises(ZeroDivisionError), slot(limiter, "a", max_wait=0):
             raise ZeroDivisionError
 
 
-def test_a_place_comes_back_from_who_was_ended_while_waiting(places: ProcessSemaphore) -> None:
-    gate = gate_of(places)
-    with place(gate, "a", delay=0.05):
-        waiting = [gevent.spawn(lambda: place(gate, "a", delay=0.05).__enter__()) for _ in range(3)]
+def test_a_killed_caller_releases_its_slot(semaphore: ProcessSemaphore) -> None:
+    limiter = new_limiter(semaphore)
+    with slot(limiter, "a", delay=0.05):
+        waiting = [gevent.spawn(lambda: slot(limiter, "a", delay=0.05).__enter__()) for _ in range(3)]
         gevent.sleep(0)
         gevent.killall(waiting)
-    with place(gate, "a", patience=1):
+    with slot(limiter, "a", max_wait=1):
         pass
 
 
-def test_first_come_first_served(places: ProcessSemaphore) -> None:
-    gate, order = gate_of(places), list[int]()
+def test_callers_are_served_in_order_of_arrival(semaphore: ProcessSemaphore) -> None:
+    limiter, order = new_limiter(semaphore), list[int]()
 
-    def pass_through(number: int) -> None:
-        with place(gate, "a"):
+    def hold_slot(number: int) -> None:
+        with slot(limiter, "a"):
             order.append(number)
             gevent.sleep(0)
 
-    gevent.joinall([gevent.spawn(pass_through, number) for number in range(10)], raise_error=True)
+    gevent.joinall([gevent.spawn(hold_slot, number) for number in range(10)], raise_error=True)
     assert order == list(range(10))
 
 
-def test_pages_are_begun_a_delay_apart(places: ProcessSemaphore) -> None:
-    """However many may be under way, in however many workers."""
-    gates, begun = [gate_of(places), gate_of(places)], list[float]()
+def test_fetches_start_a_delay_apart(semaphore: ProcessSemaphore) -> None:
+    """Whatever the concurrency, and in all workers together."""
+    limiters, started_at = [new_limiter(semaphore), new_limiter(semaphore)], list[float]()
 
-    def pass_through(gate: HostLimiter) -> None:
-        with place(gate, "a", 10, delay=0.03):
-            begun.append(time.monotonic())
+    def hold_slot(limiter: HostLimiter) -> None:
+        with slot(limiter, "a", 10, delay=0.03):
+            started_at.append(time.monotonic())
 
-    gevent.joinall([gevent.spawn(pass_through, gates[number % 2]) for number in range(6)], raise_error=True)
-    assert min(later - earlier for earlier, later in itertools.pairwise(begun)) > 0.02
-    assert begun[-1] - begun[0] > 5 * 0.03 - 0.01  # one that is late is followed too soon, but all together are not
+    gevent.joinall([gevent.spawn(hold_slot, limiters[number % 2]) for number in range(6)], raise_error=True)
+    assert min(later - earlier for earlier, later in itertools.pairwise(started_at)) > 0.02
+    assert started_at[-1] - started_at[0] > 5 * 0.03 - 0.01  # after a late start the next may come early, but not all
 
 
-def test_a_delay_that_patience_does_not_last_for_is_overload(places: ProcessSemaphore) -> None:
-    gate = gate_of(places)
-    with place(gate, "a", 2, delay=60):
+def test_a_delay_beyond_the_deadline_is_overload(semaphore: ProcessSemaphore) -> None:
+    limiter = new_limiter(semaphore)
+    with slot(limiter, "a", 2, delay=60):
         pass
-    with pytest.raises(Overloaded), place(gate, "a", 2, delay=60, patience=0.01):
-        pytest.fail("it was too early")
+    with pytest.raises(Overloaded), slot(limiter, "a", 2, delay=60, max_wait=0.01):
+        pytest.fail("the delay had not passed")
 
 
-def test_a_place_that_another_process_holds_is_waited_for(places: ProcessSemaphore) -> None:
-    """Played by somebody who takes it beside the gate, and gives it back without telling."""
-    taken = places.acquire("a", 1)
-    assert taken is not None
-    gate = gate_of(places)
-    gevent.spawn_later(0.02, places.release, taken)
-    with place(gate, "a", patience=5):
+def test_a_caller_waits_for_a_slot_that_another_process_holds(semaphore: ProcessSemaphore) -> None:
+    """The test plays the other process: it bypasses the limiter, which is not notified of the release."""
+    held = semaphore.acquire("a", 1)
+    assert held is not None
+    limiter = new_limiter(semaphore)
+    gevent.spawn_later(0.02, semaphore.release, held)
+    with slot(limiter, "a", max_wait=5):
         pass
 
 
-def test_lines_of_hosts_that_nobody_asks_do_not_pile_up(places: ProcessSemaphore) -> None:
-    gate = gate_of(places)
+def test_empty_queues_are_dropped(semaphore: ProcessSemaphore) -> None:
+    limiter = new_limiter(semaphore)
     for number in range(3000):
-        with place(gate, f"host{number}"):
+        with slot(limiter, f"host{number}"):
             pass
-    assert len(gate._lines) <= 1024 + 1
+    assert len(limiter._queues) <= 1024 + 1
 
 
-def test_a_delay_holds_where_the_worker_itself_is_full(places: ProcessSemaphore) -> None:
-    """What is waited for last is the beginning of the page."""
-    gate, begun = gate_of(places, total=2), list[float]()
+def test_the_delay_applies_if_all_slots_of_the_worker_are_taken(semaphore: ProcessSemaphore) -> None:
+    """The delay starts after the wait for a slot of the worker."""
+    limiter, started_at = new_limiter(semaphore, total=2), list[float]()
 
-    def pass_through() -> None:
-        with place(gate, "a", 10, delay=0.05):
-            begun.append(time.monotonic())
+    def hold_slot() -> None:
+        with slot(limiter, "a", 10, delay=0.05):
+            started_at.append(time.monotonic())
             gevent.sleep(0.12)
 
-    gevent.joinall([gevent.spawn(pass_through) for _ in range(5)], raise_error=True)
-    assert min(later - earlier for earlier, later in itertools.pairwise(begun)) > 0.03  # less what a busy machine takes
-    assert begun[-1] - begun[0] > 4 * 0.05 - 0.01
+    gevent.joinall([gevent.spawn(hold_slot) for _ in range(5)], raise_error=True)
+    shortest_delay = min(later - earlier for earlier, later in itertools.pairwise(started_at))
+    assert shortest_delay > 0.03  # with a tolerance for a busy machine
+    assert started_at[-1] - started_at[0] > 4 * 0.05 - 0.01
 
 
-def test_whose_turn_has_come_may_be_told_to_leave(places: ProcessSemaphore) -> None:
-    """Before anything is taken, so those behind are told as soon."""
-    gate, left = gate_of(places), list[int]()
+def test_the_check_may_reject_the_first_in_the_queue(semaphore: ProcessSemaphore) -> None:
+    """Before it acquires a slot, so that the rest of the queue is checked at once."""
+    limiter, rejected = new_limiter(semaphore), list[int]()
 
-    def refuse() -> None:
+    def reject() -> None:
         raise ZeroDivisionError
 
-    def pass_through(number: int) -> None:
+    def hold_slot(number: int) -> None:
         with (
             pytest.raises(ZeroDivisionError),
-            place(gate, "a", delay=60, may_go=refuse),
+            slot(limiter, "a", delay=60, check=reject),
         ):
-            pytest.fail("it was told to leave")
-        left.append(number)
+            pytest.fail("the check did not raise")
+        rejected.append(number)
 
-    with place(gate, "a", 1), gevent.Timeout(5):
-        gevent.joinall([gevent.spawn(pass_through, number) for number in range(5)], raise_error=True)
-    assert left == [0, 1, 2, 3, 4]
+    with slot(limiter, "a", 1), gevent.Timeout(5):
+        gevent.joinall([gevent.spawn(hold_slot, number) for number in range(5)], raise_error=True)
+    assert rejected == [0, 1, 2, 3, 4]
 
 
-#: A process with many pages of a host to fetch, one of 20 ms after the other at each of two places.
-BUSY = """
+#: A process with 500 fetches of 20 ms each for two slots of a host.
+BUSY_PROCESS = """
 from gevent import monkey; monkey.patch_all()
 import gevent, sys, time
 from pathlib import Path
 from app.fetch.host_limiter import HostLimiter
 from app.fetch.process_semaphore import ProcessSemaphore
 
-gate = HostLimiter(100, semaphore=ProcessSemaphore(Path(sys.argv[1])), max_waiting=1000, clock=time.monotonic)
+limiter = HostLimiter(100, semaphore=ProcessSemaphore(Path(sys.argv[1])), max_waiting=1000, clock=time.monotonic)
 
 def fetch():
-    leave = gate.acquire("a", concurrency=2, delay=0, deadline=time.monotonic() + 60)
+    release = limiter.acquire("a", concurrency=2, delay=0, deadline=time.monotonic() + 60)
     gevent.sleep(0.02)
-    leave()
+    release()
 
 callers = [gevent.spawn(fetch) for _ in range(500)]
 gevent.sleep(0.01)
@@ -239,13 +240,13 @@ gevent.joinall(callers)
 """
 
 
-def test_a_long_line_in_one_process_does_not_keep_another_one_out(tmp_path: Path, places: ProcessSemaphore) -> None:
-    """The one gets along with some of the places while the other has hundreds to fetch."""
-    command = [sys.executable, "-c", BUSY, str(tmp_path / "places")]
+def test_a_long_queue_in_one_process_does_not_starve_another(tmp_path: Path, semaphore: ProcessSemaphore) -> None:
+    """Three slots are acquired while the other process has hundreds of callers waiting."""
+    command = [sys.executable, "-c", BUSY_PROCESS, str(tmp_path / "places")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
         for _ in range(3):
-            with place(gate_of(places), "a", 2, patience=2):
+            with slot(new_limiter(semaphore), "a", 2, max_wait=2):
                 gevent.sleep(0.02)
         process.kill()

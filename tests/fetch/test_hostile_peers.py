@@ -1,4 +1,4 @@
-"""What the world does to one who asks for pages, over plain HTTP and over TLS: it ends, and in one clear error."""
+"""Hostile and broken servers, over HTTP and HTTPS: each request ends, with one clear error."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ def silent(connection: socket.socket, _request: Request) -> None:
     connection.recv(1)
 
 
-def dripping(first: bytes, drop: bytes) -> Behaviour:
+def dripping(start: bytes, drop: bytes) -> Behaviour:
     def drip(connection: socket.socket, _request: Request) -> None:
-        connection.sendall(first)
+        connection.sendall(start)
         while True:
             connection.sendall(drop)
             gevent.sleep(0.005)
@@ -31,9 +31,9 @@ def dripping(first: bytes, drop: bytes) -> Behaviour:
 
 def fetch(fetcher: PageFetcher, site: Origin, behaviour: Behaviour, *, timeout: float = 5) -> bytes:
     site.pages["/page"] = behaviour
-    found = fetcher.fetch(source_at(site.url, max_page=100_000), f"{site.url}/page", timeout=timeout)
-    assert found is not None
-    return found.body
+    fetched = fetcher.fetch(source_at(site.url, max_page=100_000), f"{site.url}/page", timeout=timeout)
+    assert fetched is not None
+    return fetched.body
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def fetch(fetcher: PageFetcher, site: Origin, behaviour: Behaviour, *, timeout: 
     ],
     ids=["silence", "blank", "field", "fields", "interim", "body", "chunks", "extension", "trailer", "gzip"],
 )
-def test_drips_end_with_the_time(fetcher: PageFetcher, site: Origin, behaviour: Behaviour) -> None:
+def test_a_timeout_ends_a_slow_response(fetcher: PageFetcher, site: Origin, behaviour: Behaviour) -> None:
     with pytest.raises(TooSlow, match=r"^127\.0\.0\.1:\d+ took longer than 0\.1 seconds$"):
         fetch(fetcher, site, behaviour, timeout=0.1)
 
 
-def test_a_redirect_loop_ends_after_five(fetcher: PageFetcher, site: Origin) -> None:
+def test_a_redirect_loop_ends_after_five_redirects(fetcher: PageFetcher, site: Origin) -> None:
     with pytest.raises(OriginFailed, match="redirects more than 5 times") as caught:
         fetch(fetcher, site, redirect("/page"))
     assert caught.value.status == 302
@@ -91,15 +91,17 @@ def test_a_redirect_loop_ends_after_five(fetcher: PageFetcher, site: Origin) -> 
         ),
     ],
 )
-def test_a_redirect_leads_nowhere_else(fetcher: PageFetcher, site: Origin, location: str) -> None:
+def test_a_redirect_to_another_host_or_scheme_is_not_followed(
+    fetcher: PageFetcher, site: Origin, location: str
+) -> None:
     with pytest.raises((OriginFailed, NoSuchItem)) as caught:
         fetch(fetcher, site, redirect(location))
-    # Backslashes are paths of the page's own host, as urljoin has it.
+    # urljoin treats backslashes as part of a path on the same host.
     assert "not allowed" in str(caught.value) or len(site.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         (b"Content-Length: 100\r\n\r\nshort", OriginDown),
         (b"Content-Length: 3\r\n\r\nlonger", OriginFailed),
@@ -114,16 +116,16 @@ def test_a_redirect_leads_nowhere_else(fetcher: PageFetcher, site: Origin, locat
         (b"Transfer-Encoding: chunked\r\n\r\n5\r\nx", OriginDown),
     ],
 )
-def test_a_length_that_lies_is_a_failure(
-    fetcher: PageFetcher, site: Origin, answer: bytes, error: type[LookupFailed]
+def test_a_wrong_length_is_an_error(
+    fetcher: PageFetcher, site: Origin, response: bytes, error: type[LookupFailed]
 ) -> None:
     with pytest.raises(error) as caught:
-        fetch(fetcher, site, raw(OK + answer))
+        fetch(fetcher, site, raw(OK + response))
     assert type(caught.value) is error
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [("99999", 86_400), ("soon", 0), ("4", 4)])
-def test_retry_after_is_told_and_not_slept(
+def test_retry_after_is_reported_and_not_slept(
     fetcher: PageFetcher, site: Origin, retry_after: str, seconds: float
 ) -> None:
     with pytest.raises(Throttled) as caught:
@@ -143,7 +145,7 @@ def test_retry_after_is_told_and_not_slept(
     ],
     ids=["garbage", "an alert", "closed", "reset", "500 headers"],
 )
-def test_a_broken_answer_is_one_clear_line(
+def test_an_invalid_response_is_an_error_of_one_line(
     fetcher: PageFetcher, site: Origin, behaviour: Behaviour, error: type[LookupFailed]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -153,14 +155,14 @@ def test_a_broken_answer_is_one_clear_line(
     assert str(caught.value).isprintable()
 
 
-def test_a_peer_that_says_nothing_at_the_handshake_is_slow(fetcher: PageFetcher) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+def test_a_server_that_is_silent_in_the_tls_handshake_is_too_slow(fetcher: PageFetcher) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(TooSlow):
             fetcher.fetch(source_at(url), f"{url}/page", timeout=0.05)
 
 
-def test_a_netrc_is_not_read(
+def test_netrc_and_proxy_variables_are_ignored(
     fetcher: PageFetcher, site: Origin, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     netrc = tmp_path_factory.mktemp("home") / ".netrc"
@@ -173,11 +175,11 @@ def test_a_netrc_is_not_read(
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their number is all that is wanted
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number is needed
 
 
-def test_a_storm_leaves_no_open_connection(fetcher: PageFetcher, site: Origin) -> None:
-    """Of good answers, broken ones, slow ones, and greenlets that are killed at any moment."""
+def test_no_connection_stays_open_after_many_failures(fetcher: PageFetcher, site: Origin) -> None:
+    """The responses are valid, invalid and slow, and greenlets are killed at arbitrary moments."""
     behaviours: list[Behaviour] = [
         cover(),
         raw(),
@@ -194,21 +196,21 @@ def test_a_storm_leaves_no_open_connection(fetcher: PageFetcher, site: Origin) -
         site.pages[f"/{number}"] = behaviour
     source = source_at(site.url)
 
-    def ask(number: int) -> None:
+    def fetch_page(number: int) -> None:
         with contextlib.suppress(LookupFailed):
             fetcher.fetch(source, f"{site.url}/{number % len(behaviours)}", timeout=0.05)
 
-    def storm() -> int:
-        asking = [gevent.spawn(ask, number) for number in range(60)]
-        for number, greenlet in enumerate(asking):
+    def fetch_many() -> int:
+        greenlets = [gevent.spawn(fetch_page, number) for number in range(60)]
+        for number, greenlet in enumerate(greenlets):
             if number % 3 == 0:
                 gevent.spawn_later(number / 2000, greenlet.kill)
-        gevent.joinall(asking, raise_error=True)
-        fetcher._connections.close()
+        gevent.joinall(greenlets, raise_error=True)
+        fetcher._pool.close()
         while site.under_way:
             gevent.sleep(0.01)
         gevent.sleep(0.01)
         return open_files()
 
-    before = storm()
-    assert max(storm() for _ in range(3)) <= before
+    before = fetch_many()
+    assert max(fetch_many() for _ in range(3)) <= before

@@ -1,4 +1,4 @@
-"""A visit with manners: tries, the gate, robots.txt and what is known of the host, together."""
+"""The polite client: retries, the host limiter, robots.txt and host health together."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ def source(**keys: Any) -> Source:
     return Source(page_url=PageUrlTemplate("https://shop.example/item/{id}"), extract=[Rule(regex=Regex("x"))], **keys)
 
 
-def show(text: str = "page") -> Step:
+def respond(text: str = "page") -> Step:
     return lambda: Page(url=URL, body=text.encode())
 
 
@@ -48,18 +48,18 @@ def fail(error: Exception) -> Step:
 
 
 @dataclass
-class Origin(PageFetcher):
-    """A scripted fetcher: each call plays the next step, the last one for ever."""
+class ScriptedFetcher(PageFetcher):
+    """A page fetcher that runs one step of a script per call; the last step repeats."""
 
     clock: ManualClock
-    steps: list[Step] = field(default_factory=lambda: [show()])
-    robots: Step = field(default_factory=lambda: show(""))
+    steps: list[Step] = field(default_factory=lambda: [respond()])
+    robots: Step = field(default_factory=lambda: respond(""))
     redirects: str = ""
-    asked: list[tuple[str, float]] = field(default_factory=list)
+    requests: list[tuple[str, float]] = field(default_factory=list)
 
     def check(self, source: Source, url: str) -> None:
-        if "stranger" in url:
-            raise OriginFailed("none of the hosts that its source may name")
+        if "unlisted" in url:
+            raise OriginFailed("not a host that the source allows")
 
     def fetch(
         self,
@@ -70,7 +70,7 @@ class Origin(PageFetcher):
         validators: Validators | None = None,
         check_redirect: Callable[[str], None] = lambda _: None,
     ) -> Page | None:
-        self.asked.append((url, timeout))
+        self.requests.append((url, timeout))
         if self.redirects:
             check_redirect(self.redirects)
         return (self.steps.pop(0) if len(self.steps) > 1 else self.steps[0])()
@@ -84,166 +84,172 @@ class Origin(PageFetcher):
         size: int,
         check_redirect: Callable[[str], None] = lambda _: None,
     ) -> Page:
-        self.asked.append((url, timeout))
+        self.requests.append((url, timeout))
         page = self.robots()
         assert page is not None
         return page
 
 
 @pytest.fixture
-def origin() -> Origin:
-    return Origin(ManualClock())
+def fetcher() -> ScriptedFetcher:
+    return ScriptedFetcher(ManualClock())
 
 
 @pytest.fixture
-def listener() -> RecordingObserver:
+def observer() -> RecordingObserver:
     return RecordingObserver()
 
 
 @pytest.fixture
-def visitor(origin: Origin, listener: RecordingObserver, tmp_path: Path) -> Iterator[PoliteClient]:
-    clock = origin.clock
-    guard = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
-    places = ProcessSemaphore(tmp_path / "places")
+def client(fetcher: ScriptedFetcher, observer: RecordingObserver, tmp_path: Path) -> Iterator[PoliteClient]:
+    clock = fetcher.clock
+    breaker = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
+    semaphore = ProcessSemaphore(tmp_path / "places")
     yield PoliteClient(
-        fetcher=origin,
-        limiter=HostLimiter(10, semaphore=places, max_waiting=10, clock=clock),
-        host_health=HostHealth(shared=guard.namespace("@host:", HostState), clock=clock),
-        robots=RobotsPolicy(user_agent="covers/1.0", shared=guard.namespace("@robots:", RobotsFile), clock=clock),
+        fetcher=fetcher,
+        limiter=HostLimiter(10, semaphore=semaphore, max_waiting=10, clock=clock),
+        host_health=HostHealth(shared=breaker.namespace("@host:", HostState), clock=clock),
+        robots=RobotsPolicy(user_agent="covers/1.0", shared=breaker.namespace("@robots:", RobotsFile), clock=clock),
         clock=clock,
-        observer=listener,
+        observer=observer,
     )
-    places.close()
+    semaphore.close()
 
 
-def test_a_page_that_comes_is_asked_for_once(origin: Origin, visitor: PoliteClient) -> None:
-    assert visitor.fetch(source(), URL, 1, body_of) == b"page"
-    assert origin.asked == [(URL, 5)]
+def test_a_successful_fetch_is_not_repeated(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    assert client.fetch(source(), URL, 1, body_of) == b"page"
+    assert fetcher.requests == [(URL, 5)]
 
 
-def test_a_page_that_has_not_changed_is_none(origin: Origin, visitor: PoliteClient) -> None:
-    origin.steps = [lambda: None]
-    assert visitor.fetch(source(), URL, 1, body_of, Validators(etag='"a"')) is None
+def test_a_page_that_was_not_modified_is_none(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.steps = [lambda: None]
+    assert client.fetch(source(), URL, 1, body_of, Validators(etag='"a"')) is None
 
 
-def test_no_connection_is_tried_again_as_often_as_the_source_says(origin: Origin, visitor: PoliteClient) -> None:
-    origin.steps = [fail(OriginDown("down"))]
+def test_a_failed_connection_is_retried_as_often_as_the_source_allows(
+    fetcher: ScriptedFetcher, client: PoliteClient
+) -> None:
+    fetcher.steps = [fail(OriginDown("down"))]
     with pytest.raises(OriginDown):
-        visitor.fetch(source(retries=3), URL, 1, body_of)
-    assert len(origin.asked) == 4
+        client.fetch(source(retries=3), URL, 1, body_of)
+    assert len(fetcher.requests) == 4
 
 
-def test_a_try_that_succeeds_is_the_answer(origin: Origin, visitor: PoliteClient) -> None:
-    origin.steps = [fail(OriginDown("down")), show()]
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+def test_the_result_of_a_successful_retry_is_returned(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.steps = [fail(OriginDown("down")), respond()]
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
 @pytest.mark.parametrize(
     "error", [NoSuchItem("404"), Blocked("403"), Throttled("429"), OriginFailed("garbage"), TooSlow("slow")]
 )
-def test_nothing_else_is_tried_again(origin: Origin, visitor: PoliteClient, error: Exception) -> None:
-    origin.steps = [fail(error), show()]
+def test_other_errors_are_not_retried(fetcher: ScriptedFetcher, client: PoliteClient, error: Exception) -> None:
+    fetcher.steps = [fail(error), respond()]
     with pytest.raises(type(error)):
-        visitor.fetch(source(retries=3), URL, 1, body_of)
-    assert len(origin.asked) == 1
+        client.fetch(source(retries=3), URL, 1, body_of)
+    assert len(fetcher.requests) == 1
 
 
-def test_all_tries_together_have_the_timeout(origin: Origin, visitor: PoliteClient) -> None:
+def test_the_timeout_applies_to_all_attempts_together(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
     def down_after_two_seconds() -> Page | None:
-        origin.clock.now += 2
+        fetcher.clock.now += 2
         raise OriginDown("down")
 
-    origin.steps = [down_after_two_seconds]
+    fetcher.steps = [down_after_two_seconds]
     with pytest.raises(OriginDown):
-        visitor.fetch(source(retries=9, timeout=Timeout(5)), URL, 100, body_of)
-    assert [timeout for _, timeout in origin.asked] == [5, 3, 1]
+        client.fetch(source(retries=9, timeout=Timeout(5)), URL, 100, body_of)
+    assert [timeout for _, timeout in fetcher.requests] == [5, 3, 1]
 
 
-def test_a_retry_that_finds_no_place_leaves_the_first_failure(origin: Origin, visitor: PoliteClient) -> None:
-    """Which counts as one, and is what the caller is told."""
-    origin.steps = [fail(OriginDown("down"))]
+def test_without_a_slot_for_a_retry_the_first_failure_is_raised(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    """It counts as one failure of the host."""
+    fetcher.steps = [fail(OriginDown("down"))]
     for _ in range(FAILURE_THRESHOLD):
         with pytest.raises(OriginDown, match="down"):
-            visitor.fetch(source(delay=Duration(0.01)), URL, 0, body_of)
+            client.fetch(source(delay=Duration(0.01)), URL, 0, body_of)
         gevent.sleep(0.02)
-    assert len(origin.asked) == FAILURE_THRESHOLD
+    assert len(fetcher.requests) == FAILURE_THRESHOLD
     with pytest.raises(OriginFailed, match="it is tried again in"):
-        visitor.fetch(source(), URL, 1, body_of)
+        client.fetch(source(), URL, 1, body_of)
 
 
-def test_a_host_that_asked_to_wait_is_not_asked(origin: Origin, visitor: PoliteClient) -> None:
-    origin.steps = [fail(Throttled("429", 30)), show()]
+def test_no_request_is_sent_to_a_host_that_asked_to_wait(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.steps = [fail(Throttled("429", 30)), respond()]
     for _ in range(3):
         with pytest.raises(Throttled):
-            visitor.fetch(source(), URL, 1, body_of)
-    assert len(origin.asked) == 1
-    origin.clock.now += 30
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+            client.fetch(source(), URL, 1, body_of)
+    assert len(fetcher.requests) == 1
+    fetcher.clock.now += 30
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
-def test_a_page_that_says_so_in_its_own_words_counts_as_well(origin: Origin, visitor: PoliteClient) -> None:
-    visitor.record_throttled(source(error_ttl=Duration(7)), URL, Throttled("slow down"))
-    origin.clock.now += 6.9
+def test_a_page_whose_content_asks_to_wait_counts_as_well(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    client.record_throttled(source(error_ttl=Duration(7)), URL, Throttled("slow down"))
+    fetcher.clock.now += 6.9
     with pytest.raises(Throttled, match="slow down"):
-        visitor.fetch(source(), URL, 1, body_of)
-    origin.clock.now += 0.1
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+        client.fetch(source(), URL, 1, body_of)
+    fetcher.clock.now += 0.1
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
-def test_a_host_that_fails_again_and_again_is_left_alone_then_tried_once(origin: Origin, visitor: PoliteClient) -> None:
-    """The one who tries has one try, whatever the source says."""
-    origin.steps = [fail(OriginDown("down"))]
+def test_repeated_failures_open_the_circuit_then_one_trial_is_sent(
+    fetcher: ScriptedFetcher, client: PoliteClient
+) -> None:
+    """A trial is not retried, whatever the source allows."""
+    fetcher.steps = [fail(OriginDown("down"))]
     for _ in range(FAILURE_THRESHOLD + 5):
         with pytest.raises(OriginFailed):
-            visitor.fetch(source(retries=0), URL, 1, body_of)
-    assert len(origin.asked) == FAILURE_THRESHOLD
-    origin.clock.now += 1
+            client.fetch(source(retries=0), URL, 1, body_of)
+    assert len(fetcher.requests) == FAILURE_THRESHOLD
+    fetcher.clock.now += 1
     for _ in range(5):
         with pytest.raises(OriginFailed):
-            visitor.fetch(source(retries=3), URL, 1, body_of)
-    assert len(origin.asked) == FAILURE_THRESHOLD + 1
-    origin.steps = [show()]
-    origin.clock.now += 2
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+            client.fetch(source(retries=3), URL, 1, body_of)
+    assert len(fetcher.requests) == FAILURE_THRESHOLD + 1
+    fetcher.steps = [respond()]
+    fetcher.clock.now += 2
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
-def test_a_source_that_honours_robots_txt_asks_for_it_first(origin: Origin, visitor: PoliteClient) -> None:
-    origin.robots = show("User-agent: *\nDisallow: /item/\n")
+def test_a_source_with_robots_checks_robots_txt_first(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.robots = respond("User-agent: *\nDisallow: /item/\n")
     with pytest.raises(Blocked, match="does not allow this page"):
-        visitor.fetch(source(robots=True), URL, 1, body_of)
-    assert [url for url, _ in origin.asked] == ["https://shop.example/robots.txt"]
+        client.fetch(source(robots=True), URL, 1, body_of)
+    assert [url for url, _ in fetcher.requests] == ["https://shop.example/robots.txt"]
 
 
-def test_a_source_that_does_not_is_not_held_up_by_it(origin: Origin, visitor: PoliteClient) -> None:
-    origin.robots = show("User-agent: *\nDisallow: /\n")
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+def test_a_source_without_robots_ignores_robots_txt(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.robots = respond("User-agent: *\nDisallow: /\n")
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
-def test_not_even_robots_txt_is_asked_for_at_a_host_that_is_not_allowed(origin: Origin, visitor: PoliteClient) -> None:
-    with pytest.raises(OriginFailed, match="none of the hosts"):
-        visitor.fetch(source(robots=True), "https://stranger.example/42", 1, body_of)
-    assert origin.asked == []
+def test_robots_txt_is_not_requested_from_a_host_that_is_not_allowed(
+    fetcher: ScriptedFetcher, client: PoliteClient
+) -> None:
+    with pytest.raises(OriginFailed, match="not a host that the source allows"):
+        client.fetch(source(robots=True), "https://unlisted.example/42", 1, body_of)
+    assert fetcher.requests == []
 
 
-def test_a_redirect_to_what_robots_txt_forbids_is_not_followed(origin: Origin, visitor: PoliteClient) -> None:
-    origin.robots = show("User-agent: *\nDisallow: /private/\n")
-    origin.redirects = "https://shop.example/private/42"
-    with pytest.raises(Blocked, match="does not allow where this page leads"):
-        visitor.fetch(source(robots=True), URL, 1, body_of)
-    assert visitor.fetch(source(), URL, 1, body_of) is not None
+def test_a_redirect_to_a_disallowed_page_is_not_followed(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.robots = respond("User-agent: *\nDisallow: /private/\n")
+    fetcher.redirects = "https://shop.example/private/42"
+    with pytest.raises(Blocked, match="does not allow the target of a redirect"):
+        client.fetch(source(robots=True), URL, 1, body_of)
+    assert client.fetch(source(), URL, 1, body_of) is not None
 
 
-def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: PoliteClient) -> None:
-    """A 429 for it is one for its host, and it is tried again as pages are."""
-    origin.robots = fail(Throttled("429", 30))
+def test_robots_txt_is_fetched_within_the_same_limits_as_pages(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    """A 429 for robots.txt applies to its host."""
+    fetcher.robots = fail(Throttled("429", 30))
     for _ in range(2):
         with pytest.raises(Throttled):
-            visitor.fetch(source(robots=True), URL, 1, body_of)
-    assert len(origin.asked) == 1
+            client.fetch(source(robots=True), URL, 1, body_of)
+    assert len(fetcher.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("url", "host"),
+    ("url", "authority"),
     [
         ("http://shop.example/x", "shop.example"),
         ("https://SHOP.example:443/x", "shop.example"),
@@ -251,104 +257,104 @@ def test_robots_txt_passes_the_gate_as_pages_do(origin: Origin, visitor: PoliteC
         ("http://[::1]:8080/", "[::1]:8080"),
     ],
 )
-def test_a_host_is_a_name_and_a_port(url: str, host: str) -> None:
-    assert authority_of(url) == host
+def test_the_authority_is_the_host_and_a_port_other_than_the_default(url: str, authority: str) -> None:
+    assert authority_of(url) == authority
 
 
-def leading_to(target: str) -> str:
-    return f"https://target.example/{target}"
+def at_target(path: str) -> str:
+    return f"https://target.example/{path}"
 
 
-def test_where_a_redirect_leads_has_a_gate_of_its_own(origin: Origin, visitor: PoliteClient) -> None:
-    """Pages that lead there and pages that are there share its places."""
-    origin.redirects = leading_to("42")
-    inside, most = 0, 0
+def test_the_target_of_a_redirect_has_its_own_slots(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    """Redirects to a host and pages of that host share its slots."""
+    fetcher.redirects = at_target("42")
+    in_flight, most = 0, 0
 
     def step() -> Page | None:
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
         gevent.sleep(0.002)
-        inside -= 1
+        in_flight -= 1
         return Page(url=URL, body=b"page")
 
-    origin.steps = [step]
-    urls = [URL, "https://other.example/1", leading_to("1")] * 3
-    visits = [gevent.spawn(visitor.fetch, source(concurrency=2), url, 9, body_of) for url in urls]
-    gevent.joinall(visits, raise_error=True)
+    fetcher.steps = [step]
+    urls = [URL, "https://other.example/1", at_target("1")] * 3
+    requests = [gevent.spawn(client.fetch, source(concurrency=2), url, 9, body_of) for url in urls]
+    gevent.joinall(requests, raise_error=True)
     assert most == 2
 
 
-def test_what_the_target_of_a_redirect_says_is_said_of_the_target(origin: Origin, visitor: PoliteClient) -> None:
-    origin.redirects = leading_to("42")
-    origin.steps = [fail(Throttled("429", 30)), show()]
+def test_an_error_after_a_redirect_is_recorded_for_the_target(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.redirects = at_target("42")
+    fetcher.steps = [fail(Throttled("429", 30)), respond()]
     with pytest.raises(Throttled):
-        visitor.fetch(source(), URL, 1, body_of)
+        client.fetch(source(), URL, 1, body_of)
     with pytest.raises(Throttled):
-        visitor.fetch(source(), leading_to("1"), 1, body_of)
-    assert [url for url, _ in origin.asked] == [URL]
-    with pytest.raises(Throttled):  # it redirects to the target, which is not gone to
-        visitor.fetch(source(), URL, 1, body_of)
-    origin.redirects = ""
-    assert visitor.fetch(source(), URL, 1, body_of) == b"page"
+        client.fetch(source(), at_target("1"), 1, body_of)
+    assert [url for url, _ in fetcher.requests] == [URL]
+    with pytest.raises(Throttled):  # it redirects to the target, which is unavailable
+        client.fetch(source(), URL, 1, body_of)
+    fetcher.redirects = ""
+    assert client.fetch(source(), URL, 1, body_of) == b"page"
 
 
-def test_the_target_of_a_redirect_has_its_own_robots_txt(origin: Origin, visitor: PoliteClient) -> None:
-    origin.redirects = leading_to("private/42")
-    origin.robots = show("User-agent: *\nDisallow: /private/\n")
+def test_the_target_of_a_redirect_has_its_own_robots_txt(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.redirects = at_target("private/42")
+    fetcher.robots = respond("User-agent: *\nDisallow: /private/\n")
     with pytest.raises(Blocked, match=r"target\.example/robots\.txt does not allow"):
-        visitor.fetch(source(robots=True), URL, 1, body_of)
+        client.fetch(source(robots=True), URL, 1, body_of)
 
 
-def test_a_page_that_leads_back_to_its_host_takes_no_second_place(origin: Origin, visitor: PoliteClient) -> None:
-    origin.redirects = "https://shop.example/elsewhere"
-    assert visitor.fetch(source(concurrency=1), URL, 1, body_of) == b"page"
+def test_a_redirect_to_the_same_host_needs_no_second_slot(fetcher: ScriptedFetcher, client: PoliteClient) -> None:
+    fetcher.redirects = "https://shop.example/elsewhere"
+    assert client.fetch(source(concurrency=1), URL, 1, body_of) == b"page"
 
 
-def taking(clock: ManualClock, seconds: float, step: Step) -> Step:
-    """Make a step take its time."""
+def after(clock: ManualClock, seconds: float, step: Step) -> Step:
+    """Make a step take this time."""
 
-    def play() -> Page | None:
+    def step_after_delay() -> Page | None:
         clock.now += seconds
         return step()
 
-    return play
+    return step_after_delay
 
 
-def test_an_observer_hears_of_each_try_what_it_came_to_and_how_long_it_took(
-    origin: Origin, visitor: PoliteClient, listener: RecordingObserver
+def test_the_observer_is_notified_of_the_outcome_and_duration_of_each_attempt(
+    fetcher: ScriptedFetcher, client: PoliteClient, observer: RecordingObserver
 ) -> None:
-    origin.steps = [taking(origin.clock, 0.5, fail(OriginDown("down"))), taking(origin.clock, 2, show())]
-    visitor.fetch(source(name="shop"), URL, 1, body_of)
-    assert listener.events == [("page_fetched", "shop", "origin_failed", 0.5), ("page_fetched", "shop", "found", 2)]
+    fetcher.steps = [after(fetcher.clock, 0.5, fail(OriginDown("down"))), after(fetcher.clock, 2, respond())]
+    client.fetch(source(name="shop"), URL, 1, body_of)
+    assert observer.events == [("page_fetched", "shop", "origin_failed", 0.5), ("page_fetched", "shop", "found", 2)]
 
 
-def test_what_is_read_in_the_page_is_what_the_try_came_to(
-    origin: Origin, visitor: PoliteClient, listener: RecordingObserver
+def test_the_outcome_of_an_attempt_includes_reading_the_page(
+    fetcher: ScriptedFetcher, client: PoliteClient, observer: RecordingObserver
 ) -> None:
-    """How long it was read is not what its origin took."""
+    """The duration does not include reading."""
 
     def read(error: Exception) -> Callable[[Page], None]:
         def fail(_page: Page) -> None:
-            origin.clock.now += 3
+            fetcher.clock.now += 3
             raise error
 
         return fail
 
     for error in (NoCover("none"), Throttled("wait"), ValueError("a bug")):
         with pytest.raises(type(error)):
-            visitor.fetch(source(name="shop"), URL, 1, read(error))
-    origin.steps = [lambda: None]
-    visitor.fetch(source(name="shop"), URL, 1, body_of)
-    assert [event[1:] for event in listener.events] == [
+            client.fetch(source(name="shop"), URL, 1, read(error))
+    fetcher.steps = [lambda: None]
+    client.fetch(source(name="shop"), URL, 1, body_of)
+    assert [event[1:] for event in observer.events] == [
         ("shop", outcome, 0) for outcome in ("no_cover", "throttled", "internal_error", "not_modified")
     ]
 
 
-def test_an_observer_hears_nothing_of_robots_and_of_pages_that_are_not_asked_for(
-    origin: Origin, visitor: PoliteClient, listener: RecordingObserver
+def test_the_observer_is_not_notified_of_robots_txt_and_pages_that_are_not_requested(
+    fetcher: ScriptedFetcher, client: PoliteClient, observer: RecordingObserver
 ) -> None:
-    origin.robots = show("User-agent: *\nDisallow: /")
+    fetcher.robots = respond("User-agent: *\nDisallow: /")
     with pytest.raises(Blocked):
-        visitor.fetch(source(robots=True), URL, 1, body_of)
-    assert listener.arguments_of("page_fetched") == []
+        client.fetch(source(robots=True), URL, 1, body_of)
+    assert observer.arguments_of("page_fetched") == []

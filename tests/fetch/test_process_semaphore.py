@@ -1,4 +1,4 @@
-"""Places that processes share."""
+"""The semaphore that processes share."""
 
 import logging
 import os
@@ -12,17 +12,17 @@ import pytest
 from app.fetch.process_semaphore import ProcessSemaphore, default_lock_path
 from tests.support.service import ROOT
 
-#: A process that takes places of a key until there are none, says how many, and waits for its end.
-TAKER = """
+#: A process that acquires all free slots of a key, prints their number, and waits.
+ACQUIRING_PROCESS = """
 import sys
 from pathlib import Path
 from app.fetch.process_semaphore import ProcessSemaphore
 
-places = ProcessSemaphore(Path(sys.argv[1]))
-taken = 0
-while places.acquire(sys.argv[2], int(sys.argv[3])) is not None:
-    taken += 1
-print(taken, flush=True)
+semaphore = ProcessSemaphore(Path(sys.argv[1]))
+acquired = 0
+while semaphore.acquire(sys.argv[2], int(sys.argv[3])) is not None:
+    acquired += 1
+print(acquired, flush=True)
 sys.stdin.read()
 """
 
@@ -33,15 +33,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def places(path: Path) -> Iterator[ProcessSemaphore]:
-    opened = ProcessSemaphore(path)
-    yield opened
-    opened.close()
+def semaphore(path: Path) -> Iterator[ProcessSemaphore]:
+    new_semaphore = ProcessSemaphore(path)
+    yield new_semaphore
+    new_semaphore.close()
 
 
-def taker(path: Path, key: str, count: int) -> tuple[subprocess.Popen[str], int]:
+def start_acquiring_process(path: Path, key: str, count: int) -> tuple[subprocess.Popen[str], int]:
     process = subprocess.Popen(
-        [sys.executable, "-c", TAKER, str(path), key, str(count)],
+        [sys.executable, "-c", ACQUIRING_PROCESS, str(path), key, str(count)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -51,69 +51,67 @@ def taker(path: Path, key: str, count: int) -> tuple[subprocess.Popen[str], int]
     return process, int(process.stdout.readline())
 
 
-def test_a_key_has_as_many_places_as_it_is_said_to_have(places: ProcessSemaphore) -> None:
-    assert [places.acquire("a", 3) is not None for _ in range(4)] == [True, True, True, False]
+def test_a_key_has_the_given_number_of_slots(semaphore: ProcessSemaphore) -> None:
+    assert [semaphore.acquire("a", 3) is not None for _ in range(4)] == [True, True, True, False]
 
 
-def test_keys_have_places_of_their_own(places: ProcessSemaphore) -> None:
-    assert places.acquire("a", 1) is not None
-    assert places.acquire("b", 1) is not None
+def test_each_key_has_its_own_slots(semaphore: ProcessSemaphore) -> None:
+    assert semaphore.acquire("a", 1) is not None
+    assert semaphore.acquire("b", 1) is not None
 
 
-def test_a_place_that_was_given_back_can_be_taken_again(places: ProcessSemaphore) -> None:
-    place = places.acquire("a", 1)
-    assert place is not None
-    places.release(place)
-    assert places.acquire("a", 1) == place
+def test_a_released_slot_can_be_acquired_again(semaphore: ProcessSemaphore) -> None:
+    slot = semaphore.acquire("a", 1)
+    assert slot is not None
+    semaphore.release(slot)
+    assert semaphore.acquire("a", 1) == slot
 
 
-def test_processes_share_them(path: Path, places: ProcessSemaphore) -> None:
-    """What one process leaves, another gets, and no more."""
-    assert places.acquire("a", 5) is not None
-    process, taken = taker(path, "a", 5)
+def test_processes_share_the_slots(path: Path, semaphore: ProcessSemaphore) -> None:
+    """A process can acquire only the slots that others do not hold."""
+    assert semaphore.acquire("a", 5) is not None
+    process, acquired = start_acquiring_process(path, "a", 5)
     with process:
-        assert taken == 4
-        assert places.acquire("a", 5) is None
+        assert acquired == 4
+        assert semaphore.acquire("a", 5) is None
         process.kill()
 
 
-def test_a_process_that_is_killed_gives_its_places_back(path: Path, places: ProcessSemaphore) -> None:
-    process, taken = taker(path, "a", 2)
+def test_the_slots_of_a_killed_process_are_released(path: Path, semaphore: ProcessSemaphore) -> None:
+    process, acquired = start_acquiring_process(path, "a", 2)
     with process:
-        assert (taken, places.acquire("a", 2)) == (2, None)
+        assert (acquired, semaphore.acquire("a", 2)) == (2, None)
         process.kill()
-    assert places.acquire("a", 2) is not None
+    assert semaphore.acquire("a", 2) is not None
 
 
-def test_nothing_is_ever_written_to_the_file(path: Path, places: ProcessSemaphore) -> None:
-    places.acquire("a", 1)
+def test_the_file_stays_empty(path: Path, semaphore: ProcessSemaphore) -> None:
+    semaphore.acquire("a", 1)
     assert path.stat().st_size == 0
 
 
-def test_a_file_that_cannot_be_used_leaves_each_process_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_a_usable_file_each_process_has_its_own_slots(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    places = ProcessSemaphore(tmp_path / "missing" / "places")
-    assert "hold for each worker alone" in caplog.text
-    assert [places.acquire("a", 1) is not None for _ in range(2)] == [True, False]
+    semaphore = ProcessSemaphore(tmp_path / "missing" / "places")
+    assert "apply to each worker separately" in caplog.text
+    assert [semaphore.acquire("a", 1) is not None for _ in range(2)] == [True, False]
 
 
-def test_a_link_is_not_followed(tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In a folder of everybody's, it may lead to a file that somebody else has put there."""
+def test_a_symbolic_link_is_not_followed(tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a folder that all users share, another user may have made the link."""
     path.symlink_to(tmp_path / "elsewhere")
     ProcessSemaphore(path)
     assert not (tmp_path / "elsewhere").exists()
     assert "cannot be used" in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
-def test_somebody_elses_file_is_not_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+def test_a_file_of_another_user_is_not_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.touch()
     os.chown(path, 12345, 12345)
     ProcessSemaphore(path)
-    assert "it belongs to somebody else" in caplog.text
+    assert "it belongs to another user" in caplog.text
 
 
-def test_the_default_file_is_the_users_own() -> None:
+def test_each_user_has_a_default_file() -> None:
     assert str(os.geteuid()) in default_lock_path().name

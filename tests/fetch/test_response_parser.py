@@ -1,4 +1,4 @@
-"""The strict reader of answers: what it takes, what it refuses, and where it stops."""
+"""The response parser: what it accepts, what it rejects, and its limits."""
 
 import pytest
 
@@ -8,16 +8,16 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def read(data: bytes) -> ResponseParser:
-    answer = ResponseParser()
-    answer.feed(data)
-    return answer
+def parse(data: bytes) -> ResponseParser:
+    response = ResponseParser()
+    response.feed(data)
+    return response
 
 
 def body_of(data: bytes) -> bytes:
-    answer = read(data)
-    body = answer.take_body()
-    assert answer.is_complete
+    response = parse(data)
+    body = response.take_body()
+    assert response.is_complete
     return body
 
 
@@ -25,14 +25,14 @@ def field(line: bytes) -> bytes:
     return OK + line + b"\r\nContent-Length: 2\r\n\r\nok"
 
 
-def test_an_answer_may_come_byte_by_byte() -> None:
-    answer = ResponseParser()
+def test_a_response_may_arrive_byte_by_byte() -> None:
+    response = ResponseParser()
     for byte in b"\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK + b"X:\r\nY:  a b \t\r\nContent-Length: 2\r\n\r\nok":
-        answer.feed(bytes([byte]))
-    assert (answer.status, answer.reason) == (200, b"OK")
-    assert answer.fields == {"x": "", "y": "a b", "content-length": "2"}
-    assert answer.take_body() == b"ok"
-    assert answer.is_reusable
+        response.feed(bytes([byte]))
+    assert (response.status, response.reason) == (200, b"OK")
+    assert response.fields == {"x": "", "y": "a b", "content-length": "2"}
+    assert response.take_body() == b"ok"
+    assert response.is_reusable
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_an_answer_may_come_byte_by_byte() -> None:
         b"SSH-2.0-OpenSSH",
     ],
 )
-def test_a_status_line_is_one_to_the_letter(status_line: bytes) -> None:
+def test_an_invalid_status_line_is_rejected(status_line: bytes) -> None:
     with pytest.raises(InvalidResponseError):
-        read(status_line + b"\r\nContent-Length: 2\r\n\r\nok")
+        parse(status_line + b"\r\nContent-Length: 2\r\n\r\nok")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_status_line_is_one_to_the_letter(status_line: bytes) -> None:
         b"A: b\n",
     ],
 )
-def test_a_field_is_one_to_the_letter(line: bytes) -> None:
+def test_an_invalid_field_is_rejected(line: bytes) -> None:
     with pytest.raises(InvalidResponseError):
-        read(field(line))
+        parse(field(line))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_field_is_one_to_the_letter(line: bytes) -> None:
         *(b"2\r\nTransfer-Encoding: chunked", b"2\r\nTransfer-Encoding: identity"),
     ],
 )
-def test_a_length_is_one_number_alone(length: bytes) -> None:
+def test_an_invalid_or_ambiguous_length_is_rejected(length: bytes) -> None:
     with pytest.raises(InvalidResponseError):
-        read(OK + b"Content-Length: " + length + b"\r\n\r\nok")
+        parse(OK + b"Content-Length: " + length + b"\r\n\r\nok")
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_length_is_one_number_alone(length: bytes) -> None:
         b"chunked\r\nContent-Length: 2",
     ],
 )
-def test_a_transfer_coding_is_chunked_alone(coding: bytes) -> None:
+def test_a_transfer_coding_other_than_chunked_is_rejected(coding: bytes) -> None:
     with pytest.raises(InvalidResponseError):
-        read(OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        parse(OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
 
 
-def test_http_1_0_knows_no_transfer_coding() -> None:
+def test_a_transfer_coding_in_http_1_0_is_rejected() -> None:
     with pytest.raises(InvalidResponseError):
-        read(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        parse(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_http_1_0_knows_no_transfer_coding() -> None:
         b"2\r\nok\r\n0\r\nA: b\r\n\r\n",
     ],
 )
-def test_chunks_are_read(chunks: bytes) -> None:
+def test_chunks_are_parsed(chunks: bytes) -> None:
     assert body_of(CHUNKED + chunks) == b"ok"
 
 
@@ -150,24 +150,24 @@ def test_chunks_are_read(chunks: bytes) -> None:
         b"0\r\nContent-Length: 2\r\n\r\n",
     ],
 )
-def test_a_broken_chunk_is_refused_when_the_body_is_wanted(chunks: bytes) -> None:
-    answer = read(CHUNKED + chunks + b"0\r\n\r\n")
-    assert answer.status == 200
-    assert not answer.is_complete
-    with pytest.raises(InvalidResponseError, match="broken chunks"):
-        answer.take_body()
+def test_an_invalid_chunk_is_an_error_when_the_body_is_taken(chunks: bytes) -> None:
+    response = parse(CHUNKED + chunks + b"0\r\n\r\n")
+    assert response.status == 200
+    assert not response.is_complete
+    with pytest.raises(InvalidResponseError, match="invalid chunks"):
+        response.take_body()
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 @pytest.mark.parametrize("line", [b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_an_answer_that_cannot_have_a_body_ends_with_its_head(status: bytes, line: bytes) -> None:
-    answer = read(b"HTTP/1.1 " + status + b"\r\n" + line + b"\r\n")
-    assert answer.is_complete
-    assert answer.is_reusable
+def test_a_response_without_a_body_is_complete_after_its_header(status: bytes, line: bytes) -> None:
+    response = parse(b"HTTP/1.1 " + status + b"\r\n" + line + b"\r\n")
+    assert response.is_complete
+    assert response.is_reusable
 
 
 @pytest.mark.parametrize(
-    ("head", "is_reusable"),
+    ("header", "is_reusable"),
     [
         (b"HTTP/1.1 200 OK\r\n", True),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
@@ -176,44 +176,44 @@ def test_an_answer_that_cannot_have_a_body_ends_with_its_head(status: bytes, lin
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", True),
     ],
 )
-def test_a_connection_is_reusable_where_the_answer_says_so(head: bytes, is_reusable: bool) -> None:  # noqa: FBT001
-    assert read(head + b"Content-Length: 2\r\n\r\nok").is_reusable is is_reusable
+def test_the_response_says_whether_the_connection_is_reusable(header: bytes, is_reusable: bool) -> None:  # noqa: FBT001
+    assert parse(header + b"Content-Length: 2\r\n\r\nok").is_reusable is is_reusable
 
 
-@pytest.mark.parametrize("more", [b"X", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"\0", b"ok"])
-def test_what_comes_behind_an_answer_shows_that_its_length_is_a_lie(more: bytes) -> None:
-    answer = read(OK + b"Content-Length: 2\r\n\r\nok" + more)
-    assert answer.is_complete
-    assert not answer.is_reusable
-    with pytest.raises(InvalidResponseError, match=r"longer than it says|more than one answer"):
-        answer.take_body()
+@pytest.mark.parametrize("extra", [b"X", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"\0", b"ok"])
+def test_data_after_a_response_is_an_error(extra: bytes) -> None:
+    response = parse(OK + b"Content-Length: 2\r\n\r\nok" + extra)
+    assert response.is_complete
+    assert not response.is_reusable
+    with pytest.raises(InvalidResponseError, match=r"longer than its declared length|more than one response"):
+        response.take_body()
 
 
-def test_a_body_without_a_length_is_known_as_such() -> None:
-    assert not read(OK + b"\r\nwhole?").has_length
+def test_a_body_without_a_length_is_detected() -> None:
+    assert not parse(OK + b"\r\nwhole?").has_length
 
 
-def test_sixteen_interim_answers_are_passed_over_and_no_more() -> None:
+def test_sixteen_interim_responses_are_skipped_and_no_more() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert body_of(16 * interim + OK + b"Content-Length: 2\r\n\r\nok") == b"ok"
-    with pytest.raises(InvalidResponseError, match="more than 16 interim answers"):
-        read(17 * interim)
+    with pytest.raises(InvalidResponseError, match="more than 16 interim responses"):
+        parse(17 * interim)
 
 
-def test_a_hundred_fields_are_taken_and_no_more() -> None:
-    assert read(OK + b"A: b\r\n" * 100 + b"\r\n").fields == {"a": ", ".join(["b"] * 100)}
+def test_a_hundred_fields_are_accepted_and_no_more() -> None:
+    assert parse(OK + b"A: b\r\n" * 100 + b"\r\n").fields == {"a": ", ".join(["b"] * 100)}
     with pytest.raises(InvalidResponseError, match="more than 100 header fields"):
-        read(OK + b"A: b\r\n" * 101 + b"\r\n")
+        parse(OK + b"A: b\r\n" * 101 + b"\r\n")
 
 
-def test_trailers_count_as_fields() -> None:
-    answer = read(CHUNKED + b"0\r\n" + b"A: b\r\n" * 100 + b"\r\n")
+def test_trailer_fields_count_as_fields() -> None:
+    response = parse(CHUNKED + b"0\r\n" + b"A: b\r\n" * 100 + b"\r\n")
     with pytest.raises(InvalidResponseError, match="more than 100 header fields"):
-        answer.take_body()
+        response.take_body()
 
 
 @pytest.mark.parametrize(
-    "head",
+    "header",
     [
         OK + b"A: " + b"b" * 65_536 + b"\r\n\r\n",
         OK + b"A: " + b"b" * 70_000,
@@ -222,6 +222,6 @@ def test_trailers_count_as_fields() -> None:
         b"\r\n" * 35_000,
     ],
 )
-def test_a_head_has_64_kib_and_no_more(head: bytes) -> None:
+def test_a_header_may_have_64_kib_and_no_more(header: bytes) -> None:
     with pytest.raises(InvalidResponseError, match="longer than 65536 bytes"):
-        read(head)
+        parse(header)
