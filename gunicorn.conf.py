@@ -30,7 +30,7 @@ _before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.par
 
 
 def _read_settings():
-    from app.config.settings import current_settings, load_server_settings
+    from app.config.loading import current_settings, load_server_settings
 
     server, settings = load_server_settings(os.environ), current_settings()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from app.config.css_selector import CompoundPath, parse_selector
+from app.config.css_selector import ComplexSelector, parse_selector
 
 
 def select_elements(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
@@ -28,7 +28,7 @@ def select_elements(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     return [element for element in tree.css(", ".join(path[-1][1] for path in alternatives)) if element.mem_id in ids]
 
 
-def _walk(tree: LexborHTMLParser, path: CompoundPath) -> list[LexborNode]:
+def _walk(tree: LexborHTMLParser, path: ComplexSelector) -> list[LexborNode]:
     elements: list[LexborNode] = []
     for combinator, compound in path:
         before = {element.mem_id for element in elements}

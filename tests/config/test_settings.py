@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.config.challenge_pages import CHALLENGE_PAGES
-from app.config.settings import load_server_settings, load_settings, redacted_settings
+from app.config.loading import load_server_settings, load_settings
+from app.config.settings import redacted_settings
 from app.domain.errors import SettingsError
 
 SHOP = """
@@ -182,7 +183,7 @@ WRONG = [
     ("sources = 3", "sources: expected tables [sources.NAME], got 3"),
     ("sources.shop = 3", "sources.shop: expected a table, got 3"),
     ("[sources.'My Shop']", "sources.My Shop: expected a name of lower-case letters, digits, - and _"),
-    ("[sources.shop]", "sources.shop.page_url: expected, since it is required, but it is missing"),
+    ("[sources.shop]", "sources.shop.page_url: expected a value, since the key is required, got none"),
     (SHOP.replace("extract", "exract"), "sources.shop.exract: unknown key, expected perhaps extract"),
     (
         SHOP.replace("https:", "ftp:"),
@@ -206,8 +207,8 @@ WRONG = [
         "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got '{id}/x'",
     ),
     ("[sources.shop]\nextract = []", "sources.shop.extract: expected `array` of length >= 1"),
-    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected, since it is required"),
-    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected, since it is required"),
+    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected a value, since the key is required"),
+    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected a value, since the key is required"),
     (SHOP.replace("regex", "regexp"), "sources.shop.extract[0].regexp: unknown key, expected perhaps regex"),
     (SHOP.replace("'src=", "'(?=src)"), "sources.shop.extract[0].regex: expected a regular expression of RE2"),
     (SHOP.replace("}]", ", css = 'img' }]"), "sources.shop.extract[0]: expected exactly one of regex, css, meta"),
@@ -222,7 +223,7 @@ WRONG = [
     (f"{SHOP}timeout = 0", "sources.shop.timeout: expected more than 0"),
     (f"{SHOP}concurrency = 0", "sources.shop.concurrency: expected `int` >= 1, got 0"),
     (f"{SHOP}concurrency = 1001", "sources.shop.concurrency: expected `int` <= 1000, got 1001"),
-    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern takes, got 'a b'"),
+    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern matches, got 'a b'"),
     (
         f"{SHOP}id_pattern = 'x{{1,1000}}.{{1,900}}'",
         "sources.shop.id_pattern: expected a regular expression with small",
@@ -241,7 +242,7 @@ WRONG = [
         f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
         "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
     ),
-    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
+    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can be joined by |"),
     (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
     (f"{SHOP}not_found = [{{ status = 1000 }}]", "sources.shop.not_found[0].status: expected `int` <= 999, got"),
     (f"{SHOP}css = 5", "sources.shop.css: unknown key"),

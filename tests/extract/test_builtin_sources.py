@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from app.config.loading import load_settings
 from app.config.rules import compile_regex
-from app.config.settings import load_settings
 from app.config.sources import SourceRegistry
 from app.config.url_templates import HostPattern
 from app.domain.errors import InvalidParams
