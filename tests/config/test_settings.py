@@ -17,13 +17,13 @@ extract = [{ regex = 'src="(.+?)"' }]
 """
 
 
-def write(folder: Path, text: str) -> dict[str, str]:
+def write_config(folder: Path, text: str) -> dict[str, str]:
     path = folder / "covers.toml"
     path.write_text(text, "utf-8")
     return {"COVERS_CONFIG": str(path)}
 
 
-def test_without_anything_the_defaults_serve() -> None:
+def test_defaults_without_any_configuration() -> None:
     settings = load_settings({})
     assert settings.default_source == "ozon"
     assert settings.store == "sqlite:var/covers.db"
@@ -36,15 +36,15 @@ def test_without_anything_the_defaults_serve() -> None:
     assert re.fullmatch(r"\w+/\d+\.\d+\.\d+", settings.user_agent)
 
 
-def test_the_seed_rule_is_built_in() -> None:
+def test_the_reference_rule_is_built_in() -> None:
     ozon = load_settings({}).sources["ozon"]
     assert ozon.page_url_for("42") == "http://www.ozon.ru/context/detail/id/42"
     assert ozon.extract[0].regex == r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"
     assert ozon.id_pattern == r"\d{1,19}"
 
 
-def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
-    shop = load_settings(write(tmp_path, SHOP)).sources["shop"]
+def test_the_defaults_of_a_source(tmp_path: Path) -> None:
+    shop = load_settings(write_config(tmp_path, SHOP)).sources["shop"]
     assert shop.id_pattern == "[A-Za-z0-9._-]{1,64}"
     day = 86_400.0
     assert (shop.ttl, shop.grace, shop.keep) == (30 * day, 7 * day, 365 * day)
@@ -60,40 +60,42 @@ def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
     ("written", "seconds"),
     [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
 )
-def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
-    assert load_settings(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+def test_a_duration_is_a_number_or_a_text_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
+    assert load_settings(write_config(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
 
 
-def test_a_table_with_page_and_rules_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
-    ozon = load_settings(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
+def test_a_table_with_page_url_and_extract_replaces_the_builtin_source(tmp_path: Path) -> None:
+    ozon = load_settings(write_config(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
     assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
 
 
-def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
-    ozon = load_settings(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
+def test_any_other_table_changes_only_the_keys_that_it_has(tmp_path: Path) -> None:
+    ozon = load_settings(write_config(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
     assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
 
 
-def test_a_builtin_source_can_be_pointed_elsewhere(tmp_path: Path) -> None:
+def test_a_builtin_source_can_get_another_page_url(tmp_path: Path) -> None:
     """With a page_url alone it keeps its rules and signs."""
     table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
-    there, here = load_settings({}).sources["deezer"], load_settings(write(tmp_path, table)).sources["deezer"]
+    there, here = load_settings({}).sources["deezer"], load_settings(write_config(tmp_path, table)).sources["deezer"]
     assert here.page_url_for("7") == "http://127.0.0.1:9/album/7"
     assert here.private_network
     assert (here.extract, here.response_patterns, here.delay) == (there.extract, there.response_patterns, there.delay)
 
 
-def test_a_source_that_takes_whole_urls_is_off_until_hosts_are_allowed(tmp_path: Path) -> None:
+def test_a_source_of_whole_urls_is_disabled_without_allowed_hosts(tmp_path: Path) -> None:
     assert load_settings({}).sources["page"].is_disabled
-    assert load_settings(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_disabled
+    assert load_settings(write_config(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_disabled
     assert (
-        not load_settings(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_disabled
+        not load_settings(write_config(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']"))
+        .sources["page"]
+        .is_disabled
     )
 
 
-def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
+def test_a_response_pattern_is_a_table_a_text_or_an_array(tmp_path: Path) -> None:
     text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
-    shop = load_settings(write(tmp_path, text)).sources["shop"]
+    shop = load_settings(write_config(tmp_path, text)).sources["shop"]
     assert [[str(sign) for sign in signs] for _, signs in shop.response_patterns] == [
         ["status 403"],
         ["regex robot"],
@@ -102,35 +104,35 @@ def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
     ]
 
 
-def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path: Path) -> None:
-    assert load_settings(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGE_PAGES
-    assert load_settings(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
+def test_the_default_of_blocked_is_the_challenge_pages(tmp_path: Path) -> None:
+    assert load_settings(write_config(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGE_PAGES
+    assert load_settings(write_config(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
-def test_a_source_has_its_name_from_its_table_and_not_from_a_key(tmp_path: Path) -> None:
+def test_the_name_of_a_source_is_that_of_its_table(tmp_path: Path) -> None:
     assert {name: source.name for name, source in load_settings({}).sources.items()}["caa"] == "caa"
-    assert load_settings(write(tmp_path, SHOP)).sources["shop"].name == "shop"
+    assert load_settings(write_config(tmp_path, SHOP)).sources["shop"].name == "shop"
     with pytest.raises(SettingsError, match=r"sources\.shop\.name: unknown key"):
-        load_settings(write(tmp_path, f"{SHOP}name = 'other'"))
+        load_settings(write_config(tmp_path, f"{SHOP}name = 'other'"))
 
 
-def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
+def test_environment_variables_override_the_file(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
     settings = load_settings(environ)
     assert (settings.lru_size, settings.max_calls, settings.deadline) == (7, 6, 2.5)
 
 
-def test_a_token_of_digits_stays_a_text() -> None:
+def test_a_token_of_digits_is_a_string() -> None:
     assert load_settings({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
 
 
-def test_the_server_listens_where_the_environment_says() -> None:
+def test_bind_and_workers_are_read_from_the_environment() -> None:
     server = load_server_settings({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
     assert (server.bind, server.workers) == ("[::1]:9000", 3)
     assert load_server_settings({}).bind == "127.0.0.1:8080"
 
 
-def test_the_server_logs_as_the_environment_says() -> None:
+def test_log_level_and_format_are_read_from_the_environment() -> None:
     server = load_server_settings({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
     assert (server.log_level, server.log_format) == ("debug", "plain")
     assert (load_server_settings({}).log_level, load_server_settings({}).log_format) == ("info", None)
@@ -147,7 +149,7 @@ def test_the_server_logs_as_the_environment_says() -> None:
         ("redis://127.0.0.1/0?password=ses@me", "redis://127.0.0.1/0"),
     ],
 )
-def test_what_is_told_of_the_settings_has_no_secrets(store: str, told: str) -> None:
+def test_redacted_settings_contain_no_secrets(store: str, told: str) -> None:
     environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
     known = redacted_settings(load_settings(environ))
     assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
@@ -159,7 +161,7 @@ def css_rule(selector: str) -> str:
     return SHOP.replace("regex", "css").replace("'src=\"(.+?)\"'", f"'{selector}'")
 
 
-WRONG = [
+INVALID = [
     ("lru_sise = 5", "lru_sise: unknown key, expected perhaps lru_size"),
     ("colour = 'red'", "colour: unknown key, expected one of admin_token, "),
     ("lru_size = 'many'", "lru_size: expected `int`, got 'many'"),
@@ -284,10 +286,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line"), WRONG, ids=[line.partition(": ")[0] for _, line in WRONG])
-def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+@pytest.mark.parametrize(("text", "line"), INVALID, ids=[line.partition(": ")[0] for _, line in INVALID])
+def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, line: str) -> None:
     """The line names the file, the key and what was expected."""
-    environ = write(tmp_path, text)
+    environ = write_config(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         load_settings(environ)
     assert str(caught.value).startswith(f"{environ['COVERS_CONFIG']}: {line}")
@@ -309,7 +311,7 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
         ("COVERS_LOG_FORMAT", "xml", "expected json or plain, got 'xml'"),
     ],
 )
-def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
+def test_an_invalid_variable_is_reported_in_one_line(variable: str, value: str, line: str) -> None:
     read = (
         load_server_settings if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load_settings
     )
@@ -318,12 +320,12 @@ def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: 
     assert str(caught.value).startswith(f"environment: {variable}: {line}")
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_missing_file_is_reported() -> None:
     with pytest.raises(SettingsError, match=r"^/no/such\.toml: expected a readable TOML file: No such file"):
         load_settings({"COVERS_CONFIG": "/no/such.toml"})
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "covers.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="expected a TOML file"):
@@ -338,25 +340,25 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         "store = 'redis:/user:12345@host'",
     ],
 )
-def test_a_secret_is_not_repeated(tmp_path: Path, text: str) -> None:
+def test_an_error_message_contains_no_secret(tmp_path: Path, text: str) -> None:
     """The line ends up in logs."""
     with pytest.raises(SettingsError) as caught:
-        load_settings(write(tmp_path, text))
+        load_settings(write_config(tmp_path, text))
     assert "12345" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "1" * 5_000])
-def test_toml_past_its_reader_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+def test_toml_beyond_the_limits_of_the_parser_is_reported(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="expected a TOML file"):
-        load_settings(write(tmp_path, text))
+        load_settings(write_config(tmp_path, text))
 
 
 @pytest.mark.parametrize("value", ["1_0", " 5", "\u0665", "1e1", "0x5"])
-def test_the_environment_is_as_strict_as_the_file(value: str) -> None:
+def test_a_number_in_a_variable_has_the_syntax_of_toml(value: str) -> None:
     with pytest.raises(SettingsError, match="COVERS_DEADLINE"):
         load_settings({"COVERS_DEADLINE": value})
 
 
-def test_a_variable_in_small_letters_is_a_slip() -> None:
+def test_a_variable_in_lower_case_is_unknown() -> None:
     with pytest.raises(SettingsError, match="COVERS_deadline: unknown key, expected perhaps COVERS_DEADLINE"):
         load_settings({"COVERS_deadline": "1"})

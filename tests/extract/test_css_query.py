@@ -31,7 +31,7 @@ def ids(tree: LexborHTMLParser, selector: str) -> list[str | None]:
         max_size=3,
     )
 )
-def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
+def test_a_selector_matches_what_lexbor_matches(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
     """In the order of the page, and each element once."""
     tree = LexborHTMLParser(PAGE)
     text = ", ".join(first + "".join(map("".join, rest)) for first, rest in alternatives)
@@ -59,7 +59,7 @@ def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, li
         (".none div", []),
     ],
 )
-def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
+def test_the_elements_of_a_selector(selector: str, found: list[str]) -> None:
     assert ids(LexborHTMLParser(PAGE), CssSelector.parse(selector)) == found
 
 
@@ -84,7 +84,7 @@ def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
         "a:has(~ b)",
     ],
 )
-def test_what_is_no_selector_is_refused(selector: str) -> None:
+def test_an_invalid_selector_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match="expected a CSS selector"):
         CssSelector.parse(selector)
 
@@ -109,12 +109,12 @@ def test_what_is_no_selector_is_refused(selector: str) -> None:
         "a:not([x='('], :has(b c))",
     ],
 )
-def test_what_could_take_long_is_refused(selector: str) -> None:
+def test_a_selector_that_could_be_slow_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match=r"hostile pages$"):
         CssSelector.parse(selector)
 
 
-def test_siblings_are_counted_on_pages_that_have_few() -> None:
+def test_nth_child_needs_a_limited_number_of_siblings() -> None:
     """That costs half of them for each of them."""
     assert Document(b"<p>" * 900).select("p:nth-child(900)")
     with pytest.raises(UnreadablePage, match="more than 1000 children"):
@@ -123,6 +123,6 @@ def test_siblings_are_counted_on_pages_that_have_few() -> None:
 
 
 @pytest.mark.parametrize("selector", ["a:nth-child(2)", "a:NTH-last-of-type(2)", "a:only-of-type b"])
-def test_who_counts_siblings_is_known(selector: str) -> None:
+def test_selectors_that_count_siblings(selector: str) -> None:
     assert counts_siblings(selector)
     assert not counts_siblings("a:first-child :last-child:only-child")

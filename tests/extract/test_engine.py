@@ -25,16 +25,16 @@ CAA = Rule(json=JmesPath("images[?front].image"))
 
 def url_of(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> str:
     """Return the URL that ``rules`` find, or ``""``."""
-    return run(body, *rules, page_url=page_url, **options).url
+    return extract_from(body, *rules, page_url=page_url, **options).url
 
 
-def run(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> Extraction:
+def extract_from(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> Extraction:
     """Run ``rules`` on a page."""
     page = body.encode() if isinstance(body, str) else body
     return extract(page, rules=rules, page_url=page_url, **options)
 
 
-def linked_data(*blocks: str) -> str:
+def json_ld_page(*blocks: str) -> str:
     """Return a page that holds JSON-LD."""
     scripts = (f'<script type="application/ld+json">{block}</script>' for block in blocks)
     return f"<html><head><title>A book</title>{''.join(scripts)}</head><body><p>text</body></html>"
@@ -52,8 +52,8 @@ def test_the_reference_rule_finds_a_path(encoding: str) -> None:
     assert url_of(OZON_PAGE.encode(encoding), OZON, page_url=page, charset=encoding) == OZON_COVER
 
 
-def test_an_extraction_says_which_rule_and_why_not_the_others() -> None:
-    found = run(
+def test_an_extraction_has_the_rule_and_the_misses_before_it() -> None:
+    found = extract_from(
         '{"images":[]}<img src="data:image/gif;base64,R0lG"><p>/a.jpg',
         CAA,
         OG_IMAGE,
@@ -64,15 +64,15 @@ def test_an_extraction_says_which_rule_and_why_not_the_others() -> None:
         url="https://shop.example/a.jpg",
         rule=3,
         misses=(
-            "json images[?front].image: no valid JSON",
+            "json images[?front].image: not valid JSON",
             "meta og:image: no match",
             "css img: its scheme is data, not http or https",
         ),
     )
 
 
-def test_nothing_found_is_empty() -> None:
-    assert run("", OG_IMAGE) == Extraction(url="", rule=-1, misses=("meta og:image: no match",))
+def test_an_extraction_without_a_cover() -> None:
+    assert extract_from("", OG_IMAGE) == Extraction(url="", rule=-1, misses=("meta og:image: no match",))
 
 
 @pytest.mark.parametrize(
@@ -189,33 +189,35 @@ def test_meta(name: str, body: str, url: str | None) -> None:
     ],
 )
 def test_jsonld(blocks: list[str], url: str | None) -> None:
-    assert url_of(linked_data(*blocks), JSONLD) == absolute(url)
+    assert url_of(json_ld_page(*blocks), JSONLD) == absolute(url)
 
 
-def test_jsonld_of_too_many_values_is_left_alone() -> None:
+def test_json_ld_blocks_with_too_many_values_are_ignored() -> None:
     """All blocks of a page count together; those before the one that is too much are read."""
     flood = f'{{"image": [{"1," * 60_000}1]}}'
-    assert url_of(linked_data('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
-    assert run(linked_data(flood * 2), JSONLD).misses == ("jsonld image: its JSON-LD: JSON of too many values",)
+    assert url_of(json_ld_page('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
+    assert extract_from(json_ld_page(flood * 2), JSONLD).misses == (
+        "jsonld image: its JSON-LD: JSON with too many values",
+    )
 
 
-def test_jsonld_that_cannot_be_read_says_so() -> None:
-    assert run(linked_data("{broken"), JSONLD).misses == ("jsonld image: its JSON-LD: no valid JSON",)
+def test_invalid_json_ld_is_a_miss() -> None:
+    assert extract_from(json_ld_page("{broken"), JSONLD).misses == ("jsonld image: its JSON-LD: not valid JSON",)
 
 
-def test_jsonld_of_another_key_and_case() -> None:
+def test_json_ld_with_another_property_and_upper_case_markup() -> None:
     page = '<SCRIPT TYPE="Application/LD+JSON; charset=utf-8">{"thumbnailUrl": "/t.jpg"}</SCRIPT>'
     assert url_of(page, Rule(jsonld="thumbnailUrl")) == "https://shop.example/t.jpg"
 
 
-CAA_ANSWER = """{"images": [{"types": ["Back"], "front": false, "image": "http://archive.example/1.jpg", "id": 1},
+CAA_RESPONSE = """{"images": [{"types": ["Back"], "front": false, "image": "http://archive.example/1.jpg", "id": 1},
 {"types": ["Front"], "front": true, "image": "http://archive.example/2.jpg", "id": "2", "thumbnails": {}}]}"""
 
 
 @pytest.mark.parametrize(
     ("path", "body", "url"),
     [
-        ("images[?front].image", CAA_ANSWER, "http://archive.example/2.jpg"),
+        ("images[?front].image", CAA_RESPONSE, "http://archive.example/2.jpg"),
         (
             "cover_xl",
             '{"id": 302127, "cover_xl": "https://cdn.example/1000x1000.jpg"}',
@@ -246,22 +248,22 @@ def test_json(path: str, body: str, url: str | None) -> None:
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "JSON nested too deeply"),
         (b'{"a": "/a.jpg", "n": ' + b"1" * 5000 + b"}", "JSON with a number out of range"),
         (b'{"a": "/a.jpg", "n": 1e999}', "JSON with a number out of range"),
-        (b'{"a": "\\ud800"}', "no valid JSON"),
-        (b'{"a": NaN}', "no valid JSON"),
-        (b"", "no valid JSON"),
-        (b"<html>", "no valid JSON"),
-        (b'{"a": "/a.jpg"', "no valid JSON"),
-        (b'{"a": "/a.jpg", "b": [' + b"1," * 100_000 + b"1]}", "JSON of too many values"),
+        (b'{"a": "\\ud800"}', "not valid JSON"),
+        (b'{"a": NaN}', "not valid JSON"),
+        (b"", "not valid JSON"),
+        (b"<html>", "not valid JSON"),
+        (b'{"a": "/a.jpg"', "not valid JSON"),
+        (b'{"a": "/a.jpg", "b": [' + b"1," * 100_000 + b"1]}", "JSON with too many values"),
         (b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", "no match"),
     ],
 )
-def test_json_past_the_limits_is_a_miss(body: bytes, why: str) -> None:
-    assert run(body, Rule(json=JmesPath("a"))).misses == (f"json a: {why}",)
+def test_invalid_or_oversized_json_is_a_miss(body: bytes, why: str) -> None:
+    assert extract_from(body, Rule(json=JmesPath("a"))).misses == (f"json a: {why}",)
 
 
 @pytest.mark.parametrize(("path", "why"), [("length(n)", "JMESPathTypeError"), ("ceil(to_number(s))", "OverflowError")])
 def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, why: str) -> None:
-    misses = run('{"n": 5, "s": "1e999"}', Rule(json=JmesPath(path))).misses
+    misses = extract_from('{"n": 5, "s": "1e999"}', Rule(json=JmesPath(path))).misses
     assert misses == (f"json {path}: the expression failed: {why}",)
 
 
@@ -304,19 +306,19 @@ def test_charset(body: bytes | str, charset: str | None, path: str) -> None:
     assert url_of(page, anything, charset=charset) == url_of(path, anything) != ""
 
 
-def test_bytes_that_are_no_text_are_replaced() -> None:
+def test_undecodable_bytes_are_replaced() -> None:
     assert url_of(b"<title>\xff\xfe\x80</title><img alt='\xff' src=/a.jpg>", IMG) == "https://shop.example/a.jpg"
     assert url_of(b'{"name": "\xff", "a": "/a.jpg"}', Rule(json=JmesPath("a"))) == "https://shop.example/a.jpg"
     assert url_of(b"\xff\x80 /a.jpg", Rule(regex=Regex("/a.jpg"))) == "https://shop.example/a.jpg"
 
 
-def test_a_page_in_utf8_is_not_decoded_for_a_regex(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regex_does_not_decode_a_utf8_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The very bytes are searched, those included that are no UTF-8."""
     monkeypatch.setattr("app.extract.document.Document.text", None)
     assert url_of(b"\xff /a.jpg", Rule(regex=Regex("/a.jpg"))) == "https://shop.example/a.jpg"
 
 
-def test_a_page_is_parsed_once_and_only_if_a_rule_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_parsed_at_most_once_and_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
     def counted(name: str, function: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -328,9 +330,9 @@ def test_a_page_is_parsed_once_and_only_if_a_rule_asks(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("app.extract.document.sanitize", counted("html", sanitize))
     monkeypatch.setattr("app.extract.document.parse_json", counted("json", parse_json))
-    run("/a.jpg", Rule(regex=Regex("/a.jpg")), IMG, CAA)
+    extract_from("/a.jpg", Rule(regex=Regex("/a.jpg")), IMG, CAA)
     assert calls == []
-    run("{}", CAA, CAA, IMG, OG_IMAGE, JSONLD, CAA, IMG)
+    extract_from("{}", CAA, CAA, IMG, OG_IMAGE, JSONLD, CAA, IMG)
     assert calls == ["json", "html"]
 
 
@@ -352,14 +354,14 @@ def test_image_url(template: str, match: str, url: str) -> None:
     assert url_of(f"<img src='{match}'>", IMG, image_url=template) == url
 
 
-def test_a_rule_may_have_a_template_of_its_own() -> None:
+def test_the_template_of_a_rule_overrides_that_of_the_source() -> None:
     """It is used in place of the source's, and told with the rule."""
     rules = [
         Rule(regex=Regex("small=(.+)-s.jpg"), image_url=ImageUrlTemplate("{match}-l.jpg")),
         Rule(regex=Regex("small=(.+)")),
     ]
     source_wide = "https://other.example/{match}"
-    found = run("small=http://cdn.example/1-s.jpg", *rules, image_url=source_wide)
+    found = extract_from("small=http://cdn.example/1-s.jpg", *rules, image_url=source_wide)
     assert (found.url, found.rule) == ("http://cdn.example/1-l.jpg", 0)
     assert str(rules[0]) == "regex small=(.+)-s.jpg -> {match}-l.jpg"
     assert url_of("small=1.gif", *rules, image_url=source_wide) == "https://other.example/1.gif"
@@ -395,7 +397,7 @@ SNIPPETS = [
     template=st.sampled_from([None, "https://i.example/{match}", "http://{match}"]),
 )
 @example(body=b"\xff\xfe\x00\xd8", charset=None, page_url=PAGE, template=None)
-def test_no_page_raises(body: bytes, charset: str | None, page_url: str, template: str | None) -> None:
+def test_no_page_makes_extract_raise(body: bytes, charset: str | None, page_url: str, template: str | None) -> None:
     """Any bytes, by any rule, are a URL that callers can use, or a miss."""
     for rule in RULES:
         found = extract(body, rules=[rule], page_url=page_url, charset=charset, image_url=template)
@@ -417,13 +419,13 @@ def test_no_page_raises(body: bytes, charset: str | None, page_url: str, templat
         ),
     )
 )
-def test_no_json_raises(value: Any) -> None:
+def test_no_json_makes_extract_raise(value: Any) -> None:
     body = msgspec.json.encode(value)
     assert len(extract(body, rules=RULES[-3:], page_url=PAGE).misses) <= 3
-    assert len(run(linked_data(body.decode()), JSONLD).misses) <= 1
+    assert len(extract_from(json_ld_page(body.decode()), JSONLD).misses) <= 1
 
 
-def test_a_page_that_is_no_json_where_json_is_wanted_says_nothing_of_its_item() -> None:
+def test_a_page_that_should_be_json_is_malformed() -> None:
     """An error page with status 200 is not taken for an item without a cover."""
     rules = [Rule(json=JmesPath("cover"))]
     broken = extract(b"<html>sorry", rules=rules, page_url="https://api.example/1")

@@ -71,7 +71,7 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
         (PAGE, "the page itself"),
     ],
 )
-def test_what_is_no_image_is_refused(match: str, why: str) -> None:
+def test_an_unusable_match_is_refused(match: str, why: str) -> None:
     with pytest.raises(UnusableMatch, match=why):
         print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
 
@@ -80,7 +80,7 @@ def test_what_is_no_image_is_refused(match: str, why: str) -> None:
     "base", ["http://shop.example/item/42?a=b", "https://a.b-c.example:8443/", "http://127.0.0.1:80/x"]
 )
 @pytest.mark.parametrize("match", ["/a.jpg", "/a/b-c_d/~e/1.2.3.png", "/A/B.JPG"])
-def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> None:
+def test_the_fast_path_gives_the_same_url(base: str, match: str) -> None:
     assert _plain_url(match, base) == normalize_url(urljoin(base, match)) == absolute_url(match, base=base)
 
 
@@ -96,5 +96,5 @@ def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> N
         *(("/a", base) for base in ("http://shop.example/a", "http://u@shop.example/", "http://[::1]/", "http://a:0/")),
     ],
 )
-def test_the_short_way_is_for_what_is_plain(match: str, base: str) -> None:
+def test_the_fast_path_is_for_plain_paths_only(match: str, base: str) -> None:
     assert _plain_url(match, base) is None
