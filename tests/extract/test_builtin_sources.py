@@ -1,4 +1,4 @@
-"""The built-in sources against answers of the shapes that their origins give, odd ones included."""
+"""The built-in sources: the covers that they find in typical and unusual responses of their origins."""
 
 import json
 from typing import Any
@@ -16,10 +16,10 @@ from app.extract.engine import Extraction, extract
 SOURCES = load_settings({}).sources
 
 
-def extract_with(name: str, answer: Any, page_url: str = "https://api.example/1") -> Extraction:
-    """Return what a source makes of an answer: a text, or a value that is to be sent as JSON."""
+def extract_with(name: str, response: Any, page_url: str = "https://api.example/1") -> Extraction:
+    """Return what a source extracts from a response: an HTML text, or a value that is encoded as JSON."""
     source = SOURCES[name]
-    body = answer if isinstance(answer, str) else json.dumps(answer)
+    body = response if isinstance(response, str) else json.dumps(response)
     return extract(
         body.encode(),
         rules=source.extract,
@@ -30,10 +30,10 @@ def extract_with(name: str, answer: Any, page_url: str = "https://api.example/1"
 
 
 def caa_response(**keys: Any) -> dict[str, Any]:
-    """Return an answer of the Cover Art Archive whose second picture is the front, with these keys."""
+    """Return a response of the Cover Art Archive whose second image, the front, has these keys."""
     back = {"types": ["Back"], "front": False, "image": "http://caa.example/back.jpg", "id": 1, "thumbnails": {}}
-    picture = {"types": ["Front"], "front": True, "id": "2", **keys}
-    return {"images": [back, picture], "release": "https://musicbrainz.org/release/1"}
+    front = {"types": ["Front"], "front": True, "id": "2", **keys}
+    return {"images": [back, front], "release": "https://musicbrainz.org/release/1"}
 
 
 CAA = "https://coverartarchive.org/release/76df3287/829521842"
@@ -45,7 +45,7 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "url"),
+    ("name", "response", "url"),
     [
         (
             "ozon",
@@ -101,14 +101,14 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
         ("page", "", ""),
     ],
 )
-def test_the_cover_of_a_response(name: str, answer: Any, url: str) -> None:
-    found = extract_with(name, answer)
+def test_the_cover_of_a_response(name: str, response: Any, url: str) -> None:
+    found = extract_with(name, response)
     assert found.url == (f"https://api.example{url}" if url.startswith("/") else url)
     assert found.outcome is None
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "outcome"),
+    ("name", "response", "outcome"),
     [
         ("caa", {"images": [{"front": False, "image": "http://caa.example/back.jpg"}]}, None),
         ("caa", {"images": []}, None),
@@ -123,9 +123,9 @@ def test_the_cover_of_a_response(name: str, answer: Any, url: str) -> None:
         ("itunes", {"resultCount": 1, "results": [{"trackId": 1}]}, None),
     ],
 )
-def test_the_outcome_of_a_response_without_a_cover(name: str, answer: Any, outcome: Outcome | None) -> None:
-    """No outcome of a sign means: an item, but without a cover."""
-    found = extract_with(name, answer)
+def test_the_outcome_of_a_response_without_a_cover(name: str, response: Any, outcome: Outcome | None) -> None:
+    """None stands for an item without a cover."""
+    found = extract_with(name, response)
     assert (found.url, found.outcome, found.is_malformed) == ("", outcome, False)
 
 
@@ -221,7 +221,7 @@ def test_the_id_pattern_of_page_matches_whole_urls(item_id: str, fits: bool) -> 
 
 
 def test_only_page_is_disabled() -> None:
-    """Whoever may name the host may have the service call any."""
+    """Its ids select the host."""
     assert [name for name, source in SOURCES.items() if source.is_disabled] == ["page"]
     assert set(SourceRegistry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
 
@@ -231,5 +231,5 @@ def test_caa_may_redirect_to_archive_org() -> None:
 
 
 def test_builtin_sources_have_no_canaries() -> None:
-    """Their canaries are for who runs the service to choose."""
+    """`check` requests the canaries of all sources by default; each operator chooses them."""
     assert not any(source.canary for source in SOURCES.values())

@@ -1,4 +1,4 @@
-"""What rules find on pages of every kind."""
+"""The extraction engine: what each kind of rule finds on ordinary, unusual and hostile pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,18 +24,18 @@ CAA = Rule(json=JmesPath("images[?front].image"))
 
 
 def url_of(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> str:
-    """Return the URL that ``rules`` find, or ``""``."""
+    """Return the URL that the rules find, or ""."""
     return extract_from(body, *rules, page_url=page_url, **options).url
 
 
 def extract_from(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> Extraction:
-    """Run ``rules`` on a page."""
+    """Return what the rules extract from a page."""
     page = body.encode() if isinstance(body, str) else body
     return extract(page, rules=rules, page_url=page_url, **options)
 
 
 def json_ld_page(*blocks: str) -> str:
-    """Return a page that holds JSON-LD."""
+    """Return a page with these JSON-LD blocks."""
     scripts = (f'<script type="application/ld+json">{block}</script>' for block in blocks)
     return f"<html><head><title>A book</title>{''.join(scripts)}</head><body><p>text</body></html>"
 
@@ -80,7 +80,7 @@ def test_an_extraction_without_a_cover() -> None:
     [
         ("cover: (.+)", "cover: /a.jpg", "/a.jpg"),
         ("/[a-z]+.jpg", "x /abc.jpg", "/abc.jpg"),
-        ("(?:big|(/small.jpg))", "big", "/item/big"),  # a group that took no part
+        ("(?:big|(/small.jpg))", "big", "/item/big"),  # a group that did not participate
         ("(/a.*)", "/a?x=1&amp;y=2", "/a?x=1&y=2"),
         ("(/a.*)", "/a?x=1&copy=2", "/a?x=1&copy=2"),
         ("(/a.*)", "/a?x=1&#38;y=2&#x26;z", "/a?x=1&y=2&z"),
@@ -96,7 +96,7 @@ def test_regex(pattern: str, body: str, url: str | None) -> None:
 
 
 def absolute(url: str | None) -> str:
-    """Return ``url`` at the page's host."""
+    """Return the absolute URL for a path on the page's host, or "" for None."""
     return "" if url is None else url if "://" in url else f"https://shop.example{url}"
 
 
@@ -193,7 +193,7 @@ def test_jsonld(blocks: list[str], url: str | None) -> None:
 
 
 def test_json_ld_blocks_with_too_many_values_are_ignored() -> None:
-    """All blocks of a page count together; those before the one that is too much are read."""
+    """The limit is for all blocks of a page; those before the limit is exceeded are read."""
     flood = f'{{"image": [{"1," * 60_000}1]}}'
     assert url_of(json_ld_page('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
     assert extract_from(json_ld_page(flood * 2), JSONLD).misses == (
@@ -242,7 +242,7 @@ def test_json(path: str, body: str, url: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "why"),
+    ("body", "reason"),
     [
         (b"[" * 100_000, "JSON nested too deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "JSON nested too deeply"),
@@ -257,14 +257,16 @@ def test_json(path: str, body: str, url: str | None) -> None:
         (b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", "no match"),
     ],
 )
-def test_invalid_or_oversized_json_is_a_miss(body: bytes, why: str) -> None:
-    assert extract_from(body, Rule(json=JmesPath("a"))).misses == (f"json a: {why}",)
+def test_invalid_or_oversized_json_is_a_miss(body: bytes, reason: str) -> None:
+    assert extract_from(body, Rule(json=JmesPath("a"))).misses == (f"json a: {reason}",)
 
 
-@pytest.mark.parametrize(("path", "why"), [("length(n)", "JMESPathTypeError"), ("ceil(to_number(s))", "OverflowError")])
-def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"), [("length(n)", "JMESPathTypeError"), ("ceil(to_number(s))", "OverflowError")]
+)
+def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, reason: str) -> None:
     misses = extract_from('{"n": 5, "s": "1e999"}', Rule(json=JmesPath(path))).misses
-    assert misses == (f"json {path}: the expression failed: {why}",)
+    assert misses == (f"json {path}: the expression failed: {reason}",)
 
 
 @pytest.mark.parametrize(
@@ -299,9 +301,12 @@ def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, why: str) -> 
     ],
 )
 def test_charset(body: bytes | str, charset: str | None, path: str) -> None:
-    """The header names the encoding, else the byte order mark, else <meta>; else, or if the name is none, UTF-8."""
+    """The encoding is that of the header, the byte order mark or <meta>, in this order, else UTF-8.
+
+    Unknown labels are ignored.
+    """
     page = body.encode() if isinstance(body, str) else body
-    # A class on the page's own side of each encoding, so that the same rule reads all of them.
+    # Matches the first non-ASCII text, in whatever encoding.
     anything = Rule(regex=Regex(r"([^\x00-\x7f\x{feff}]+)"))
     assert url_of(page, anything, charset=charset) == url_of(path, anything) != ""
 
@@ -313,7 +318,7 @@ def test_undecodable_bytes_are_replaced() -> None:
 
 
 def test_a_regex_does_not_decode_a_utf8_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The very bytes are searched, those included that are no UTF-8."""
+    """The bytes are searched unchanged, even if they are not valid UTF-8."""
     monkeypatch.setattr("app.extract.document.Document.text", None)
     assert url_of(b"\xff /a.jpg", Rule(regex=Regex("/a.jpg"))) == "https://shop.example/a.jpg"
 
@@ -355,16 +360,16 @@ def test_image_url(template: str, match: str, url: str) -> None:
 
 
 def test_the_template_of_a_rule_overrides_that_of_the_source() -> None:
-    """It is used in place of the source's, and told with the rule."""
+    """It is part of the rule's text."""
     rules = [
         Rule(regex=Regex("small=(.+)-s.jpg"), image_url=ImageUrlTemplate("{match}-l.jpg")),
         Rule(regex=Regex("small=(.+)")),
     ]
-    source_wide = "https://other.example/{match}"
-    found = extract_from("small=http://cdn.example/1-s.jpg", *rules, image_url=source_wide)
+    source_template = "https://other.example/{match}"
+    found = extract_from("small=http://cdn.example/1-s.jpg", *rules, image_url=source_template)
     assert (found.url, found.rule) == ("http://cdn.example/1-l.jpg", 0)
     assert str(rules[0]) == "regex small=(.+)-s.jpg -> {match}-l.jpg"
-    assert url_of("small=1.gif", *rules, image_url=source_wide) == "https://other.example/1.gif"
+    assert url_of("small=1.gif", *rules, image_url=source_template) == "https://other.example/1.gif"
 
 
 RULES = [
@@ -398,7 +403,7 @@ SNIPPETS = [
 )
 @example(body=b"\xff\xfe\x00\xd8", charset=None, page_url=PAGE, template=None)
 def test_no_page_makes_extract_raise(body: bytes, charset: str | None, page_url: str, template: str | None) -> None:
-    """Any bytes, by any rule, are a URL that callers can use, or a miss."""
+    """For any bytes and any rule, the result is a valid URL or a miss."""
     for rule in RULES:
         found = extract(body, rules=[rule], page_url=page_url, charset=charset, image_url=template)
         assert bool(found.url) == (found.rule >= 0) != bool(found.misses)
@@ -426,8 +431,8 @@ def test_no_json_makes_extract_raise(value: Any) -> None:
 
 
 def test_a_page_that_should_be_json_is_malformed() -> None:
-    """An error page with status 200 is not taken for an item without a cover."""
+    """An error page with status 200 does not mean that the item has no cover."""
     rules = [Rule(json=JmesPath("cover"))]
-    broken = extract(b"<html>sorry", rules=rules, page_url="https://api.example/1")
-    empty = extract(b"{}", rules=rules, page_url="https://api.example/1")
-    assert (broken.is_malformed, empty.is_malformed) == (True, False)
+    html = extract(b"<html>sorry", rules=rules, page_url="https://api.example/1")
+    json = extract(b"{}", rules=rules, page_url="https://api.example/1")
+    assert (html.is_malformed, json.is_malformed) == (True, False)

@@ -1,4 +1,4 @@
-"""Markup made tame: nothing changes on ordinary pages, and hostile ones cost what ordinary ones do."""
+"""The sanitizer: the tree of ordinary pages is unchanged, and hostile pages take no longer than ordinary ones."""
 
 import time
 
@@ -14,7 +14,7 @@ from app.extract.html_sanitizer import MAX_DEPTH, MAX_ELEMENTS, sanitize
 
 
 def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | None]]]:
-    """Return each element of a page: its name, its parent's and its attributes."""
+    """Return each element of a page: its name, its parent's name and its attributes."""
     return [
         (element.tag, element.parent.tag if element.parent is not None else None, dict(element.attributes))
         for element in LexborHTMLParser(html).css("*")
@@ -47,7 +47,7 @@ def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | Non
     ],
 )
 def test_an_ordinary_page_keeps_its_tree(html: str) -> None:
-    """The tree is the one that the page as it was has, even where its author left end tags out."""
+    """The tree is that of the original page, even if end tags are missing."""
     assert outline(sanitize(html)) == outline(f"<!doctype html>{html}")
 
 
@@ -60,7 +60,7 @@ def test_text_is_dropped_and_scripts_are_kept() -> None:
 
 
 def depth(element: LexborNode | None) -> int:
-    """Return how many nodes there are from here to the root."""
+    """Return the number of nodes from here to the root."""
     count = 0
     while element is not None:
         element, count = element.parent, count + 1
@@ -98,7 +98,7 @@ PIECES += [
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8))
 def test_the_tree_of_tag_soup_is_small(pieces: list[str]) -> None:
-    """Whatever is said 300 times over, the tree has few elements for each that was written, and is not deep."""
+    """For any sequence of tags repeated 300 times, the tree has few elements per tag, and limited depth."""
     soup = "".join("".join(pieces).replace("{}", str(number)) for number in range(300))
     elements = LexborHTMLParser(sanitize(soup)).css("*")
     assert len(elements) <= 10 * (soup.count("<") + 1)
@@ -119,7 +119,7 @@ RULES = [
 
 
 def repeat(text: str) -> str:
-    """Return ``text`` again and again, its ``#`` replaced by a number that is new each time, up to ``SIZE``."""
+    """Repeat ``text`` up to a length of ``SIZE``, with ``#`` replaced by a new number each time."""
     return "".join(text.replace("#", str(number)) for number in range(SIZE // len(text)))
 
 
@@ -127,11 +127,11 @@ ORDINARY_PAGE = repeat("<p class=a><img src=data:#,></p><br>")
 
 
 def cpu_seconds(page: str) -> float:
-    """Return how much of the processor's time the rules take on a page."""
+    """Return the CPU time that the rules take for a page."""
     body = page.encode()[:SIZE]
-    begin = time.thread_time()
+    started_at = time.thread_time()
     extract(body, rules=RULES, page_url="http://shop.example/")
-    return time.thread_time() - begin
+    return time.thread_time() - started_at
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def cpu_seconds(page: str) -> float:
     ],
 )
 def test_a_hostile_page_takes_no_longer_than_an_ordinary_one(page: str) -> None:
-    """Measured against a plain page of the same size in the same moment, for what else the machine does costs both.
+    """Each page is compared with an ordinary page of the same size, at the same time and so under the same load.
 
-    Untamed, some take hundreds of times as long, or all memory.
+    Without the sanitizer, some of these pages take hundreds of times as long, or all memory.
     """
     assert any(cpu_seconds(page) < 5 * cpu_seconds(ORDINARY_PAGE) for _ in range(5))

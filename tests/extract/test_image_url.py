@@ -1,4 +1,4 @@
-"""What a match must be to be handed to callers."""
+"""Image URLs: normalisation and validation of matches."""
 
 from urllib.parse import urljoin
 
@@ -40,7 +40,7 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match", "why"),
+    ("match", "reason"),
     [
         ("", "empty"),
         (" \n ", "empty"),
@@ -71,9 +71,9 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
         (PAGE, "the page itself"),
     ],
 )
-def test_an_unusable_match_is_refused(match: str, why: str) -> None:
-    with pytest.raises(UnusableMatch, match=why):
-        print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
+def test_an_unusable_match_is_refused(match: str, reason: str) -> None:
+    with pytest.raises(UnusableMatch, match=reason):
+        print(absolute_url(match, base=PAGE))  # noqa: T201 - shows the URL if the test fails
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settings: what is read, and the one line for each thing that is wrong."""
+"""Loading of settings and sources, and the error messages for an invalid configuration."""
 
 import re
 from pathlib import Path
@@ -57,11 +57,11 @@ def test_the_defaults_of_a_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"),
+    ("toml", "seconds"),
     [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
 )
-def test_a_duration_is_a_number_or_a_text_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
-    assert load_settings(write_config(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+def test_a_duration_is_a_number_or_a_text_with_a_unit(tmp_path: Path, toml: str, seconds: float) -> None:
+    assert load_settings(write_config(tmp_path, f"{SHOP}\nttl = {toml}")).sources["shop"].ttl == seconds
 
 
 def test_a_table_with_page_url_and_extract_replaces_the_builtin_source(tmp_path: Path) -> None:
@@ -75,12 +75,17 @@ def test_any_other_table_changes_only_the_keys_that_it_has(tmp_path: Path) -> No
 
 
 def test_a_builtin_source_can_get_another_page_url(tmp_path: Path) -> None:
-    """With a page_url alone it keeps its rules and signs."""
+    """Its rules and response patterns are unchanged."""
     table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
-    there, here = load_settings({}).sources["deezer"], load_settings(write_config(tmp_path, table)).sources["deezer"]
-    assert here.page_url_for("7") == "http://127.0.0.1:9/album/7"
-    assert here.private_network
-    assert (here.extract, here.response_patterns, here.delay) == (there.extract, there.response_patterns, there.delay)
+    builtin, deezer = (
+        load_settings({}).sources["deezer"],
+        load_settings(write_config(tmp_path, table)).sources["deezer"],
+    )
+    assert deezer.page_url_for("7") == "http://127.0.0.1:9/album/7"
+    assert deezer.private_network
+    assert deezer.extract == builtin.extract
+    assert deezer.response_patterns == builtin.response_patterns
+    assert deezer.delay == builtin.delay
 
 
 def test_a_source_of_whole_urls_is_disabled_without_allowed_hosts(tmp_path: Path) -> None:
@@ -96,7 +101,7 @@ def test_a_source_of_whole_urls_is_disabled_without_allowed_hosts(tmp_path: Path
 def test_a_response_pattern_is_a_table_a_text_or_an_array(tmp_path: Path) -> None:
     text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
     shop = load_settings(write_config(tmp_path, text)).sources["shop"]
-    assert [[str(sign) for sign in signs] for _, signs in shop.response_patterns] == [
+    assert [[str(pattern) for pattern in patterns] for _, patterns in shop.response_patterns] == [
         ["status 403"],
         ["regex robot"],
         ["regex gone", "css .none"],
@@ -139,7 +144,7 @@ def test_log_level_and_format_are_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("store", "told"),
+    ("store", "redacted"),
     [
         ("none", "none"),
         ("sqlite:/var/me@home/covers.db?", "sqlite:/var/me@home/covers.db?"),
@@ -149,11 +154,11 @@ def test_log_level_and_format_are_read_from_the_environment() -> None:
         ("redis://127.0.0.1/0?password=ses@me", "redis://127.0.0.1/0"),
     ],
 )
-def test_redacted_settings_contain_no_secrets(store: str, told: str) -> None:
+def test_redacted_settings_contain_no_secrets(store: str, redacted: str) -> None:
     environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
-    known = redacted_settings(load_settings(environ))
-    assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
-    assert known["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
+    settings = redacted_settings(load_settings(environ))
+    assert (settings["store"], settings["admin_token"], settings["deadline"]) == (redacted, "***", 5)
+    assert settings["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
     assert redacted_settings(load_settings({}))["admin_token"] is None
 
 
@@ -288,7 +293,7 @@ INVALID = [
 
 @pytest.mark.parametrize(("text", "line"), INVALID, ids=[line.partition(": ")[0] for _, line in INVALID])
 def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, line: str) -> None:
-    """The line names the file, the key and what was expected."""
+    """The line has the file, the key and what was expected."""
     environ = write_config(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         load_settings(environ)
@@ -312,11 +317,11 @@ def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, line
     ],
 )
 def test_an_invalid_variable_is_reported_in_one_line(variable: str, value: str, line: str) -> None:
-    read = (
+    load = (
         load_server_settings if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load_settings
     )
     with pytest.raises(SettingsError) as caught:
-        read({variable: value})
+        load({variable: value})
     assert str(caught.value).startswith(f"environment: {variable}: {line}")
 
 
@@ -341,7 +346,7 @@ def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_message_contains_no_secret(tmp_path: Path, text: str) -> None:
-    """The line ends up in logs."""
+    """The message may be logged."""
     with pytest.raises(SettingsError) as caught:
         load_settings(write_config(tmp_path, text))
     assert "12345" not in str(caught.value)
