@@ -1,4 +1,4 @@
-"""Conversion of configuration values to the types of their fields, and the texts of errors."""
+"""Converts configuration values to the types of their fields, with error messages for the operator."""
 
 import difflib
 import re
@@ -14,6 +14,7 @@ from app.domain.errors import SettingsError
 
 #: Keys whose values may be secrets. Error messages, which may be logged, do not repeat these values.
 _SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
+#: The user name and password of a store URL.
 _PASSWORD = re.compile(r"(?<=/).*@|(?<=redis).*@|(?<=rediss).*@")
 #: msgspec's message for an unknown key of a rule or a response pattern.
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(.+)`")
@@ -52,7 +53,7 @@ def convert_table(table: dict[str, Any], struct: type[msgspec.Struct], prefix: s
 
 
 def convert_variable(text: str, expected: Any, location: str) -> Any:
-    """Convert the text of an environment variable, as a text if the field takes one, else as a number.
+    """Convert the text of an environment variable: as a text if the field accepts it, else as a number.
 
     Raises:
         SettingsError: the value is invalid.
@@ -83,7 +84,7 @@ def _convert(value: object, expected: Any, location: str) -> Any:
 
 
 def unknown_key(key: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the text for an unknown key, with a similar known key as a suggestion, or else all known keys.
+    """Return the error text for an unknown key: it suggests a similar known key, or lists all of them.
 
     With a ``prefix``, the keys are written as environment variables.
     """

@@ -81,7 +81,7 @@ def parse_selector(selector: str) -> tuple[ComplexSelector, ...]:
 
 
 def counts_siblings(selector: str) -> bool:
-    """Whether a selector counts siblings, as ``:nth-child()`` does: a cost of the number of siblings per element."""
+    """Whether a selector counts siblings, as ``:nth-child()`` does: then its cost is quadratic in their number."""
     return _COUNTING.search(selector) is not None
 
 
@@ -110,7 +110,7 @@ def _check_functions(compound: str, *, within_has: bool = False) -> None:
 def _is_local(argument: str) -> bool:
     """Whether the argument of :has() selects a child or the next sibling.
 
-    Anything else would make each element be visited once per ancestor.
+    For any other argument, lexbor would visit each element once for each of its ancestors.
     """
     return argument.strip().startswith((">", "+")) and not counts_siblings(argument)
 

@@ -1,4 +1,4 @@
-"""Loading of the configuration: a TOML file, environment variables over it, and the built-in sources under it.
+"""Loads the configuration from a TOML file, environment variables and the built-in sources.
 
 Every error is a SettingsError with one line of text: the place, the key, what was expected and what was found.
 """
@@ -23,7 +23,7 @@ _PREFIX = "COVERS_"
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the file that ``COVERS_CONFIG`` names, if any; variables ``COVERS_<KEY>`` take precedence over its keys.
+    """Read the file that ``COVERS_CONFIG`` names, if any. Variables ``COVERS_<KEY>`` take precedence over its keys.
 
     Raises:
         SettingsError: the configuration is invalid.
@@ -31,11 +31,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """
     name = environ.get("COVERS_CONFIG")
     table = _read_toml(Path(name)) if name else {}
-    place = one_line(name or "default settings")
+    config_name = one_line(name or "default settings")
 
-    values = convert_table({key: table[key] for key in table if key != "sources"}, Settings, f"{place}: ")
+    values = convert_table({key: table[key] for key in table if key != "sources"}, Settings, f"{config_name}: ")
     values |= _read_environment(environ, Settings)
-    settings = Settings(**values, sources=_read_sources(table.get("sources", {}), place))
+    settings = Settings(**values, sources=_read_sources(table.get("sources", {}), config_name))
 
     enabled = [name for name, source in settings.sources.items() if not source.is_disabled]
     if settings.default_source not in enabled:
@@ -82,7 +82,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_environment(environ: Mapping[str, str], struct: type[Settings | ServerSettings]) -> dict[str, Any]:
-    """Convert the variables of the fields of ``struct``. Raises SettingsError for a variable of no field at all."""
+    """Read the variables for the fields of ``struct``.
+
+    Raises:
+        SettingsError: a value is invalid, or a variable ``COVERS_…`` stands for no setting.
+
+    """
     known = {"config", *config_fields(Settings), *config_fields(ServerSettings)}
     variables = {name.removeprefix(_PREFIX).lower(): name for name in environ if name.startswith(_PREFIX)}
     for key, name in variables.items():
@@ -96,7 +101,7 @@ def _read_environment(environ: Mapping[str, str], struct: type[Settings | Server
     }
 
 
-def _read_sources(tables: object, place: str) -> dict[str, Source]:
+def _read_sources(tables: object, config_name: str) -> dict[str, Source]:
     """Merge the configured sources with the built-in ones.
 
     A table with both ``page_url`` and ``extract`` replaces the built-in source of its name. Any other table changes
@@ -104,20 +109,20 @@ def _read_sources(tables: object, place: str) -> dict[str, Source]:
     """
     builtin = _read_toml(_BUILTIN_SOURCES)["sources"]
     if not isinstance(tables, dict):
-        raise SettingsError(f"{place}: sources: expected tables [sources.NAME], got {tables!r}")
+        raise SettingsError(f"{config_name}: sources: expected tables [sources.NAME], got {tables!r}")
     merged = dict(builtin)
     for name, table in tables.items():
         if not _SOURCE_NAME.fullmatch(name):
             raise SettingsError(
-                f"{place}: sources.{one_line(name)}: expected a name of lower-case letters, digits, - and _"
+                f"{config_name}: sources.{one_line(name)}: expected a name of lower-case letters, digits, - and _"
             )
         if not isinstance(table, dict):
-            raise SettingsError(f"{place}: sources.{name}: expected a table, got {table!r}")
+            raise SettingsError(f"{config_name}: sources.{name}: expected a table, got {table!r}")
         merged[name] = table if {"page_url", "extract"} <= table.keys() else builtin.get(name, {}) | table
-    sources = {name: _read_source(name, merged[name], f"{place}: sources.{name}") for name in merged}
+    sources = {name: _read_source(name, merged[name], f"{config_name}: sources.{name}") for name in merged}
     for name, table in tables.items():
         if sources[name].is_disabled and "page_url" in table:
-            location = f"{place}: sources.{name}.allowed_hosts"
+            location = f"{config_name}: sources.{name}.allowed_hosts"
             raise SettingsError(f"{location}: expected the hosts that an id may name, since page_url has none")
     return sources
 

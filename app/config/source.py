@@ -19,6 +19,7 @@ from app.domain.records import Outcome
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CENTURY = 36_525 * 86_400
+_TEN_MINUTES = 600
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
@@ -58,7 +59,7 @@ class Timeout(Duration):
     def parse(cls, value: object) -> Self:
         """Validate a timeout."""
         seconds = super().parse(value)
-        if not 0 < seconds <= 600:  # noqa: PLR2004 - ten minutes, see the class
+        if not 0 < seconds <= _TEN_MINUTES:
             raise ValueError("expected more than 0 and at most 600 seconds")
         return seconds
 
@@ -72,7 +73,7 @@ class Delay(Duration):
     def parse(cls, value: object) -> Self:
         """Validate a delay."""
         seconds = super().parse(value)
-        if seconds > 600:  # noqa: PLR2004 - ten minutes, see the class
+        if seconds > _TEN_MINUTES:
             raise ValueError("expected at most 600 seconds")
         return seconds
 
