@@ -13,7 +13,7 @@ from typing import Self
 
 from selectolax.lexbor import LexborHTMLParser
 
-#: Text that is not split any further, one bracket, a combinator or comma with the white space around it, white space.
+#: A token: text that is not split further, a bracket, a combinator or comma with white space around it, or white space.
 _TOKEN = re.compile(
     r"""(?P<text>(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\(?:[0-9a-fA-F]{1,6}\s?|.)|[^\s>+~,()\[\]"'\\])+)"""
     r"|(?P<open>[(\[])|(?P<close>[)\]])|\s*(?P<combinator>[>+~,])\s*|(?P<space>\s+)",

@@ -11,7 +11,7 @@ from app.config.rules import JmesPath, Matcher, Regex, compile_regex, decode_hoo
 
 
 class ResponsePattern(Matcher, frozen=True, cache_hash=True, forbid_unknown_fields=True):
-    """One pattern that classifies a response, by the key that is set.
+    """One pattern that classifies a response. The key that is set is its kind.
 
     ``status`` matches an HTTP status other than 200. The others match a page: a regular expression, a CSS selector
     that selects an element, or a JMESPath expression whose result is true in JMESPath's sense (anything but false,
@@ -53,6 +53,6 @@ class ResponsePatterns(tuple[ResponsePattern, ...]):  # noqa: SLOT001 - combined
 
     @functools.cached_property
     def combined_regex(self) -> str | None:
-        """One regular expression that matches where any of the patterns' expressions does, or None without any."""
+        """One regular expression for all patterns of kind ``regex``, or None if there are none."""
         regexes = [f"(?:{pattern.regex})" for pattern in self if pattern.regex is not None]
         return "|".join(regexes) if regexes else None

@@ -93,7 +93,7 @@ class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def kind(self) -> str:
         """The key that is set."""
-        for kind in self.KINDS:  # a generator expression is four times as slow, and each page reads this several times
+        for kind in self.KINDS:  # four times as fast as a generator, and read several times per page
             if getattr(self, kind) is not None:
                 return kind
         raise AssertionError("__post_init__ requires one")
@@ -103,7 +103,7 @@ class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
-    """One way to find the cover on a page, by the key that is set.
+    """One way to find the cover on a page. The key that is set is its kind.
 
     ``attribute`` is for ``css`` only: the attribute that holds the URL, ``src`` by default. ``image_url`` is the
     template for the rule's matches; it takes precedence over the source's template.

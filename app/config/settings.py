@@ -57,7 +57,7 @@ class BindAddress(str):
 
 
 class _Choice(str):
-    """One of a few words."""
+    """A text that must be one of ``CHOICES``."""
 
     __slots__ = ()
     CHOICES: ClassVar[tuple[str, ...]]

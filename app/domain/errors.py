@@ -15,7 +15,7 @@
     └── Overloaded           503  too many requests are waiting in this worker
     SettingsError                 the configuration is invalid: the service does not start
 
-Any other exception that reaches the dispatcher is a bug. The caller then receives a reference to the log, no details.
+Any other exception that reaches the dispatcher is a bug. The caller then receives only a reference to the log.
 """
 
 from typing import ClassVar

@@ -19,7 +19,7 @@ class Observer:
         """Report an XML-RPC call: its fault code (None for success) and its duration."""
 
     def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for overrides
-        """Return a function that reports one response that was sent again from the response cache.
+        """Return a function to be called for each response that is sent again from the response cache.
 
         The response holds a cover of ``source`` and answers the XML-RPC method ``method``, or a plain HTTP request if
         that is "". ``call_finished`` and ``lookup_finished`` are not called for it.

@@ -17,7 +17,7 @@ from app.extract.image_url import MAX_LENGTH
 
 #: JSON values per page. JMESPath expressions over 2 MB of "[],[],[]" take ten seconds.
 MAX_VALUES = 100_000
-#: Children of one element, for selectors that count siblings: their cost per child is half of this number.
+#: Children of one element. A selector that counts siblings visits, on average, half of them for each child.
 MAX_SIBLINGS = 1_000
 
 _RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
@@ -70,8 +70,8 @@ class Document:
         for element in self.select("base[href]")[:1]:
             try:
                 url = urljoin(page_url, (element.attributes["href"] or "")[: MAX_LENGTH + 1].strip())
-                # An unusable base would make every match unusable. A base of 2 MB would take seconds to join with the
-                # candidates of one rule.
+                # With an unusable base, every match would be unusable. Joining the matches of one rule with a base of
+                # 2 MB would take seconds.
                 if urlsplit(url).scheme in {"http", "https"} and len(url) <= MAX_LENGTH:
                     return url
             except ValueError:
@@ -88,7 +88,7 @@ class Document:
 
     @functools.cached_property
     def json_ld(self) -> list[Any]:
-        """The values of the JSON-LD blocks. Invalid blocks are ignored, but UnreadablePage is raised if all are."""
+        """The values of the JSON-LD blocks. Invalid blocks are ignored, but if all are, UnreadablePage is raised."""
         scripts = [script.text() for script in self.select('script[type^="application/ld+json" i]')]
         left = MAX_VALUES
         results = [parse_json(script) for script in scripts if (left := left - _count_values(script)) >= 0]

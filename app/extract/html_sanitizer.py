@@ -1,4 +1,4 @@
-"""Sanitizes hostile HTML: keeps the elements in their order, but properly nested and within limits.
+"""Sanitises hostile HTML: keeps the elements in their order, but properly nested and within limits.
 
 The tree construction of HTML (WHATWG, 13.2.6) is not a linear algorithm. Its cost is quadratic in the nesting depth and
 in the number of attributes of a tag, it reopens unclosed formatting elements in each paragraph, and it may copy text
@@ -52,7 +52,7 @@ _RAW_TEXT = {
     name: re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE)
     for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
 }
-#: Written once and never closed, because a parser puts elements after their end tags inside them as well.
+#: Written once and never closed: a parser puts elements that follow their end tags inside them as well.
 _SINGLETONS = frozenset({"html", "head", "body"})
 #: Dropped, with their children kept: the content of <noscript> is wanted since no script runs here, <frameset> would
 #: replace the body, and <plaintext> never ends.
@@ -119,7 +119,7 @@ def sanitize(html: str) -> str:
 
 
 class _SanitizedPage:
-    """The sanitized markup, with the stack of open elements."""
+    """The sanitised markup, with the stack of open elements."""
 
     def __init__(self) -> None:
         self.output = ["<!doctype html>"]
