@@ -8,6 +8,7 @@ import re2
 
 from app.config.css_selector import CssSelector
 from app.config.rules import JmesPath, Matcher, Regex, compile_regex, decode_hook
+from app.domain.records import Outcome
 
 
 class ResponsePattern(Matcher, frozen=True, cache_hash=True, forbid_unknown_fields=True):
@@ -56,3 +57,7 @@ class ResponsePatterns(tuple[ResponsePattern, ...]):  # noqa: SLOT001 - combined
         """One regular expression for all patterns of kind ``regex``, or None if there are none."""
         regexes = [f"(?:{pattern.regex})" for pattern in self if pattern.regex is not None]
         return "|".join(regexes) if regexes else None
+
+
+#: Response patterns with the outcome that they stand for, in the order in which they are tried.
+PatternsByOutcome = tuple[tuple[Outcome, ResponsePatterns], ...]

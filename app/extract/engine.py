@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.config.response_patterns import ResponsePattern, ResponsePatterns
+from app.config.response_patterns import PatternsByOutcome, ResponsePattern
 from app.config.rules import HTML_RULE_KINDS, Rule, compile_jmespath, compile_regex
 from app.domain.records import Outcome
 from app.extract.document import Document, UnreadablePage
@@ -24,9 +24,6 @@ MAX_CANDIDATES = 100  # matches of one rule that are tried; a page full of unusa
 #: patterns takes 3 ns per byte of an ordinary page.
 MAX_CHALLENGE = 16_384
 
-#: Response patterns with the outcome that they stand for, in the order in which they are tried.
-PatternsByOutcome = tuple[tuple[Outcome, ResponsePatterns], ...]
-
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """The result of ``extract``.
@@ -38,9 +35,9 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     ``is_malformed`` is true if the source expects JSON and the page is not JSON. It says nothing about the item then.
     """
 
-    url: str
-    rule: int
-    misses: tuple[str, ...]
+    url: str = ""
+    rule: int = -1
+    misses: tuple[str, ...] = ()
     is_malformed: bool = False
     outcome: Outcome | None = None
     matched_pattern: str = ""
@@ -63,7 +60,7 @@ def extract(
     document = Document(body, charset)
     if (classified := _classify(document, response_patterns)) is not None:
         outcome, pattern = classified
-        return Extraction(url="", rule=-1, misses=(), outcome=outcome, matched_pattern=str(pattern))
+        return Extraction(outcome=outcome, matched_pattern=str(pattern))
     misses: list[str] = []
     is_malformed = False
     for index, rule in enumerate(rules):
@@ -76,7 +73,7 @@ def extract(
             return Extraction(url=url, rule=index, misses=tuple(misses))
     # A source with rules for HTML accepts pages that are not JSON.
     is_malformed &= not any(rule.kind in HTML_RULE_KINDS for rule in rules)
-    return Extraction(url="", rule=-1, misses=tuple(misses), is_malformed=is_malformed)
+    return Extraction(misses=tuple(misses), is_malformed=is_malformed)
 
 
 def _classify(document: Document, response_patterns: PatternsByOutcome) -> tuple[Outcome, ResponsePattern] | None:

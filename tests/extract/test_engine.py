@@ -14,31 +14,12 @@ from app.config.url_templates import ImageUrlTemplate
 from app.extract.document import parse_json
 from app.extract.engine import Extraction, extract
 from app.extract.html_sanitizer import sanitize
+from tests.extract.extraction import JSONLD, PAGE, absolute, extract_from, json_ld_page, url_of
 
-PAGE = "https://shop.example/item/1"
 OZON = Rule(regex=Regex(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"))
 OG_IMAGE = Rule(meta="og:image")
-JSONLD = Rule(jsonld="image")
 IMG = Rule(css=CssSelector("img"))
 CAA = Rule(json=JmesPath("images[?front].image"))
-
-
-def url_of(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> str:
-    """Return the URL that the rules find, or ""."""
-    return extract_from(body, *rules, page_url=page_url, **options).url
-
-
-def extract_from(body: bytes | str, *rules: Rule, page_url: str = PAGE, **options: Any) -> Extraction:
-    """Return what the rules extract from a page."""
-    page = body.encode() if isinstance(body, str) else body
-    return extract(page, rules=rules, page_url=page_url, **options)
-
-
-def json_ld_page(*blocks: str) -> str:
-    """Return a page with these JSON-LD blocks."""
-    scripts = (f'<script type="application/ld+json">{block}</script>' for block in blocks)
-    return f"<html><head><title>A book</title>{''.join(scripts)}</head><body><p>text</body></html>"
-
 
 OZON_PAGE = """<html><head><meta http-equiv="Content-Type" content="text/html; charset=windows-1251">
 <title>Выход группы</title></head><body><table><tr><td>
@@ -95,11 +76,6 @@ def test_regex(pattern: str, body: str, url: str | None) -> None:
     assert url_of(body, Rule(regex=Regex(pattern))) == absolute(url)
 
 
-def absolute(url: str | None) -> str:
-    """Return the absolute URL for a path on the page's host, or "" for None."""
-    return "" if url is None else url if "://" in url else f"https://shop.example{url}"
-
-
 @pytest.mark.parametrize(
     ("selector", "attribute", "body", "url"),
     [
@@ -136,78 +112,6 @@ def absolute(url: str | None) -> str:
 )
 def test_css(selector: str, attribute: str | None, body: str, url: str | None) -> None:
     assert url_of(body, Rule(css=CssSelector(selector), attribute=attribute)) == absolute(url)
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "url"),
-    [
-        ("og:image", "<meta property='og:image' content='/a.jpg'>", "/a.jpg"),
-        ("OG:Image", "<META NAME='Og:IMAGE' CONTENT='/a.jpg'/>", "/a.jpg"),
-        (
-            "og:image",
-            "<meta property=og:image content=/a><meta property=og:image:secure_url content=/c>",
-            "/c",
-        ),
-        ("og:image", "<meta property=og:image:secure_url content=''><meta property=og:image content=/a>", "/a"),
-        ("og:image", "<meta property=og:image content='data:,'><meta property=og:image content=/b>", "/b"),
-        ("og:image", "<meta property=og:image content=/a><meta property=og:image:url content=/b>", "/b"),
-        ("og:image:url", "<meta property=og:image content=/a>", None),
-        ("twitter:image", "<meta name=twitter:image content=/a><meta property=twitter:image:src content=/b>", "/b"),
-        ("image", "<meta itemprop=image content=/a.jpg>", "/a.jpg"),
-        ("og:image", "<meta property=og:image content='/a?x=1&amp;y=2'>", "/a?x=1&y=2"),
-        ("og:image", "<meta property=og:image><meta content=/a.jpg>", None),
-        ("og:image", "<p><meta property=og:image content=//cdn.example/a.jpg>", "https://cdn.example/a.jpg"),
-        ("og:image", "<base href=/b/><meta property=og:image content=a.jpg>", "/b/a.jpg"),
-    ],
-)
-def test_meta(name: str, body: str, url: str | None) -> None:
-    assert url_of(body, Rule(meta=name)) == absolute(url)
-
-
-@pytest.mark.parametrize(
-    ("blocks", "url"),
-    [
-        (['{"image": "/a.jpg"}'], "/a.jpg"),
-        (['{"image": ["/a.jpg", "/b.jpg"]}'], "/a.jpg"),
-        (['{"image": {"@type": "ImageObject", "url": "/a.jpg"}}'], "/a.jpg"),
-        (['{"image": [{"contentUrl": "/a.jpg"}]}'], "/a.jpg"),
-        (['[{"name": "x"}, [{"image": "/a.jpg"}]]'], "/a.jpg"),
-        (['{"@graph": [{"@type": "WebSite"}, {"@type": "Book", "image": "/a.jpg"}]}'], "/a.jpg"),
-        (['{"@graph": [{"image": {"@id": "#i"}}, {"@id": "#i", "url": "/a.jpg"}]}'], "/a.jpg"),
-        (['{"image": {"@id": "#nowhere"}}'], None),
-        (['{"image": {"@id": 5}}'], None),
-        (['{"author": {"image": "/author.jpg"}}'], None),
-        (["{broken", '{"image": "/a.jpg"}'], "/a.jpg"),
-        (['{"name": "x"}', '{"image": "/a.jpg"}'], "/a.jpg"),
-        (['{"text": "two\nlines\tlong", "image": "/a.jpg"}'], "/a.jpg"),
-        (['{"text": "<!-- <script> <b>", "image": "/a.jpg"}'], "/a.jpg"),
-        (['{"image": "/a?x=1&amp;y=2"}'], "/a?x=1&y=2"),
-        (['{"image": "https:\\/\\/cdn.example\\/a.jpg"}'], "https://cdn.example/a.jpg"),
-        (['{"image": [null, 5, "data:,", "/a.jpg"]}'], "/a.jpg"),
-        (['{"image": {"url": ["/a.jpg"]}}'], "/a.jpg"),
-        (["null", "5", '"text"', "[]", "{}"], None),
-    ],
-)
-def test_jsonld(blocks: list[str], url: str | None) -> None:
-    assert url_of(json_ld_page(*blocks), JSONLD) == absolute(url)
-
-
-def test_json_ld_blocks_with_too_many_values_are_ignored() -> None:
-    """The limit is for all blocks of a page; those before the limit is exceeded are read."""
-    flood = f'{{"image": [{"1," * 60_000}1]}}'
-    assert url_of(json_ld_page('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
-    assert extract_from(json_ld_page(flood * 2), JSONLD).misses == (
-        "jsonld image: its JSON-LD: JSON with too many values",
-    )
-
-
-def test_invalid_json_ld_is_a_miss() -> None:
-    assert extract_from(json_ld_page("{broken"), JSONLD).misses == ("jsonld image: its JSON-LD: not valid JSON",)
-
-
-def test_json_ld_with_another_property_and_upper_case_markup() -> None:
-    page = '<SCRIPT TYPE="Application/LD+JSON; charset=utf-8">{"thumbnailUrl": "/t.jpg"}</SCRIPT>'
-    assert url_of(page, Rule(jsonld="thumbnailUrl")) == "https://shop.example/t.jpg"
 
 
 CAA_RESPONSE = """{"images": [{"types": ["Back"], "front": false, "image": "http://archive.example/1.jpg", "id": 1},
@@ -267,60 +171,6 @@ def test_invalid_or_oversized_json_is_a_miss(body: bytes, reason: str) -> None:
 def test_an_expression_that_fails_on_the_data_is_a_miss(path: str, reason: str) -> None:
     misses = extract_from('{"n": 5, "s": "1e999"}', Rule(json=JmesPath(path))).misses
     assert misses == (f"json {path}: the expression failed: {reason}",)
-
-
-@pytest.mark.parametrize(
-    ("body", "charset", "path"),
-    [
-        ("я", None, "я"),
-        ("я".encode("utf-16"), None, "я"),
-        ("\ufeffя".encode("utf-16-be"), None, "я"),
-        ("\ufeffя".encode(), None, "я"),
-        ("я".encode("utf-16-le"), "UTF-16LE", "я"),
-        ("я".encode("cp1251"), '"Windows-1251"', "я"),
-        ("я".encode("cp1251"), " cp1251 ", "я"),
-        (b"<meta charset='windows-1251'>" + "я".encode("cp1251"), None, "я"),
-        (b"<META content='text/html; charset=koi8-r' http-equiv=x>" + "я".encode("koi8-r"), None, "я"),
-        (b"<meta charset=utf-16>" + "я".encode(), None, "я"),
-        (b" " * 1024 + b"<meta charset=windows-1251>" + "я".encode(), None, "я"),
-        (b"<meta charset=windows-1251>" + "я".encode(), "utf-8", "я"),
-        (b"<meta charset=windows-1251>" + "я".encode("cp1251"), "no-such-charset", "я"),
-        ("書".encode("shift_jis"), "Shift_JIS", "書"),
-        ("書".encode("euc-jp"), "EUC-JP", "書"),
-        ("書".encode("gb18030"), "gb2312", "書"),
-        ("한".encode("euc-kr"), "ks_c_5601-1987", "한"),
-        ("é€".encode("cp1252"), "iso-8859-1", "é€"),
-        ("é".encode(), "no-such-charset", "é"),
-        ("é".encode(), "zlib", "é"),
-        ("é".encode(), "utf-7", "é"),
-        ("é".encode(), "idna", "é"),
-        ("é".encode(), "unicode_escape", "é"),
-        ("é".encode(), "utf-8\0", "é"),
-        ("é".encode(), "x" * 100_000, "é"),
-        ("é".encode(), "", "é"),
-    ],
-)
-def test_charset(body: bytes | str, charset: str | None, path: str) -> None:
-    """The encoding is that of the header, the byte order mark or <meta>, in this order, else UTF-8.
-
-    Unknown labels are ignored.
-    """
-    page = body.encode() if isinstance(body, str) else body
-    # Matches the first non-ASCII text, in whatever encoding.
-    anything = Rule(regex=Regex(r"([^\x00-\x7f\x{feff}]+)"))
-    assert url_of(page, anything, charset=charset) == url_of(path, anything) != ""
-
-
-def test_undecodable_bytes_are_replaced() -> None:
-    assert url_of(b"<title>\xff\xfe\x80</title><img alt='\xff' src=/a.jpg>", IMG) == "https://shop.example/a.jpg"
-    assert url_of(b'{"name": "\xff", "a": "/a.jpg"}', Rule(json=JmesPath("a"))) == "https://shop.example/a.jpg"
-    assert url_of(b"\xff\x80 /a.jpg", Rule(regex=Regex("/a.jpg"))) == "https://shop.example/a.jpg"
-
-
-def test_a_regex_does_not_decode_a_utf8_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes are searched unchanged, even if they are not valid UTF-8."""
-    monkeypatch.setattr("app.extract.document.Document.text", None)
-    assert url_of(b"\xff /a.jpg", Rule(regex=Regex("/a.jpg"))) == "https://shop.example/a.jpg"
 
 
 def test_a_page_is_parsed_at_most_once_and_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
