@@ -35,7 +35,7 @@ def _load():
     Workers inherit both through fork. So all have the same settings and code, and none spends a second on importing.
     ``preload_app`` would also build the application in the master, and a reload would keep its old code.
     """
-    from app.config.settings import current_settings, load_server_settings
+    from app.config.loading import current_settings, load_server_settings
     from app.fetch.tls import default_context
     from app.main import label_values, open_store
 

@@ -17,7 +17,7 @@ def __getattr__(name: str) -> object:
     if name != "wsgi":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Imported here, and nowhere else inside a function: importing app must stay free of effects.
-    from app.config.settings import current_settings  # noqa: PLC0415 - see above
+    from app.config.loading import current_settings  # noqa: PLC0415 - see above
     from app.main import build_wsgi  # noqa: PLC0415 - see above
 
     globals()["wsgi"] = application = build_wsgi(current_settings())

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import gevent
 
 from app.concurrency.clock import Clock, steady_clock
-from app.config.settings import Settings, setting_location
+from app.config.loading import setting_location
+from app.config.settings import Settings
 from app.config.sources import SourceRegistry
 from app.domain.errors import SettingsError
 from app.domain.events import NULL_OBSERVER, Observer

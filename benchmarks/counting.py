@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.main import label_values
 from app.telemetry.counters import Counters, LabelValues
 from app.telemetry.prometheus import PrometheusCollector

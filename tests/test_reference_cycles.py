@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from app.concurrency.clock import steady_clock
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.config.sources import SourceRegistry
 from app.domain.records import ItemId, LookupResult, Outcome, decode_record, encode_record
 from app.lookup.repository import CoverRepository

@@ -74,5 +74,5 @@ def test_a_record_survives_being_kept() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x90", b"\x01", b"garbage", encode_record(record())[:-1], b"\x94\x02"])
 def test_bytes_that_are_no_record_are_a_value_error(data: bytes) -> None:
-    with pytest.raises(ValueError, match="no record"):
+    with pytest.raises(ValueError, match="not a cover record"):
         decode_record(data)
