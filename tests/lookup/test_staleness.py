@@ -114,7 +114,7 @@ def test_the_origins_no_such_item_ends_a_known_cover(age: float) -> None:
 
 @pytest.mark.parametrize(
     ("error", "fate"),
-    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "it is not known any more: 404")],
+    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "the old one is dropped: 404")],
 )
 def test_a_cover_that_vanishes_is_logged(error: LookupFailed, fate: str, caplog: pytest.LogCaptureFixture) -> None:
     """One that never was is not."""
@@ -227,7 +227,7 @@ def test_a_rule_that_was_mended_is_not_held_up_by_an_unchanged_page() -> None:
     mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Regex("(/new.jpg)"))])
     story.sources = SourceRegistry({"shop": mended, "other": SHOP}, default="shop")
     story.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
-    lookup._sources = lookup._known._sources = story.sources
+    lookup._sources = lookup._repository._sources = story.sources
     story.pass_time(TTL + GRACE)
     assert lookup.find(ITEM).record.url == NEW
     assert story.conditions == [None, None]
