@@ -46,7 +46,7 @@ def with_cached_cover(**fields: object) -> tuple[LookupHarness, LookupService]:
 
 
 def run_background_refreshes() -> None:
-    """Let background refreshes run."""
+    """Yield to the hub until background refreshes have finished or blocked."""
     for _ in range(5):
         gevent.sleep(0)
 
