@@ -50,9 +50,10 @@ class Methods:
         self._clock = clock
 
     def published(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
-        """Return each function to publish, with the function that counts its lookups in a multicall, or None for one.
+        """Return the functions to publish, each with the function that counts the lookups of a call.
 
-        The latter takes the parameters of the call.
+        The counter takes the parameters of a call; the dispatcher limits the lookups of a multicall by it. It is None
+        for functions whose calls are one lookup each.
         """
         return tuple((getattr(self, name), _LOOKUP_COUNTERS.get(name)) for name in METHOD_NAMES)
 
@@ -73,13 +74,14 @@ class Methods:
     def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
         """Look up many covers at once.
 
-        Returns a struct. Each id, written as a string, is a name in it; the value is the URL of the cover, or a struct
-        of faultCode and faultString that says why there is none.
+        Returns a struct with a member for each id. Its name is the id as a string; its value is the URL of the cover,
+        or a struct of faultCode and faultString that says why there is none. Fault -32602: ids is not an array of ints
+        and strings, or has too many of them, or the source is unknown.
         """
         if not isinstance(ids, list):
             raise InvalidParams("ids: expected an array of ints and strings")
         if len(ids) > self._max_calls:
-            raise InvalidParams(f"ids: expected at most {self._max_calls} of them, got {len(ids)}")
+            raise InvalidParams(f"ids: expected at most {self._max_calls} ids, got {len(ids)}")
         for content_id in ids:
             if type(content_id) not in {int, str}:
                 raise InvalidParams(f"ids: expected ints and strings, got {content_id!r:.80}")
@@ -140,8 +142,8 @@ class Methods:
     def forget_cover(self, content_id: int | str, source: str, token: str) -> bool:
         """Delete the record of an item's cover from all caches; return whether there was one.
 
-        Administrative: token must be the service's admin_token, otherwise the fault is 403. Fault 503: the store is
-        unavailable.
+        Administrative: token must be the service's admin_token. Faults: 403 wrong token, or no admin_token is set,
+        -32602 invalid id or unknown source, 503 the store is unavailable.
         """
         if self._admin_token is None:
             raise NotAllowed("administrative methods are disabled: admin_token is not set")

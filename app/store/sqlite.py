@@ -26,8 +26,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that a call may take. A busy disk or machine is slow at times, and the circuit breaker that opens for that
-#: costs more than the wait.
+#: Seconds that a call may take. On a busy disk or machine a call is slow at times; if the circuit breaker opened for
+#: that, it would cost more than the wait.
 TIMEOUT = 2.0
 
 #: Seconds that ``close`` waits for the thread. A thread that hangs is ended later, in the background.

@@ -328,7 +328,7 @@ class TestCorruptFile:
         store.close()
         (root,) = sql(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'covers'")[0]
         assert isinstance(root, int)
-        assert store.get("nobody:1") is None
+        assert store.get("missing:1") is None
         scramble(path, (root - 1) * 4096, 4096)
         assert store.get("ozon:250") is None
         put(store, "ozon:250")
@@ -426,7 +426,7 @@ class TestCorruptFile:
             put(store, f"ozon:{number}", b"x" * 500)
         store.close()
         with process(WORKER, path) as one, process(WORKER, path) as two:
-            assert one.evaluate("store.get('nobody:1')") == two.evaluate("store.get('nobody:1')") == "None"
+            assert one.evaluate("store.get('missing:1')") == two.evaluate("store.get('missing:1')") == "None"
             scramble_pages(path)
             one.send("store.put('new:1', b'1', lifetime=600, is_positive=True)")
             two.send("store.put('new:2', b'2', lifetime=600, is_positive=True)")
