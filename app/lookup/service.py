@@ -59,8 +59,8 @@ StartedLookup = LookupResult | PendingLookup
 class LookupService:
     """Finds covers.
 
-    ``deadline`` is the number of seconds that a caller waits for a result at most, and a fetch in the queue of its
-    host. ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
+    ``deadline`` is in seconds: a caller waits no longer for its result, and a fetch no longer in the queue of its host.
+    ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -211,8 +211,9 @@ class LookupService:
         if not self._repository.is_shared:
             return self._fetch_and_save(item, previous, self._deadline)
         deadline = self.deadline_from_now()
-        # The holder of the lease may need the deadline, in the queue of the host, and then the timeout of the page. No
-        # caller waits that long, but later callers get the result. After that the page is fetched without the lease.
+        # The holder of the lease may wait in the queue of the host until the deadline, and then fetch until the timeout
+        # of the source. No caller waits that long, but later callers get the result. If the lease is still held after
+        # that, the page is fetched without it.
         lease_deadline = deadline + self._sources[item.source].timeout
         poll_interval = _MIN_POLL_SECONDS
         while (lease := self._repository.acquire_lease(item)) is None and self._clock() < lease_deadline:
