@@ -157,7 +157,7 @@ def test_a_store_that_fails_shows_and_costs_no_readiness(origin: Origin, tmp_pat
         assert samples.total("covers_store_passed_over") == 1
         assert samples.total("covers_store_failures_total") >= 1
         with urlopen(server.url.replace("/RPC2", "/readyz"), timeout=20) as answer:
-            assert answer.read() == b"ready; the store is passed over\n"
+            assert answer.read() == b"ready; the store is bypassed\n"
 
 
 def calls_of(server: Service) -> float:
