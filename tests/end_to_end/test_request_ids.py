@@ -41,19 +41,24 @@ def id_of(server: Service, method: str, path: str, headers: dict[str, str], body
         connection.close()
 
 
-def response_ids(answers: list[Answer]) -> list[str]:
-    return [line.partition(": ")[2] for answer in answers for line in answer.headers if line.startswith("X-Request-Id")]
+def response_ids(responses: list[Answer]) -> list[str]:
+    return [
+        line.partition(": ")[2]
+        for response in responses
+        for line in response.headers
+        if line.startswith("X-Request-Id")
+    ]
 
 
 def repeat_call(server: Service, times: int, *headers: str) -> list[Answer]:
     """Send the same bytes repeatedly on one connection, so that later responses come from the server's cache."""
     data = request("/RPC2", CALL, "Content-Type: text/xml", *headers)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-        answers = []
+        responses = []
         for _ in range(times):
             connection.sendall(data)
-            answers.append(one_answer(connection))
-    return answers
+            responses.append(one_answer(connection))
+    return responses
 
 
 @pytest.mark.parametrize(
@@ -89,14 +94,14 @@ def test_an_invalid_client_id_is_replaced(server: Service, client_id: str) -> No
 
 
 def test_two_client_ids_are_replaced(server: Service) -> None:
-    (answer,) = repeat_call(server, 1, "X-Request-Id: one", "X-Request-Id: two")
-    assert GENERATED_ID.fullmatch(response_ids([answer])[0])
+    (response,) = repeat_call(server, 1, "X-Request-Id: one", "X-Request-Id: two")
+    assert GENERATED_ID.fullmatch(response_ids([response])[0])
 
 
 def test_cached_responses_have_new_ids(server: Service) -> None:
-    answers = repeat_call(server, 600)
-    assert len({answer.body for answer in answers}) == 1
-    assert len(set(response_ids(answers))) == 600
+    responses = repeat_call(server, 600)
+    assert len({response.body for response in responses}) == 1
+    assert len(set(response_ids(responses))) == 600
 
 
 def test_cached_responses_have_the_client_id(server: Service) -> None:
