@@ -82,12 +82,12 @@ def test_every_control_has_an_accessible_name(harness: PageHarness) -> None:
 def test_the_page_is_in_russian_for_russian_browsers(harness: PageHarness) -> None:
     """It uses Russian plural forms and numbers. Only texts of the service itself are in English."""
     with harness.open_page(language="ru-RU,ru,en") as page:
-        controls = []
+        labels = []
         for ids in ("1", "1 2 3", "1 2 3 4 5"):
             page.evaluate("document.querySelector('#ids').select()")
             page.type(ids)
-            controls.append(page.text("#find"))
-        assert controls == ["Найти 1 обложку", "Найти 3 обложки", "Найти 5 обложек"]
+            labels.append(page.text("#find"))
+        assert labels == ["Найти 1 обложку", "Найти 3 обложки", "Найти 5 обложек"]
         look_up(page, "1 77")
         assert page.text("#status").startswith("Найдено: 1. Без обложки: 1. Сбоев: 0. Время: ")
         assert page.texts(".note b") == ["Нет такого товара"]

@@ -13,7 +13,7 @@ def test_ids_are_parsed_from_text(module_page: Page) -> None:
 
 
 def test_xml_rpc_calls_are_serialised_and_responses_are_parsed(module_page: Page) -> None:
-    """The service parses the call. The response has every type of the specification."""
+    """The service parses the call. The response has strings, numbers, booleans, nil, arrays and a struct."""
     values = (
         "<array><data><value>a&lt;b</value><value><string> c </string></value><value><i4>-4</i4></value>"
         "<value><double>-.5</double></value><value><boolean>1</boolean></value><value><nil/></value>"

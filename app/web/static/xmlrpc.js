@@ -9,8 +9,8 @@ export class Fault extends Error {
 }
 
 /**
- * Calls a method with string parameters and returns its result. Throws a Fault, an AbortError if `signal` is aborted, or
- * another Error if there is no valid response.
+ * Calls a method with string parameters and returns its result. Throws a Fault for a fault response, an AbortError if
+ * `signal` is aborted, and another Error if there is no valid response.
  */
 export async function call(method, params, signal) {
   const response = await fetch("RPC2", {
