@@ -42,7 +42,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 @functools.lru_cache(256)
 def prefers_json(accept: str) -> bool:
-    """Return whether an Accept header names JSON with at least the q-value of any image type.
+    """Return whether an Accept header names JSON with a q-value that no image type exceeds.
 
     ``*/*`` counts as an image type: browsers that request a page or an image do not name JSON.
     """

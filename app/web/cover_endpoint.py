@@ -48,7 +48,7 @@ class CoverEndpoint:
         self._clock = clock
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Return 307 to the image, or the record where the client prefers JSON; the status of the fault on failure."""
+        """Return 307 to the image, or the record if the client prefers JSON. A failed lookup has its fault's status."""
         as_json = prefers_json(environ.get("HTTP_ACCEPT", ""))
         try:
             item = self._sources.resolve_path(_item_path(environ))

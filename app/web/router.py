@@ -17,7 +17,7 @@ MethodHandlers = Mapping[str, Handler]
 
 
 class Router:
-    """The WSGI application. ``routes`` maps paths to handlers; one that ends in ``/*`` matches every path below it."""
+    """The WSGI application. ``routes`` maps paths to handlers; one with ``/*`` at its end matches all below it."""
 
     def __init__(self, routes: Mapping[str, MethodHandlers]) -> None:
         self._paths = {path: handlers for path, handlers in routes.items() if not path.endswith("/*")}
@@ -49,9 +49,6 @@ class Router:
             return plain_text(rejected.status, str(rejected), rejected.headers)
 
     def _find_handlers(self, path: str) -> MethodHandlers | None:
-        handlers = self._paths.get(path)
-        if handlers is None:
-            for prefix, handlers_below in self._prefixes.items():
-                if path.startswith(prefix):
-                    return handlers_below
-        return handlers
+        if (handlers := self._paths.get(path)) is not None:
+            return handlers
+        return next((handlers for prefix, handlers in self._prefixes.items() if path.startswith(prefix)), None)

@@ -228,7 +228,7 @@ def test_unusual_requests_have_the_expected_statuses(server: Service, data: byte
 
 
 def test_pipelined_calls_are_answered_in_order(server: Service) -> None:
-    calls = [xmlrpc.client.dumps((f"nobody:{number}",), "get_cover").encode() for number in range(20)]
-    statuses, received = send_raw(server, b"".join(request_head(HOST, length=len(call)) + call for call in calls))
+    bodies = [xmlrpc.client.dumps((f"nobody:{number}",), "get_cover").encode() for number in range(20)]
+    statuses, received = send_raw(server, b"".join(request_head(HOST, length=len(body)) + body for body in bodies))
     assert statuses == [200] * 20
     assert [int(number) for number in re.findall(rb"nobody:(\d+)", received)] == list(range(20))

@@ -69,7 +69,7 @@ def test_a_client_that_accepts_gzip_gets_gzip(server: Service) -> None:
 
 
 def test_a_file_that_the_client_has_is_304(server: Service) -> None:
-    """Cache-Control has caches revalidate each time."""
+    """Cache-Control makes caches revalidate it on each use."""
     first, _ = fetch(server, "/")
     assert first.headers["Cache-Control"] == "no-cache"
     for accepted in ("gzip", "identity"):

@@ -5,7 +5,8 @@ const TEXTS = {
     title: "covers: find cover images by id",
     tagline: "Cover images by the ids of their items",
     ids: "Ids",
-    ids_hint: "As many as you like, separated by spaces, commas or line breaks. Enter looks them up, Shift+Enter starts a new line.",
+    ids_hint:
+      "As many as you like, separated by spaces, commas or line breaks. Enter looks them up, Shift+Enter adds a line.",
     source: "Source",
     source_hint: "Its pages: {page}",
     default_source: "{name} (default)",

@@ -14,7 +14,7 @@ const REASONS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time
 /** The states of results by their reasons. For any other reason the state is "failed". */
 const STATES = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
 
-/** Returns the distinct ids in a text, separated by white space, commas or semicolons. URLs may contain the latter two. */
+/** Returns the distinct ids in a text, separated by white space, commas or semicolons. URLs may have the latter. */
 export function parseIds(text) {
   const ids = text.split(/\s+/).flatMap((word) => {
     const trimmed = word.replaceAll(/^[,;]+|[,;]+$/g, "");

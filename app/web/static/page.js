@@ -112,7 +112,7 @@ async function lookUp() {
   showButton(clear);
 }
 
-/** Shows either the stop or the clear button, or none for null. The focus moves from the hidden one to the shown one. */
+/** Shows `stop` or `clear` and hides the other; null hides both. Focus moves from the hidden one to the shown one. */
 function showButton(button) {
   const hadFocus = [stop, clear].includes(document.activeElement);
   for (const each of [stop, clear]) each.hidden = each !== button;
