@@ -17,7 +17,10 @@ MethodHandlers = Mapping[str, Handler]
 
 
 class Router:
-    """The WSGI application. ``routes`` maps paths to handlers; one with ``/*`` at its end matches all below it."""
+    """The WSGI application. ``routes`` maps paths to their handlers by method.
+
+    A path that ends in ``/*`` matches every path below it.
+    """
 
     def __init__(self, routes: Mapping[str, MethodHandlers]) -> None:
         self._paths = {path: handlers for path, handlers in routes.items() if not path.endswith("/*")}

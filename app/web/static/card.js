@@ -1,4 +1,4 @@
-// The card of an id: queued, loading or stopped, and at last its cover or the reason why there is none.
+// The card of one id: it shows the state of the lookup, and then the cover or the reason why there is none.
 
 import { createElement, isHttpUrl } from "./dom.js";
 import { formatDuration, hasTranslation, translate } from "./i18n.js";

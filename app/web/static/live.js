@@ -48,7 +48,7 @@ async function poll() {
 /** Fetches the metrics once and renders them; returns whether that succeeded. */
 async function scrape() {
   try {
-    // After this timeout the panels, which then show old values, are hidden.
+    // On a timeout the panels are hidden, since their values are out of date.
     const response = await fetch("metrics", { cache: "no-store", signal: AbortSignal.timeout(RETRY_INTERVAL) });
     if (!response.ok) return showUnavailable(response.status === 404 ? "live_absent" : "live_failed");
     render({ at: performance.now() / 1000, metrics: new Metrics(await response.text()) });

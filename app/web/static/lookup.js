@@ -14,7 +14,10 @@ const REASONS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time
 /** The states of results by their reasons. For any other reason the state is "failed". */
 const STATES = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
 
-/** Returns the distinct ids in a text, separated by white space, commas or semicolons. URLs may have the latter. */
+/**
+ * Returns the distinct ids in a text. They are separated by white space, commas or semicolons; a URL is not split at its
+ * commas and semicolons.
+ */
 export function parseIds(text) {
   const ids = text.split(/\s+/).flatMap((word) => {
     const trimmed = word.replaceAll(/^[,;]+|[,;]+$/g, "");
@@ -23,7 +26,7 @@ export function parseIds(text) {
   return [...new Set(ids.filter((id) => id !== ""))];
 }
 
-/** A batch of lookups. An empty `source` stands for the one that an id names itself, or else for the default one. */
+/** A batch of lookups. If `source` is empty, ids may name their own sources, and the others use the default one. */
 export class LookupBatch {
   #ids;
   #source;
@@ -36,8 +39,8 @@ export class LookupBatch {
 
   /**
    * Looks up the ids in order, until `stop` is called. It calls `view.showLoading(id)` when a lookup starts, and
-   * `view.showResult(result)` when it ends. A result is {id, state, reason, error, duration}, `error` being the message
-   * of the service and `duration` in milliseconds, with the `record` if there is one.
+   * `view.showResult(result)` when it ends. A result is {id, state, reason, error, duration}, with the `record` if
+   * there is one. `error` is the message of the service; `duration` is in milliseconds.
    */
   async run(view) {
     const remaining = this.#ids.values();

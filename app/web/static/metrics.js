@@ -13,7 +13,7 @@ export class Metrics {
   constructor(text) {
     for (const line of text.split("\n")) {
       const type = TYPE.exec(line);
-      if (type !== null) this.#samplesFor(type[1]); // a counter without samples has not counted yet
+      if (type !== null) this.#samplesFor(type[1]); // a counter has no samples until it first counts
       const sample = SAMPLE.exec(line.trim());
       if (sample === null) continue;
       const [, name, labels, value] = sample;

@@ -96,7 +96,7 @@ async function lookUp() {
     ids.focus();
     return;
   }
-  if (sources.size === 0) loadSources(); // loading failed before, but the service may be available by now
+  if (sources.size === 0) loadSources(); // loading failed before, but the service may be available again
   const lookedUp = entered.slice(0, MAX_IDS);
   updateHash(lookedUp);
   if (matchMedia("(pointer: coarse)").matches) ids.blur(); // closes the on-screen keyboard, which would hide the covers
