@@ -42,7 +42,7 @@ def _load():
     server, settings = load_server_settings(os.environ), current_settings()
     open_store(settings)  # checks the store's URL; it does not connect
     default_context()  # loads the trusted CA certificates
-    return server, settings, list(label_values(settings).columns())
+    return server, settings, list(label_values(settings).counter_keys())
 
 
 _log = logging.getLogger("app")

@@ -113,7 +113,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         to_fault=dispatcher.to_fault,
         clock=clock,
     )
-    for function, count_lookups in methods.published():
+    for function, count_lookups in methods.published_functions():
         dispatcher.publish(function, count_lookups=count_lookups)
     if store.is_shared:
         gevent.spawn(_poll_invalidations, lookup)

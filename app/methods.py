@@ -49,7 +49,7 @@ class Methods:
         self._to_fault = to_fault
         self._clock = clock
 
-    def published(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
+    def published_functions(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
         """Return the functions to publish, each with the function that counts the lookups of a call.
 
         The counter takes the parameters of a call; the dispatcher limits the lookups of a multicall by it. It is None

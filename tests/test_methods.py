@@ -38,7 +38,7 @@ def test_get_cover_accepts_an_int_a_string_and_a_prefixed_id() -> None:
     harness = LookupHarness({"42": picture("/42.jpg")})
     service = methods(harness)
     assert [url_of(service.get_cover(content_id)) for content_id in (42, "42", "shop:42")] == [URL] * 3
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_get_cover_from_memory_is_cacheable_until_it_is_stale() -> None:
@@ -106,7 +106,7 @@ def test_get_covers_looks_up_a_repeated_id_once() -> None:
     service = methods(harness)
     for _ in range(2):
         assert service.get_covers([42, "42"]) == {"42": URL}
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
     assert [cache for *_, cache in harness.observer.arguments_of("lookup_finished")] == ["fetched", "memory"]
     assert harness.observer.arguments_of("flight_joined") == []
 
@@ -124,7 +124,7 @@ def test_get_covers_with_an_invalid_parameter_looks_up_nothing(arguments: Any) -
     harness = LookupHarness()
     with pytest.raises(InvalidParams):
         methods(harness).get_covers(*arguments)
-    assert harness.asked == []
+    assert harness.fetched_ids == []
 
 
 def test_explain_cover_describes_the_record() -> None:
@@ -173,7 +173,7 @@ def test_forget_cover_deletes_the_record_and_returns_whether_there_was_one() -> 
     assert service.forget_cover("shop:42", "", "secret")
     assert not service.forget_cover(42, "shop", "secret")
     service.get_cover(42)
-    assert harness.asked == ["42", "42"]
+    assert harness.fetched_ids == ["42", "42"]
 
 
 def test_forget_cover_is_logged_without_the_token(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,14 +39,14 @@ class Store(Protocol):
         Cursors are opaque strings. With an empty one, only the current cursor is returned, and no keys.
         """
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now.
 
         The lease expires after ``seconds``. It is advisory, not a lock: a holder that is delayed for longer does not
         notice that it has expired.
         """
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Release the lease of a key if ``token`` holds it."""
 
     def close(self) -> None:

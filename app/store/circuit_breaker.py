@@ -112,13 +112,13 @@ class CircuitBreakingStore(Generic[V]):
         no_keys: list[str] = []
         return self._call(lambda store: store.invalidations(since), (since, no_keys))
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Return whether ``token`` holds the lease; true if the store is bypassed."""
-        return self._call(lambda store: store.lease(key, token, seconds), default=True)
+        return self._call(lambda store: store.acquire_lease(key, token, seconds), default=True)
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Release the lease, unless the store is bypassed."""
-        self._call(lambda store: store.release(key, token), None)
+        self._call(lambda store: store.release_lease(key, token), None)
 
     def _call(self, operation: Callable[[Store], T], default: T) -> T:
         """Return the operation's result; ``default`` if there is no store, it is bypassed, or the operation fails."""
@@ -134,14 +134,14 @@ class CircuitBreakingStore(Generic[V]):
         except StoreError as error:
             self._observer.store_operation_failed()
             if self._open_until is None:
-                _log.warning("the store is passed over: %s", error)
+                _log.warning("the store is bypassed: %s", error)
                 self._observer.store_bypassed()
             self._open_until = self._clock() + OPEN_SECONDS
             return default
         finally:
             self.has_been_tried = True
         if self._open_until is not None:
-            _log.warning("the store answers again")
+            _log.warning("the store is available again")
             self._observer.store_recovered()
             self._open_until = None
         return result

@@ -26,7 +26,7 @@ class Lease:
     def acquire(cls, store: CircuitBreakingStore[Any], key: str) -> Self | None:
         """Return the key's lease, or None if another token holds it."""
         token = secrets.token_hex(8)
-        return cls(store, key, token) if store.lease(key, token, LEASE_SECONDS) else None
+        return cls(store, key, token) if store.acquire_lease(key, token, LEASE_SECONDS) else None
 
     def __enter__(self) -> Self:
         """Start the renewals."""
@@ -39,9 +39,9 @@ class Lease:
     ) -> None:
         """Stop the renewals and release the lease."""
         self._renewals.kill(block=False)
-        self._store.release(self._key, self._token)
+        self._store.release_lease(self._key, self._token)
 
     def _renew(self) -> None:
         while True:
-            self._store.lease(self._key, self._token, LEASE_SECONDS)
+            self._store.acquire_lease(self._key, self._token, LEASE_SECONDS)
             gevent.sleep(_RENEWAL_INTERVAL)

@@ -133,12 +133,12 @@ class RedisStore:
             entries = streams[0][1]
             return entries[-1][0].decode(), [fields[b"key"].decode(errors="surrogatepass") for _id, fields in entries]
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
         with self._call():
             return bool(self._client.eval(ACQUIRE_SCRIPT, 1, LEASE_PREFIX + key, token, _milliseconds(seconds)))
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Release the lease of a key if ``token`` holds it."""
         with self._call():
             self._client.eval(RELEASE_SCRIPT, 1, LEASE_PREFIX + key, token)

@@ -154,7 +154,7 @@ class SqliteStore:
 
         return self._run(read_entries)
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
 
         def acquire_or_renew(connection: sqlite3.Connection) -> bool:
@@ -169,7 +169,7 @@ class SqliteStore:
 
         return self._run(acquire_or_renew)
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Release the lease of a key if ``token`` holds it."""
         row = key, token
         self._run(lambda connection: connection.execute("DELETE FROM leases WHERE key = ? AND token = ?", row).rowcount)

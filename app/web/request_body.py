@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 #: The timeout, in seconds, for the whole body to arrive, whatever its length.
-BODY_SECONDS = 10.0
+BODY_TIMEOUT = 10.0
 
 #: A decompressed body may be this many times as large as ``max_body``.
 MAX_INFLATION = 4
@@ -30,7 +30,7 @@ class BodyRejected(Exception):
         self.headers = headers
 
 
-def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BODY_SECONDS) -> bytes:
+def read_body(environ: "WSGIEnvironment", *, max_body: int, timeout: float = BODY_TIMEOUT) -> bytes:
     """Return the request's body, decompressed.
 
     It may have ``max_body`` bytes as sent, and ``MAX_INFLATION`` times as many when decompressed. ``seconds`` is the
@@ -49,7 +49,7 @@ def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BOD
             "The only supported Content-Encoding is gzip.",
             (("Accept-Encoding", "gzip"),),
         )
-    body = _read_encoded(environ, max_body, seconds)
+    body = _read_encoded(environ, max_body, timeout)
     return body if encoding in {"", "identity"} else _gunzip(body, MAX_INFLATION * max_body)
 
 

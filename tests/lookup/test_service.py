@@ -32,7 +32,7 @@ def test_a_cover_is_fetched_once_and_then_served_from_memory() -> None:
     assert first.record.url == "https://shop.example/42.jpg"
     assert (first.cache, second.cache) == (CacheStatus.FETCHED, CacheStatus.MEMORY)
     assert second.record == first.record
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_a_record_has_outcome_rule_and_times() -> None:
@@ -49,7 +49,7 @@ def test_the_same_id_at_two_sources_is_two_items() -> None:
     lookup = harness.lookup()
     lookup.find(ITEM)
     lookup.find(ItemId("other", "42"))
-    assert harness.asked == ["42", "42"]
+    assert harness.fetched_ids == ["42", "42"]
 
 
 OUTCOMES: list[tuple[LookupFailed, Outcome, float, type[LookupFailed], int]] = [
@@ -128,7 +128,7 @@ def test_concurrent_callers_share_one_fetch() -> None:
     gevent.sleep(0)
     go.set()
     assert {caller.get().record.url for caller in callers} == {"https://shop.example/42.jpg"}
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_a_timeout_raises_too_slow_and_the_next_caller_gets_the_result() -> None:
@@ -139,7 +139,7 @@ def test_a_timeout_raises_too_slow_and_the_next_caller_gets_the_result() -> None
         lookup.wait(lookup.begin(ITEM), deadline=harness.clock.now)
     go.set()
     assert lookup.find(ITEM).record.outcome is Outcome.FOUND
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_overload_is_not_cached() -> None:
@@ -201,7 +201,7 @@ def test_the_observer_receives_the_number_of_waiters() -> None:
     harness = LookupHarness({"42": blocked(go, "/42.jpg")})
     lookup = harness.lookup()
     callers = [gevent.spawn(lookup.find, ITEM) for _ in range(3)]
-    while not harness.asked:
+    while not harness.fetched_ids:
         gevent.sleep(0)
     callers[0].kill()
     assert sum(change for (change,) in harness.observer.arguments_of("waiters_changed")) == 2

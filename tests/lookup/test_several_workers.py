@@ -26,7 +26,7 @@ def test_a_second_worker_reads_the_record_from_the_store() -> None:
     assert harness.lookup().find(ITEM).cache is CacheStatus.FETCHED
     other = harness.lookup()
     assert [other.find(ITEM).cache for _ in range(2)] == [CacheStatus.STORE, CacheStatus.MEMORY]
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 @pytest.mark.parametrize("error", [NoSuchItem("none"), Blocked("blocked"), OriginFailed("failed")])
@@ -34,21 +34,21 @@ def test_failures_are_shared(error: Exception) -> None:
     harness = with_store(_42=failing(error))
     records = [harness.lookup().find(ITEM).record for _ in range(4)]
     assert len(set(map(encode_record, records))) == 1
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_callers_of_all_workers_share_one_fetch() -> None:
     go = Event()
     harness = with_store(_42=blocked(go, "/42.jpg"))
     callers = [gevent.spawn(lookup.find, ITEM) for lookup in [harness.lookup() for _ in range(4)] for _ in range(50)]
-    while not harness.asked:
+    while not harness.fetched_ids:
         gevent.sleep(0.001)
     gevent.sleep(0.02)
     go.set()
     results = [caller.get() for caller in callers]
     assert {result.record.url for result in results} == {URL}
     assert {result.cache for result in results} == {CacheStatus.FETCHED, CacheStatus.STORE}
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_a_refresh_runs_once_over_all_workers() -> None:
@@ -63,7 +63,7 @@ def test_a_refresh_runs_once_over_all_workers() -> None:
         with gevent.Timeout(5):
             while worker.find(ITEM).record.url != URL:
                 gevent.sleep(0.01)
-    assert harness.asked == ["42", "42"]
+    assert harness.fetched_ids == ["42", "42"]
 
 
 def test_a_new_worker_returns_a_stale_record_while_it_revalidates() -> None:
@@ -83,7 +83,7 @@ def test_a_new_worker_returns_a_stale_record_if_the_fetch_fails() -> None:
     result = harness.lookup().find(ITEM)
     assert (result.record.url, result.cache) == (URL, CacheStatus.STALE)
     assert harness.lookup().find(ITEM).record.error == "failed"
-    assert harness.asked == ["42", "42"]
+    assert harness.fetched_ids == ["42", "42"]
 
 
 def test_a_new_worker_returns_a_stale_record_at_the_deadline() -> None:
@@ -99,7 +99,7 @@ def test_a_new_worker_returns_a_stale_record_at_the_deadline() -> None:
     harness.pass_time(130)
     other = harness.lookup()
     started = other.begin(ITEM)
-    while len(harness.asked) < 2:
+    while len(harness.fetched_ids) < 2:
         gevent.sleep(0)
     assert other.wait(started, deadline=harness.clock.now).record.url == URL
     go.set()
@@ -109,7 +109,7 @@ def test_the_lease_of_a_killed_worker_expires() -> None:
     """The lease is not renewed, so it expires, and another worker fetches."""
     harness = with_store(_42=picture("/42.jpg"))
     assert harness.store is not None
-    assert harness.store.lease("shop:42", "token of a killed worker", 0.3)
+    assert harness.store.acquire_lease("shop:42", "token of a killed worker", 0.3)
     result = harness.lookup().find(ITEM)
     assert (result.record.url, result.cache) == (URL, CacheStatus.FETCHED)
 

@@ -41,7 +41,7 @@ def with_cached_cover(**fields: object) -> tuple[LookupHarness, LookupService]:
     harness = LookupHarness({"42": picture("/old.jpg")}, **fields)  # type: ignore[arg-type]  # fields of the harness
     lookup = harness.lookup()
     assert lookup.find(ITEM).record.url == OLD
-    harness.asked.clear()
+    harness.fetched_ids.clear()
     return harness, lookup
 
 
@@ -60,7 +60,7 @@ def test_within_grace_the_stale_cover_is_returned_and_then_refreshed() -> None:
     run_background_refreshes()
     result = lookup.find(ITEM)
     assert (result.record.url, result.cache) == (NEW, CacheStatus.MEMORY)
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_within_grace_many_lookups_start_one_refresh() -> None:
@@ -74,7 +74,7 @@ def test_within_grace_many_lookups_start_one_refresh() -> None:
     go.set()
     run_background_refreshes()
     assert lookup.find(ITEM).record.url == NEW
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
@@ -87,7 +87,7 @@ def test_no_failure_replaces_a_cover_that_has_not_expired(error: LookupFailed, a
         result = lookup.find(ITEM)
         assert (result.record.url, result.cache) == (OLD, CacheStatus.STALE)
         run_background_refreshes()
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
     assert str(error) in lookup.find(ITEM).record.error
 
 
@@ -143,7 +143,7 @@ def test_after_a_failure_the_page_is_not_fetched_for_error_ttl() -> None:
     lookup.find(ITEM)
     harness.pass_time(9.9)
     lookup.find(ITEM)
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
     harness.pages["42"] = picture("/new.jpg")
     harness.pass_time(0.1)
     assert lookup.find(ITEM).record.url == NEW
@@ -156,7 +156,7 @@ def test_a_page_is_not_fetched_before_its_retry_after() -> None:
     lookup.find(ITEM)
     harness.pass_time(299)
     assert lookup.find(ITEM).record.url == OLD
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 def test_a_stale_cover_is_returned_at_the_deadline() -> None:
@@ -265,5 +265,5 @@ def test_an_internal_error_does_not_replace_a_cached_cover(caplog: pytest.LogCap
     for _ in range(3):
         assert lookup.find(ITEM).record.url == OLD
         run_background_refreshes()
-    assert harness.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
     assert [record.exc_info is not None for record in caplog.records] == [True]

@@ -71,37 +71,39 @@ class StoreContract:
 
     def test_a_lease_has_one_holder(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        assert one.lease("ozon:1", "one", LONG)
-        assert not two.lease("ozon:1", "two", LONG)
-        assert two.lease("ozon:2", "two", LONG)
+        assert one.acquire_lease("ozon:1", "one", LONG)
+        assert not two.acquire_lease("ozon:1", "two", LONG)
+        assert two.acquire_lease("ozon:2", "two", LONG)
 
     def test_the_holder_can_renew_a_lease(self, store: Store) -> None:
-        assert store.lease("ozon:1", "one", LONG)
-        assert store.lease("ozon:1", "one", LONG)
+        assert store.acquire_lease("ozon:1", "one", LONG)
+        assert store.acquire_lease("ozon:1", "one", LONG)
 
     def test_a_released_lease_can_be_acquired(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        one.lease("ozon:1", "one", LONG)
-        one.release("ozon:1", "one")
-        assert two.lease("ozon:1", "two", LONG)
+        one.acquire_lease("ozon:1", "one", LONG)
+        one.release_lease("ozon:1", "one")
+        assert two.acquire_lease("ozon:1", "two", LONG)
 
     def test_only_the_holder_can_release_a_lease(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        one.lease("ozon:1", "one", LONG)
-        two.release("ozon:1", "two")
-        assert not two.lease("ozon:1", "two", LONG)
+        one.acquire_lease("ozon:1", "one", LONG)
+        two.release_lease("ozon:1", "two")
+        assert not two.acquire_lease("ozon:1", "two", LONG)
 
     def test_a_lease_expires(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
-        assert one.lease("ozon:1", "one", 0.05)
+        assert one.acquire_lease("ozon:1", "one", 0.05)
         with gevent.Timeout(5):
-            while not two.lease("ozon:1", "two", LONG):
+            while not two.acquire_lease("ozon:1", "two", LONG):
                 gevent.sleep(0.01)
-        assert not one.lease("ozon:1", "one", LONG)
+        assert not one.acquire_lease("ozon:1", "one", LONG)
 
     def test_one_of_many_concurrent_callers_acquires_a_lease(self, open_store: Opener) -> None:
         stores = [open_store() for _ in range(4)]
-        callers = [gevent.spawn(store.lease, "ozon:1", uuid.uuid4().hex, LONG) for store in stores for _ in range(10)]
+        callers = [
+            gevent.spawn(store.acquire_lease, "ozon:1", uuid.uuid4().hex, LONG) for store in stores for _ in range(10)
+        ]
         assert sum(greenlet.get() for greenlet in callers) == 1
 
     def test_many_greenlets_can_use_a_store_at_once(self, store: Store) -> None:

@@ -35,14 +35,14 @@ class DictionaryStore:
         cursor = str(len(self.shared.forgotten))
         return cursor, self.shared.forgotten[int(since or cursor) :]
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         holder, expires_at = self.shared.leases.get(key, ("", 0.0))
         if holder != token and time.monotonic() < expires_at:
             return False
         self.shared.leases[key] = (token, time.monotonic() + seconds)
         return True
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         if self.shared.leases.get(key, ("",))[0] == token:
             del self.shared.leases[key]
 

@@ -16,7 +16,7 @@ START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 
 
-def hold_a_port() -> socket.socket:
+def reserve_port() -> socket.socket:
     """Return a socket bound to a free port of 127.0.0.1.
 
     A server can bind the same port, since both set SO_REUSEADDR.
@@ -40,7 +40,7 @@ class RedisServer:
     password: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     #: Bound but never listening: the system gives the port to no other process, even while the server is down.
-    port_reservation: socket.socket = field(default_factory=hold_a_port, repr=False)
+    port_reservation: socket.socket = field(default_factory=reserve_port, repr=False)
 
     @property
     def port(self) -> int:
@@ -90,14 +90,14 @@ class RedisServer:
         """Let the process continue."""
         self._signal(signal.SIGCONT)
 
-    def ask(self, *command: str | bytes | int) -> Any:
+    def execute(self, *command: str | bytes | int) -> Any:
         """Return the response to one command, sent on a new connection."""
         with redis.Redis(port=self.port, password=self.password, protocol=2, driver_info=None) as client:
             return client.execute_command(*command)
 
     def connections(self) -> list[str]:
         """Return the addresses of its clients, except that of this call."""
-        return [client["addr"] for client in self.ask("CLIENT LIST") if client["cmd"] != "client|list"]
+        return [client["addr"] for client in self.execute("CLIENT LIST") if client["cmd"] != "client|list"]
 
     @property
     def log(self) -> Path:
@@ -115,7 +115,7 @@ class RedisServer:
 
     def _is_serving(self) -> bool:
         try:
-            return bool(self.ask("INFO", "server")["process_id"] == self.pid)
+            return bool(self.execute("INFO", "server")["process_id"] == self.pid)
         except (redis.ConnectionError, redis.TimeoutError):
             return False
 

@@ -90,8 +90,8 @@ def test_each_change_of_state_is_logged_once(caplog: pytest.LogCaptureFixture) -
             store.get("key")
             clock.now += OPEN_SECONDS / 2
     assert [record.message for record in caplog.records] == [
-        "the store is passed over: down",
-        "the store answers again",
+        "the store is bypassed: down",
+        "the store is available again",
     ]
 
 

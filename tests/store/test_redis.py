@@ -15,7 +15,7 @@ from gevent.server import StreamServer
 from app.store.base import StoreError
 from app.store.redis import CALL_TIMEOUT, MAX_CONNECTIONS, SOCKET_TIMEOUT, STREAM_START, RedisStore
 from tests.store.contract import LONG, Opener, StoreContract
-from tests.store.redis_server import RedisServer, hold_a_port, serving_redis
+from tests.store.redis_server import RedisServer, reserve_port, serving_redis
 
 #: Seconds added to a time limit, for a machine that is busy with other processes.
 SLACK = 0.3
@@ -26,8 +26,8 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "put": lambda store: store.put("ozon:1", b"value", lifetime=LONG, is_positive=True),
     "forget": lambda store: store.forget("ozon:1"),
     "forgotten": lambda store: store.invalidations("1-1"),
-    "lease": lambda store: store.lease("ozon:1", "one", LONG),
-    "release": lambda store: store.release("ozon:1", "one"),
+    "lease": lambda store: store.acquire_lease("ozon:1", "one", LONG),
+    "release": lambda store: store.release_lease("ozon:1", "one"),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
@@ -64,7 +64,7 @@ def tls_endpoint(require: Callable[[str], str], tmp_path_factory: pytest.TempPat
         check=True,
         capture_output=True,
     )
-    with hold_a_port() as reservation:
+    with reserve_port() as reservation:
         yield reservation.getsockname()[1], folder / "cert"
 
 
@@ -95,7 +95,7 @@ def open_url() -> Iterator[Callable[[str], RedisStore]]:
 @pytest.fixture
 def open_store(server: RedisServer, open_url: Callable[[str], RedisStore]) -> Opener:
     """A function that opens a store on the module's server, which is emptied first."""
-    server.ask("FLUSHALL")
+    server.execute("FLUSHALL")
     return lambda: open_url(server.url)
 
 
@@ -153,13 +153,17 @@ class TestData:
         for call in CALLS.values():
             call(store)
         store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.lease("ozon:1", "one", LONG)
-        assert sorted(server.ask("KEYS", "*")) == [b"covers:forgotten", b"covers:lease:ozon:1", b"covers:value:ozon:1"]
+        store.acquire_lease("ozon:1", "one", LONG)
+        assert sorted(server.execute("KEYS", "*")) == [
+            b"covers:forgotten",
+            b"covers:lease:ozon:1",
+            b"covers:value:ozon:1",
+        ]
 
     def test_keys_of_values_and_leases_do_not_collide(self, store: RedisStore) -> None:
         for key in ("forgotten", "lease:ozon:1", "value:ozon:1", "ozon:1", ""):
             store.put(key, key.encode(), lifetime=LONG, is_positive=True)
-        assert store.lease("ozon:1", "one", LONG)
+        assert store.acquire_lease("ozon:1", "one", LONG)
         assert store.forget("forgotten")
         assert store.get("lease:ozon:1") == b"lease:ozon:1"
         assert store.get("") == b""
@@ -172,9 +176,9 @@ class TestData:
         self, server: RedisServer, store: RedisStore, lifetime: float, least: int, most: int
     ) -> None:
         store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
-        store.lease("ozon:1", "one", lifetime)
+        store.acquire_lease("ozon:1", "one", lifetime)
         for name in ("covers:value:ozon:1", "covers:lease:ozon:1"):
-            assert least < server.ask("PTTL", name) <= most
+            assert least < server.execute("PTTL", name) <= most
 
     @pytest.mark.parametrize("lifetime", [0.0, -1.0, 1e-9])
     def test_a_value_without_a_lifetime_expires_soon(self, store: RedisStore, lifetime: float) -> None:
@@ -185,10 +189,10 @@ class TestData:
 
     def test_only_the_holder_can_renew_a_lease(self, server: RedisServer, open_store: Callable[[], RedisStore]) -> None:
         one, two = open_store(), open_store()
-        one.lease("ozon:1", "one", 10)
-        assert one.lease("ozon:1", "one", 100)
-        assert not two.lease("ozon:1", "two", 1000)
-        assert 90_000 < server.ask("PTTL", "covers:lease:ozon:1") <= 100_000
+        one.acquire_lease("ozon:1", "one", 10)
+        assert one.acquire_lease("ozon:1", "one", 100)
+        assert not two.acquire_lease("ozon:1", "two", 1000)
+        assert 90_000 < server.execute("PTTL", "covers:lease:ozon:1") <= 100_000
 
     def test_invalidations_return_keys_with_surrogates_unchanged(self, store: RedisStore) -> None:
         cursor, _ = store.invalidations("")
@@ -199,15 +203,15 @@ class TestData:
     def test_invalidations_are_read_in_batches_and_trimmed(self, server: RedisServer, store: RedisStore) -> None:
         cursor, _ = store.invalidations("")
         append = "for number = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'key', 'ozon:' .. number) end"
-        server.ask("EVAL", append, 1, "covers:forgotten", 2500)
+        server.execute("EVAL", append, 1, "covers:forgotten", 2500)
         read: list[str] = []
         while (batch := store.invalidations(cursor))[1]:
             cursor = batch[0]
             read += batch[1]
         assert read == [f"ozon:{number}" for number in range(1, 2501)]
-        server.ask("EVAL", append, 1, "covers:forgotten", 12_500)
+        server.execute("EVAL", append, 1, "covers:forgotten", 12_500)
         store.forget("ozon:1")
-        assert 10_000 <= server.ask("XLEN", "covers:forgotten") < 10_300
+        assert 10_000 <= server.execute("XLEN", "covers:forgotten") < 10_300
 
     def test_many_greenlets_share_a_few_connections(self, server: RedisServer, store: RedisStore) -> None:
         def put_and_get(number: int) -> bytes | None:
@@ -248,12 +252,12 @@ class TestConnections:
 
     def test_connections_send_no_further_commands(self, server: RedisServer, store: RedisStore) -> None:
         """No HELLO, no CLIENT SETINFO, no PING, according to the statistics of the server."""
-        server.ask("CONFIG", "RESETSTAT")
+        server.execute("CONFIG", "RESETSTAT")
         for call in CALLS.values():
             call(store)
         calls_by_command = {
             name.removeprefix("cmdstat_"): statistics["calls"]
-            for name, statistics in server.ask("INFO", "commandstats").items()
+            for name, statistics in server.execute("INFO", "commandstats").items()
         }
         assert set(calls_by_command) <= {
             "get",
@@ -267,7 +271,7 @@ class TestConnections:
             "info",
         }
         assert calls_by_command["eval"] == 3
-        assert server.ask("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
+        assert server.execute("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
 
     def test_a_forked_process_opens_its_own_connections(self, server: RedisServer, store: RedisStore) -> None:
         store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
@@ -472,7 +476,7 @@ class TestErrors:
         self, server: RedisServer, store: RedisStore
     ) -> None:
         for name in ("covers:value:ozon:1", "covers:lease:ozon:1", "covers:forgotten"):
-            server.ask("RPUSH", name, "x")
+            server.execute("RPUSH", name, "x")
         for name in ("get", "forget", "forgotten", "lease", "release"):
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 CALLS[name](store)
@@ -482,7 +486,7 @@ class TestErrors:
     def test_calls_work_after_a_script_flush(self, server: RedisServer, store: RedisStore) -> None:
         for call in CALLS.values():
             call(store)
-        server.ask("SCRIPT", "FLUSH")
+        server.execute("SCRIPT", "FLUSH")
         for call in CALLS.values():
             call(store)
 
@@ -490,12 +494,12 @@ class TestErrors:
         self, server: RedisServer, store: RedisStore
     ) -> None:
         store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.lease("ozon:1", "one", LONG)
+        store.acquire_lease("ozon:1", "one", LONG)
         store.forget("ozon:2")
         cursor, _ = store.invalidations("")
-        server.ask("FLUSHALL")
+        server.execute("FLUSHALL")
         assert store.get("ozon:1") is None
-        assert store.lease("ozon:1", "two", LONG)
+        assert store.acquire_lease("ozon:1", "two", LONG)
         cursor, keys = store.invalidations(cursor)
         assert (cursor, keys) == (STREAM_START, [])
         store.forget("ozon:3")
@@ -505,9 +509,9 @@ class TestErrors:
         self, server: RedisServer, store: RedisStore
     ) -> None:
         """Even if the server's clock was set back, so that new entries have lower ids than the old ones."""
-        server.ask("XADD", "covers:forgotten", "9999999999999-0", "key", "ozon:1")
+        server.execute("XADD", "covers:forgotten", "9999999999999-0", "key", "ozon:1")
         cursor, _ = store.invalidations("")
-        server.ask("FLUSHALL")
+        server.execute("FLUSHALL")
         store.forget("ozon:2")
         cursor, first = store.invalidations(cursor)
         _, second = store.invalidations(cursor)
@@ -519,7 +523,7 @@ class TestErrors:
         """The connection is closed after that, since the host name may lead to another server by now."""
         store = open_url(own_server.url)
         CALLS["put"](store)
-        own_server.ask("REPLICAOF", "127.0.0.1", "1")
+        own_server.execute("REPLICAOF", "127.0.0.1", "1")
         assert store.get("ozon:1") == b"value"
         before = own_server.connections()
         for name in ("put", "forget", "lease"):
@@ -527,7 +531,7 @@ class TestErrors:
                 CALLS[name](store)
         store.get("ozon:1")
         assert own_server.connections() != before
-        own_server.ask("REPLICAOF", "NO", "ONE")
+        own_server.execute("REPLICAOF", "NO", "ONE")
         for call in CALLS.values():
             call(store)
 
@@ -537,7 +541,7 @@ class TestErrors:
         store = open_url(own_server.url)
         CALLS["put"](store)
         cursor, _ = store.invalidations("")
-        own_server.ask("CONFIG", "SET", "maxmemory", "1")
+        own_server.execute("CONFIG", "SET", "maxmemory", "1")
         assert store.get("ozon:1") == b"value"
         for name in ("put", "lease"):
             with pytest.raises(StoreError, match="OOM"):
@@ -545,7 +549,7 @@ class TestErrors:
         assert store.forget("ozon:1")
         assert not store.forget("ozon:2")
         assert store.invalidations(cursor)[1] == ["ozon:1", "ozon:2"]
-        own_server.ask("CONFIG", "SET", "maxmemory", "0")
+        own_server.execute("CONFIG", "SET", "maxmemory", "0")
         for call in CALLS.values():
             call(store)
 

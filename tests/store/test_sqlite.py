@@ -595,8 +595,8 @@ class TestBounds:
     def test_expired_leases_are_deleted(self, path: Path, open_sized: SizedOpener, monotonic: ManualClock) -> None:
         store = open_sized(100)
         for number in range(10):
-            store.lease(f"ozon:{number}", "one", 5)
-        store.lease("ozon:live", "one", 100)
+            store.acquire_lease(f"ozon:{number}", "one", 5)
+        store.acquire_lease("ozon:live", "one", 100)
         monotonic.now += 6
         put(store, "ozon:1")
         assert sql(path, "SELECT key FROM leases") == [("ozon:live",)]
@@ -608,26 +608,26 @@ class TestLeases:
     def test_a_lease_expires_by_the_monotonic_clock(
         self, store: SqliteStore, clock: ManualClock, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         clock.now += 1e6
-        assert not store.lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "two", 5)
         monotonic.now += 5
-        assert store.lease("ozon:1", "two", 5)
+        assert store.acquire_lease("ozon:1", "two", 5)
 
     def test_a_lease_from_before_a_restart_of_the_machine_has_expired(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         monotonic.now = 10
-        assert store.lease("ozon:1", "two", 5)
-        assert not store.lease("ozon:1", "three", 5)
+        assert store.acquire_lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "three", 5)
 
     def test_a_process_that_read_the_clock_before_the_holder_does_not_acquire_it(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         monotonic.now -= 0.3
-        assert not store.lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "two", 5)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")

@@ -19,11 +19,11 @@ class EmptyStore:
         """Return the same cursor and no keys."""
         return since, []
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Return True: the token holds the lease."""
         return True
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class LookupHarness(PoliteClient):
     """
 
     pages: dict[str, Script] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    fetched_ids: list[str] = field(default_factory=list)
     validators: Validators = field(default_factory=Validators)
     sent_validators: list[Validators | None] = field(default_factory=list)
     clock: ManualClock = field(default_factory=lambda: ManualClock(1_700_000_000.0))
@@ -82,7 +82,7 @@ class LookupHarness(PoliteClient):
         assert source in self.sources.values()
         assert 0 <= max_wait <= self.deadline
         item_id = url.rpartition("/")[2]
-        self.asked.append(item_id)
+        self.fetched_ids.append(item_id)
         self.sent_validators.append(validators)
         body = self.pages[item_id]()
         return None if body is None else read(Page(url=url, body=body, validators=self.validators))

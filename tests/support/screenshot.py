@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.catalogue import draw_up
+from demo.catalogue import build_catalogue
 from tests.support.browser import Page, run_browser
 
 #: The number of covers, and the index of the item that the shop does not have.
@@ -37,7 +37,7 @@ def main(file: Path) -> None:
     program = shutil.which("chromium")
     if program is None:
         sys.exit("chromium is not installed")
-    catalogue = draw_up()
+    catalogue = build_catalogue()
     ids = [content_id for content_id, product in catalogue.products.items() if product.cover is not None][:_COVERS]
     ids.insert(_MISSING_INDEX, catalogue.missing[0])
     with _demo() as url, run_browser(program) as browser, browser.page(width=_WIDTH) as page:

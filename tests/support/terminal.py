@@ -26,12 +26,12 @@ class Terminal:
     def type(self, text: str) -> None:
         self._master.write(text.encode())
 
-    def until(self, text: str) -> None:
+    def read_until(self, text: str) -> None:
         """Read the output until it contains this text."""
         while text.encode() not in self._output:
             self._output += self._read()
 
-    def lines(self) -> list[str]:
+    def screen_lines(self) -> list[str]:
         """Read the output to its end, which is when all programs have exited, and return the lines on the screen."""
         self.program.close()
         with self._master, suppress(OSError):  # EIO at the end

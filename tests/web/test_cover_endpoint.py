@@ -130,7 +130,7 @@ def test_an_invalid_item_is_404_without_a_fetch(path: str) -> None:
     harness = EndpointHarness(picture("/42.jpg"))
     response = harness.get(path)
     assert (response.status, header(response, "Cache-Control")) == (404, "no-store")
-    assert harness.lookup_harness.asked == []
+    assert harness.lookup_harness.fetched_ids == []
 
 
 def test_json_has_the_record() -> None:

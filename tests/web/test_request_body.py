@@ -104,7 +104,7 @@ class SlowInput:
 
 def test_a_slow_body_is_a_request_timeout() -> None:
     with pytest.raises(BodyRejected, match=r"within 0\.1 seconds") as caught:
-        read_body({"wsgi.input": SlowInput(), "CONTENT_LENGTH": "100000"}, max_body=100_000, seconds=0.1)
+        read_body({"wsgi.input": SlowInput(), "CONTENT_LENGTH": "100000"}, max_body=100_000, timeout=0.1)
     assert caught.value.status == 408
 
 
