@@ -7,7 +7,7 @@
 --   mixed   nine cached ids to one new id
 --   origin  pages of new ids, directly from the origin
 --
--- Prints the result as one line of JSON. wrk itself counts error statuses and failed sockets; this script counts faults.
+-- Prints the result as one line of JSON. wrk itself counts error statuses and failed sockets; the script counts faults.
 
 local threads = {}
 
@@ -51,7 +51,8 @@ function init(args)
     cold = new,
     unique = function()
       count = count + 1
-      return http_request(DECLARATION .. COMMENT:format(count) .. CALL:format(first_cached + math.random(cached_count) - 1))
+      local id = first_cached + math.random(cached_count) - 1
+      return http_request(DECLARATION .. COMMENT:format(count) .. CALL:format(id))
     end,
     mixed = function()
       return math.random(10) == 1 and new() or hit()
