@@ -13,7 +13,7 @@ from benchmarks.ids import FIRST_UNANSWERED
 
 PAGE_SIZE = 50_000
 
-#: Stands in the middle of the page, followed by the id and the extension: what the extraction rule matches.
+#: In the middle of the page, followed by the id and the extension: the extraction rule matches this.
 _COVER = b'<div class="product"><img class="cover" src="/multimedia/audio_cd_covers/'
 _BEGINNING = b"<!DOCTYPE html>\n<html><head><title>Records</title></head>\n<body>\n"
 _ITEM = (

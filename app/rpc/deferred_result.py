@@ -20,7 +20,7 @@ def wait_for_result(deferred: "Deferred", timeout: float) -> Any:
     """Return the result of ``deferred``, or raise its exception. Wait at most ``timeout`` seconds for it.
 
     Raises ``TimeoutError`` if it is not ready by then. Raises ``RuntimeError`` if it ended with ``GreenletExit`` or
-    ``gevent.Timeout``: these are no subclasses of ``Exception`` and would end the greenlet that waits.
+    ``gevent.Timeout``, which are not subclasses of ``Exception`` and would end the waiting greenlet.
     """
     _wait_until_ready(deferred, max(0.0, timeout))
     try:  # It is ready, so no greenlet switch happens here: a GreenletExit is its result, not a kill of this greenlet.

@@ -128,8 +128,8 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _expand_signatures(result: tuple[str, ...], params: list[tuple[str, ...]], min_params: int) -> list[list[str]]:
-    # Only the first type of a union is given for the result. A client cannot tell apart signatures that differ in the
-    # result alone, and the stubs that xml-rpc-api2cpp generates from them do not compile.
+    # Only the first type of a union is given for the result. A client cannot distinguish signatures that differ
+    # only in the result, and the stubs that xml-rpc-api2cpp generates from them do not compile.
     counts = range(min_params, len(params) + 1)
     return [[result[0], *names] for count in counts for names in product(*params[:count])]
 

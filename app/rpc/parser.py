@@ -73,7 +73,7 @@ def parse_call(body: bytes, *, charset: str | None = None) -> MethodCall:
 
 
 def _parse(body: bytes, codec: str | None) -> MethodCall:
-    """Parse a body in UTF-8. ``codec`` is its original encoding; None if only the XML declaration can tell it."""
+    """Parse a body in UTF-8. ``codec`` is its original encoding, or None if only the XML declaration may name one."""
     if len(body) > MAX_ATTRIBUTES:
         _check_counts(body)
     if 0 in body[:2]:  # expat would take the body for UTF-16
@@ -224,7 +224,7 @@ def _find_codec(encoding: str) -> str:
 
 
 def _codec_of_bom(body: bytes) -> str | None:
-    """Return the codec that a byte order mark stands for, or None if there is none."""
+    """Return the codec that a byte order mark indicates, or None if there is none."""
     if body.startswith(_UTF8_BOM):
         return "utf-8"
     return "utf-16" if body.startswith(_UTF16_BOMS) else None

@@ -16,11 +16,11 @@ from app.rpc.dialect import MAX_DEPTH, PLAIN, Dialect
 from app.rpc.faults import INTERNAL_ERROR
 
 _Write = Callable[[str], None]
-_Serializer = Callable[[Any, _Write, Dialect, int], None]
+_Writer = Callable[[Any, _Write, Dialect, int], None]
 
 _MIN_INT: Final = -(1 << 31)
 _MAX_INT: Final = (1 << 31) - 1
-_PROLOG: Final = '<?xml version="1.0" encoding="utf-8"?>\n<methodResponse'
+_RESPONSE_START: Final = '<?xml version="1.0" encoding="utf-8"?>\n<methodResponse'
 # Characters that XML 1.0 does not allow (section 2.2), and those that have to be written as references.
 _special_characters: Final = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
@@ -35,7 +35,7 @@ def serialize_value(value: Any, *, dialect: Dialect = PLAIN) -> bytes:
     Raises ``TypeError`` for a value of any other type or a dict key that is not a string. Raises ``ValueError`` for
     nan, infinities, an int of more than 64 bits, and more than ``MAX_DEPTH`` nested arrays and structs.
     """
-    parts = [_PROLOG, dialect.declaration, "><params><param>"]
+    parts = [_RESPONSE_START, dialect.declaration, "><params><param>"]
     _write(value, parts.append, dialect, 0)
     parts.append("</param></params></methodResponse>\n")
     return "".join(parts).encode()
@@ -46,7 +46,7 @@ def serialize_fault(code: int, text: str) -> bytes:
     if not _MIN_INT <= code <= _MAX_INT:
         code = INTERNAL_ERROR
     return (
-        f"{_PROLOG}><fault><value><struct>"
+        f"{_RESPONSE_START}><fault><value><struct>"
         f"<member><name>faultCode</name><value><int>{code:d}</int></value></member>"
         f"<member><name>faultString</name><value><string>{_escape(text)}</string></value></member>"
         "</struct></value></fault></methodResponse>\n"
@@ -60,14 +60,14 @@ def _escape(text: str) -> str:
 
 
 def _write(value: Any, write: _Write, dialect: Dialect, depth: int) -> None:
-    serialize = _SERIALIZERS.get(type(value)) or _find_inherited(type(value))
-    serialize(value, write, dialect, depth)
+    writer = _WRITERS.get(type(value)) or _find_inherited(type(value))
+    writer(value, write, dialect, depth)
 
 
-def _find_inherited(value_type: type) -> _Serializer:
+def _find_inherited(value_type: type) -> _Writer:
     for base in value_type.__mro__:
-        if base in _SERIALIZERS:
-            return _SERIALIZERS[base]
+        if base in _WRITERS:
+            return _WRITERS[base]
     raise TypeError(f"XML-RPC has no type for {value_type.__qualname__}")
 
 
@@ -139,7 +139,7 @@ def _next_depth(depth: int) -> int:
     return depth + 1
 
 
-_SERIALIZERS: Final[dict[type, _Serializer]] = {
+_WRITERS: Final[dict[type, _Writer]] = {
     type(None): _write_nil,
     bool: _write_bool,
     int: _write_int,

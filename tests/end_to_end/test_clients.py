@@ -177,18 +177,18 @@ class ScriptRun:
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Origin]:
+def origin() -> Iterator[Origin]:
     """Run an origin with the items that the scripts look up."""
-    with Origin().serving() as origin:
+    with Origin().serving() as server:
         for number in (42, 7, *LONG_LIST):
-            origin.item(number, cover(number))
-        yield origin
+            server.item(number, cover(number))
+        yield server
 
 
 @pytest.fixture(scope="module")
-def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service that all scripts call; the shop is its only source."""
-    with run_service(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=shop.url)) as running:
+def service(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service that all scripts call; the origin is its only source."""
+    with run_service(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=origin.url)) as running:
         yield running
 
 
@@ -263,10 +263,10 @@ def with_int_code(struct: Struct) -> Struct:
 
 @pytest.mark.parametrize(("client", "step"), PAIRS)
 def test_a_client_gets_the_right_result(
-    run_client: Callable[[Client], ScriptRun], shop: Origin, client: Client, step: str
+    run_client: Callable[[Client], ScriptRun], origin: Origin, client: Client, step: str
 ) -> None:
     finished = run_client(client)
-    assert finished.outcomes.get(step, finished.errors) == STEPS[step](shop.url)
+    assert finished.outcomes.get(step, finished.errors) == STEPS[step](origin.url)
 
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=f"{client.name}: every call") for client in CLIENTS])
