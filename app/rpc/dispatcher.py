@@ -41,17 +41,17 @@ class Dispatcher:
         *,
         map_error: Callable[[Exception], Fault | None],
         max_calls: int = 1000,
-        deadline: float = 10.0,
+        timeout: float = 10.0,
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._map_error = map_error
         self._observer = observer
-        self._timeout = deadline
+        self._timeout = timeout
         self._methods: dict[str, Method] = {}
         self._lookup_counters: dict[str, Callable[[tuple[Any, ...]], int]] = {}
         multicall = Multicall(
             max_calls=max_calls,
-            timeout=deadline,
+            timeout=timeout,
             call_method=self._call_method,
             count_lookups=self._count_lookups,
             to_fault=self.to_fault,
@@ -64,7 +64,7 @@ class Dispatcher:
         self.publish(self._get_capabilities, "system.getCapabilities")
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def method_names(self) -> tuple[str, ...]:
         """The names of the published methods."""
         return tuple(self._methods)
 

@@ -25,7 +25,7 @@ def publishing(
     observer: Observer = NULL_OBSERVER,
 ) -> Dispatcher:
     """Return a dispatcher that publishes these functions."""
-    dispatcher = Dispatcher(map_error=map_error, deadline=deadline, max_calls=max_calls, observer=observer)
+    dispatcher = Dispatcher(map_error=map_error, timeout=deadline, max_calls=max_calls, observer=observer)
     for function in functions:
         dispatcher.publish(function)
     return dispatcher
