@@ -23,7 +23,7 @@ HEADER: Final = "X-Request-Id"
 _VARIABLE: Final = "HTTP_X_REQUEST_ID"
 
 #: Where the environ has, if it comes from app/server, what is to be told of an answer that may be given again.
-_REPEAT: Final = "worker.repeat"
+_REPEAT: Final = "covers.cache_response"
 
 #: Where the environ has then what is to be told of an answer that holds for as long as a function returns True.
 ON_CACHEABLE: Final = "covers.lasts"

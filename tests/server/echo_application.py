@@ -30,7 +30,7 @@ def _echo(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterab
     lines = [
         f"{name}: {value if isinstance(value, str | int | tuple) else 'object'}"
         for name, value in environ.items()
-        if not name.startswith("worker.")
+        if not name.startswith("covers.")
     ]
     return _plain(start_response, "\n".join([*sorted(lines), repr(body)]).encode())
 
@@ -137,9 +137,9 @@ def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
     The header X-Time says the how manieth time it is given.
     """
     times = count(2)
-    if "worker.repeat" in environ:
+    if "covers.cache_response" in environ:
         last = int(environ["QUERY_STRING"] or sys.maxsize) + 1
-        environ["worker.repeat"]("X-Time", lambda: b"%d" % time if (time := next(times)) <= last else None)
+        environ["covers.cache_response"]("X-Time", lambda: b"%d" % time if (time := next(times)) <= last else None)
     _asked.append(environ["PATH_INFO"])
     body = f"asked {len(_asked)}".encode()
     start_response("200 OK", [("Content-Length", str(len(body))), ("x-time", "1"), ("Content-Type", "text/plain")])
@@ -149,8 +149,8 @@ def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
 def _again_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Say so, and have a bug in what tells whether it holds."""
     answer = _again(environ, start_response)
-    if "worker.repeat" in environ:
-        environ["worker.repeat"]("X-Time", {}.popitem)
+    if "covers.cache_response" in environ:
+        environ["covers.cache_response"]("X-Time", {}.popitem)
     return answer
 
 

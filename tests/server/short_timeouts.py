@@ -6,6 +6,6 @@ from app.server import Worker
 class Quick(Worker):
     """A worker in a hurry."""
 
-    body_seconds = 0.5
-    response_seconds = 0.5
-    interval = 0.05
+    body_timeout = 0.5
+    response_timeout = 0.5
+    tick_interval = 0.05

@@ -134,7 +134,7 @@ def test_head_and_body_may_come_apart(door: GunicornServer) -> None:
 def test_one_that_cannot_tell_whether_it_holds_does_not(door: GunicornServer) -> None:
     said = known(door, "/again-raising")
     assert len({asked(door, said) for _ in range(3)}) == 3
-    assert door.tells("Error in what says whether an answer holds")
+    assert door.tells("Error checking whether a cached response is valid")
 
 
 def test_its_date_is_of_today(door: GunicornServer) -> None:
