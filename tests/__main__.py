@@ -25,7 +25,7 @@ def main() -> int:
     Tests that fail are run once more alone, and the second result counts: the load of parallel tests may have made a
     time limit fail.
     """
-    commands = [_command(number, share) for number, share in enumerate(_shares())]
+    commands = [_command(number, files) for number, files in enumerate(_split_test_files())]
     with ExitStack() as stack:
         runs = []
         for command in commands:
@@ -41,10 +41,10 @@ def main() -> int:
     return max(map(abs, statuses))  # negative if a signal has killed the process
 
 
-def _command(number: int, share: Sequence[Path]) -> list[str]:
+def _command(number: int, files: Sequence[Path]) -> list[str]:
     """Return the command that runs some test files, with a pytest cache of its own for the failures."""
     cache = HERE.parent / ".pytest_cache" / str(number)
-    return [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *sys.argv[1:], *map(str, share)]
+    return [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *sys.argv[1:], *map(str, files)]
 
 
 def _retry_failures(command: Sequence[str], status: int) -> int:
@@ -55,7 +55,7 @@ def _retry_failures(command: Sequence[str], status: int) -> int:
     return subprocess.run([*command, "--last-failed"], check=False).returncode
 
 
-def _shares() -> list[list[Path]]:
+def _split_test_files() -> list[list[Path]]:
     """Distribute the test files so that all processes take about the same time."""
     files = sorted(HERE.rglob("test_*.py"))
     return [files[number::PROCESSES] for number in range(PROCESSES)]

@@ -240,11 +240,11 @@ class Connection:
                 self.expires_at = self._clock.now + self._response_ticks
 
     def is_idle(self) -> bool:
-        """Tell whether the connection waits for a request and has received nothing of it."""
+        """Return whether the connection waits for a request and has received nothing of it."""
         return self.stage is Stage.IDLE
 
     def is_waiting_for_client(self) -> bool:
-        """Tell whether the connection waits for the client to send a request or the rest of one."""
+        """Return whether the connection waits for the client to send a request or the rest of one."""
         return self.expires_at < NEVER and self.stage is not Stage.RESPONSE
 
     def waiting_since(self) -> int:

@@ -34,7 +34,7 @@ class ConnectionTimeouts:
                     connection.time_out()
 
     def are_all_idle(self) -> bool:
-        """Tell whether no request is in progress."""
+        """Return whether no request is in progress."""
         return all(connection.is_idle() for connection in self._connections)
 
     def evict_longest_waiting(self) -> bool:

@@ -60,7 +60,7 @@ class Request(GunicornRequest):
         return is_expected
 
     def is_body_incomplete(self) -> bool:
-        """Tell whether a part of the body has not been received yet."""
+        """Return whether a part of the body has not been received yet."""
         reader = self.body.reader
         if isinstance(reader, LengthReader):
             return bool(reader.length > self.unreader.buf.getbuffer().nbytes)
@@ -80,7 +80,7 @@ class CachedHeadRequest(Request):
         self.__dict__ = attributes
 
     def should_close(self) -> bool:
-        """Tell whether the connection closes after this request. Cached heads do not ask for it."""
+        """Return whether the connection closes after this request. Cached heads do not ask for it."""
         return bool(self.must_close)
 
     def is_body_incomplete(self) -> bool:

@@ -6,7 +6,7 @@ A request is served by the first of three paths that fits:
    other code runs, so this path is off where requests have to be reported, for example in an access log.
 2. Cached head: the request has arrived whole, and its head has been parsed before, byte for byte. The application is
    called with gunicorn's earlier results.
-3. Parser: gunicorn's own parser, environ and error handling.
+3. Parser: all other requests. gunicorn parses the head, creates the environ and handles errors.
 """
 
 import http
@@ -42,13 +42,13 @@ class SessionWorker(Protocol):
     can_reuse_responses: bool
 
     def accepts_requests(self) -> bool:
-        """Tell whether a connection may stay open for another request."""
+        """Return whether a connection may stay open for another request."""
 
     def count_request(self) -> None:
         """Count a request towards ``max_requests``."""
 
     def is_already_handled(self, respiter: Any) -> bool:
-        """Tell whether the application has taken over the connection."""
+        """Return whether the application has taken over the connection."""
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Log an error and send the response to it."""
@@ -239,7 +239,8 @@ class HttpSession:
     ) -> None:
         """Log an error that the application has raised, and send the response to it if that is still possible.
 
-        The state of the connection tells whose error it is. The class does not: applications raise their own OSErrors.
+        The state of the connection shows whether the client is the cause. The class of the error does not: applications
+        raise their own OSErrors.
         """
         log = self._worker.log
         if self._connection.is_broken:

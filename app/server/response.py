@@ -64,11 +64,14 @@ class Response(wsgi.Response):
         return self.write
 
     def is_chunked(self) -> bool:
-        """Tell whether the body has to be chunked: its length is unknown, and the client understands chunks."""
+        """Return whether the body has to be chunked: its length is unknown, and the client understands chunks."""
         return self.response_length is None and self.req.version > (1, 0) and not self._omits_body
 
     def should_close(self) -> bool:
-        """Tell whether the connection closes after this response, be it to avoid receiving an unread body."""
+        """Return whether the connection closes after this response.
+
+        It also closes if a part of the body has not been received yet, instead of receiving what nothing reads.
+        """
         return not self._accepts_requests() or bool(super().should_close()) or self.req.is_body_incomplete()
 
     def send_headers(self) -> None:

@@ -32,7 +32,7 @@ class ResponseCache:
     def __init__(self, max_bytes: int) -> None:
         self._free_bytes = max_bytes
         self._responses = OrderedDict[bytes, CachedResponse]()  # finds its oldest key in O(1), unlike a dict
-        #: Returns the response to the request with these bytes, or None. ``next_value`` tells whether it is valid.
+        #: Returns the response to the request with these bytes, or None. Its ``next_value`` checks its validity.
         self.get = self._responses.get
 
     def __len__(self) -> int:

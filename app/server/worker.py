@@ -68,7 +68,7 @@ class Worker(GeventWorker):
         self._head_caches: dict[tuple[Any, bool], HeadCache] = defaultdict(lambda: HeadCache(cfg))
 
     def accepts_requests(self) -> bool:
-        """Tell whether a connection may stay open for another request."""
+        """Return whether a connection may stay open for another request."""
         return self.alive and self._keepalive > 0
 
     def count_request(self) -> None:

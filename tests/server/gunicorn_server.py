@@ -77,7 +77,7 @@ class GunicornServer:
         return {process.pid for process in living() if process.parent == self.process.pid}
 
     def has_logged(self, text: str) -> bool:
-        """Tell whether the error log contains ``text``."""
+        """Return whether the error log contains ``text``."""
         return text in self.log.read_text("utf-8", "replace")
 
 

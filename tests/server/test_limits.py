@@ -58,7 +58,7 @@ def flood(connection: socket.socket, data: bytes) -> int:
 
 
 def is_reset(connection: socket.socket) -> bool:
-    """Tell whether the server has reset the connection, without reading from it."""
+    """Return whether the server has reset the connection, without reading from it."""
     try:
         connection.send(b"x")
     except OSError:
@@ -79,10 +79,10 @@ def test_an_incomplete_head_times_out(server: GunicornServer, beginning: bytes) 
 def test_a_slow_head_does_not_extend_the_timeout(server: GunicornServer) -> None:
     with server.connect() as connection:
         started_at = time.monotonic()
-        dripping = gevent.spawn(send_slowly, connection, b"POST /echo HTTP/1.1\r\nX-A: " + b"b" * 1000)
+        sender = gevent.spawn(send_slowly, connection, b"POST /echo HTTP/1.1\r\nX-A: " + b"b" * 1000)
         assert receive_all(connection) == b""
         assert HEAD_TIMEOUT <= time.monotonic() - started_at < HEAD_TIMEOUT + LEEWAY
-        dripping.kill()
+        sender.kill()
 
 
 def test_an_idle_connection_times_out(server: GunicornServer) -> None:
@@ -108,10 +108,10 @@ def test_a_slow_body_gets_408(server: GunicornServer, beginning: bytes) -> None:
     with server.connect() as connection:
         started_at = time.monotonic()
         connection.sendall(beginning)
-        dripping = gevent.spawn(send_slowly, connection, b"b" * 1000)
+        sender = gevent.spawn(send_slowly, connection, b"b" * 1000)
         assert status_codes(parse_responses(receive_all(connection))) == [408]
         assert BODY_TIMEOUT <= time.monotonic() - started_at < BODY_TIMEOUT + LEEWAY
-        dripping.kill()
+        sender.kill()
 
 
 @pytest.mark.parametrize("part", [b"", b"123"])

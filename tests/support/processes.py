@@ -44,7 +44,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def is_told(pid: int, number: int) -> bool:
-    """Tell whether a signal is pending for a process, for example for one that is stopped."""
+    """Return whether a signal is pending for a process, for example for one that is stopped."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return bool(int(status["ShdPnd"], 16) >> (number - 1) & 1)
 
