@@ -1,1 +1,1 @@
-"""The tests: by room in the folders, and end to end (tests/end_to_end) against a real gunicorn and a real origin."""
+"""The tests: one package for each package of app, and end_to_end, with a real gunicorn and a real origin."""

@@ -1,6 +1,6 @@
-"""The whole suite, by ``python -m tests``: in some processes, since most of it waits for other processes to start.
+"""Runs the whole suite (``python -m tests``) in parallel: most tests wait for other processes to start.
 
-pytest-xdist does not do: its workers import what has to be patched before gevent could.
+pytest-xdist cannot be used: its workers import modules of the standard library before gevent could patch them.
 """
 
 import subprocess
@@ -12,51 +12,51 @@ from tempfile import TemporaryFile
 
 HERE = Path(__file__).parent
 
-#: More would take as long on two cores, and hold up each other where a test looks how long something takes.
+#: More processes are not faster on two cores, and would disturb tests that measure time.
 PROCESSES = 3
 
-#: pytest's exit status where tests have failed, and nothing else has.
+#: pytest's exit status if tests have failed.
 _FAILED = 1
 
 
 def main() -> int:
-    """Run all, print what they say one after the other, and return the worst exit status.
+    """Run all tests, print the output of one process after the other, and return the highest exit status.
 
-    Where tests have failed, they are run once more when all is quiet, and that counts: many look how long something
-    takes, which the others may have held up.
+    Tests that fail are run once more alone, and the second result counts: the load of parallel tests may have made a
+    time limit fail.
     """
-    commands = [_command(number, share) for number, share in enumerate(_shares())]
+    commands = [_command(number, files) for number, files in enumerate(_split_test_files())]
     with ExitStack() as stack:
         runs = []
         for command in commands:
-            said = stack.enter_context(TemporaryFile("w+"))  # a pipe that nobody reads yet would hold it up when full
-            run = stack.enter_context(subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT))
+            output = stack.enter_context(TemporaryFile("w+"))  # a pipe would block the process once it is full
+            run = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
             stack.callback(run.kill)
-            runs.append((run, said))
-        for run, said in runs:
+            runs.append((run, output))
+        for run, output in runs:
             run.wait()
-            said.seek(0)
-            print(said.read(), flush=True)
-    finals = [_final(command, run.returncode) for command, (run, _) in zip(commands, runs, strict=True)]
-    return max(map(abs, finals))  # below zero it was killed
+            output.seek(0)
+            print(output.read(), flush=True)
+    statuses = [_retry_failures(command, run.returncode) for command, (run, _) in zip(commands, runs, strict=True)]
+    return max(map(abs, statuses))  # negative if a signal has killed the process
 
 
-def _command(number: int, share: Sequence[Path]) -> list[str]:
-    """Return what runs a share, and remembers apart from the others what has failed."""
+def _command(number: int, files: Sequence[Path]) -> list[str]:
+    """Return the command that runs some test files, with a pytest cache of its own for the failures."""
     cache = HERE.parent / ".pytest_cache" / str(number)
-    return [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *sys.argv[1:], *map(str, share)]
+    return [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *sys.argv[1:], *map(str, files)]
 
 
-def _final(command: Sequence[str], status: int) -> int:
-    """Return the exit status of a share, that of its failures alone where it has some."""
+def _retry_failures(command: Sequence[str], status: int) -> int:
+    """Run failed tests once more; return the new exit status, or ``status`` if none has failed."""
     if status != _FAILED:
         return status
-    print("These failed beside the others. Once more, by themselves:", flush=True)
+    print("Running the failed tests once more, without parallel tests:", flush=True)
     return subprocess.run([*command, "--last-failed"], check=False).returncode
 
 
-def _shares() -> list[list[Path]]:
-    """Deal out the files of tests, so that all processes take about as long."""
+def _split_test_files() -> list[list[Path]]:
+    """Distribute the test files so that all processes take about the same time."""
     files = sorted(HERE.rglob("test_*.py"))
     return [files[number::PROCESSES] for number in range(PROCESSES)]
 

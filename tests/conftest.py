@@ -1,4 +1,4 @@
-"""What all tests share: a scripted origin, a running service, and the rule for programs that may be absent."""
+"""Fixtures for all tests: a scripted origin, a running service, and a check for optional programs."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from tests.support.service import CONFIG, Service, run_service
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    """A scripted origin, serving."""
+    """A running scripted origin."""
     with Origin().serving() as served:
         yield served
 
 
 @pytest.fixture
 def server(origin: Origin, tmp_path: Path) -> Iterator[Service]:
-    """The service with one worker, its only source the scripted origin."""
+    """The service with one worker, whose only source is the scripted origin."""
     with run_service(tmp_path, CONFIG.format(origin=origin.url)) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def require() -> Callable[[str], str]:
-    """Return a function that finds a program, or skips the test by its name; with REQUIRE_ALL=1 absent is failed."""
+    """Return a function that finds a program, or skips the test; with REQUIRE_ALL=1 the test fails instead."""
 
     def find(program: str) -> str:
         path = path_of(program)

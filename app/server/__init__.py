@@ -1,6 +1,6 @@
-"""The door: gunicorn's gevent worker, with bounds for peers that hold on and a short way for plain requests.
+"""gunicorn's gevent worker with timeouts and limits for clients, and fast paths for repeated requests.
 
-It stands apart from the application, which works behind any WSGI server, and knows nothing of it.
+The package imports nothing else of the application, which runs behind any WSGI server.
 """
 
 from app.server.worker import Worker as Worker

@@ -1,61 +1,51 @@
-"""The watch over connections: who has held one for too long is cut off, and idle ones go when room is needed."""
-
-import math
-import sys
-from typing import TYPE_CHECKING, Final
+"""Timeouts of all connections of a worker, and the eviction of idle connections when the worker is full."""
 
 import gevent
 
-if TYPE_CHECKING:
-    from app.server.connection import Connection
-
-#: The round in which a connection is due that nobody has to hurry at.
-NEVER: Final = sys.maxsize
+from app.server.connection import Connection
+from app.server.tick_clock import TickClock
 
 
 class ConnectionTimeouts:
-    """Looks at all connections every ``interval`` seconds and cuts those whose peers have let their time run out.
+    """The open connections of a worker: it times out, evicts and drains them."""
 
-    Time is counted in rounds, not read from a clock: to set a term costs a connection an addition, where a timer of
-    the loop costs as much as a tenth of a request; and no peer is charged for a time in which the hub was busy.
-    """
+    def __init__(self, clock: TickClock) -> None:
+        self._clock = clock
+        self._connections: set[Connection] = set()
+        self._is_draining = False
 
-    def __init__(self, interval: float) -> None:
-        self.connections: set[Connection] = set()
-        self.tick = 0
-        self.is_draining = False
-        self._interval = interval
+    def add(self, connection: Connection) -> None:
+        """Track a connection until ``remove`` is called."""
+        self._connections.add(connection)
+        if self._is_draining:
+            connection.drain()
 
-    def ticks(self, seconds: float) -> int:
-        """Return how many rounds take at least ``seconds``, and at most an interval more."""
-        return math.ceil(seconds / self._interval) + 1
+    def remove(self, connection: Connection) -> None:
+        """Stop tracking a connection."""
+        self._connections.discard(connection)
 
     def run(self) -> None:
-        """Look at the connections, again and again."""
+        """Advance the clock and end expired waits, forever."""
         while True:
-            gevent.sleep(self._interval)
-            self.tick += 1
-            for connection in tuple(self.connections):
-                if connection.expires_at <= self.tick:
+            gevent.sleep(self._clock.interval)
+            self._clock.now += 1
+            for connection in tuple(self._connections):
+                if connection.expires_at <= self._clock.now:
                     connection.time_out()
 
-    def is_idle(self) -> bool:
-        """Tell whether no request is under way."""
-        return all(connection.is_idle() for connection in self.connections)
+    def are_all_idle(self) -> bool:
+        """Return whether no request is in progress."""
+        return all(connection.is_idle() for connection in self._connections)
 
     def evict_longest_waiting(self) -> bool:
-        """Drop the connection that has waited longest for its peer to say something; tell whether there was one."""
-        waiting = [connection for connection in self.connections if connection.is_waiting_for_peer()]
+        """Drop the connection that has waited longest for input from its client; return whether there was one."""
+        waiting = [connection for connection in self._connections if connection.is_waiting_for_client()]
         if waiting:
-            min(waiting, key=lambda connection: connection.waiting_since()).drop()
+            min(waiting, key=Connection.waiting_since).drop()
         return bool(waiting)
 
     def drain(self) -> None:
-        """Have idle connections end now, and the others after the request that is under way.
-
-        A request that has been received, though nobody has read it yet, is under way.
-        """
-        self.is_draining = True
-        for connection in self.connections:
-            if connection.is_idle():
-                connection.stop_receiving()
+        """Close idle connections now, and the others after the request that is in progress."""
+        self._is_draining = True
+        for connection in self._connections:
+            connection.drain()

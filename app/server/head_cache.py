@@ -1,13 +1,13 @@
-"""What gunicorn makes of a request's head, and the memory of it.
+"""gunicorn's request parser, and a cache of the request heads that it has parsed.
 
-Clients repeat their heads byte for byte. The verdict of gunicorn's own parser on one of them, and the WSGI environ that
-it made of it, hold for the next one of the same bytes, at the same listener, from a peer that is trusted as much.
+Clients send the same head again and again, byte for byte. What gunicorn's parser makes of a head, and the WSGI environ
+made from it, depend on its bytes, on the listener, and on whether the client is a trusted proxy. One ``HeadCache``
+serves one listener and clients of equal trust.
 """
 
 import io
-import sys
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cachetools import LRUCache
 from gunicorn.http import wsgi
@@ -18,20 +18,21 @@ from gunicorn.http.parser import RequestParser
 
 from app.server.response_cache import ResponseCache
 
-#: Longer heads are not remembered: those of XML-RPC clients have some 200 bytes.
-_MAX_HEAD = 2048
+#: Longer heads are not cached. Those of XML-RPC clients take some 200 bytes.
+_MAX_HEAD_BYTES = 2048
 
-#: Heads that are remembered of a listener.
 _MAX_HEADS = 1024
 
-#: Answers that are remembered take so many bytes: some 13,000 of short ones.
-_REPEATS_BYTES = 16 * 1024 * 1024
+#: Enough for some 13,000 short responses.
+_MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 
-_END = b"\r\n\r\n"
+_HEAD_END = b"\r\n\r\n"
 
-#: Parts of a request that belong to it alone, or to its peer.
-_OWN_ATTRIBUTES = {"body", "headers", "peer_addr", "remote_addr", "trailers", "unreader"}
-_OWN_VARIABLES = {
+#: Attributes of gunicorn's request that differ between requests with the same head.
+_REQUEST_ATTRIBUTES = {"body", "headers", "peer_addr", "remote_addr", "trailers", "unreader"}
+
+#: Keys of the environ that differ between requests with the same head.
+_REQUEST_VARIABLES = {
     "REMOTE_ADDR",
     "REMOTE_PORT",
     "gunicorn.socket",
@@ -42,24 +43,24 @@ _OWN_VARIABLES = {
 
 
 class Request(GunicornRequest):
-    """A request as gunicorn reads it; one of HTTP/1.1 without Host is refused (RFC 9112, 3.2)."""
+    """gunicorn's request, except that HTTP/1.1 without Host is refused (RFC 9112, 3.2)."""
 
     _expected_100_continue: bool
 
     def set_body_reader(self) -> None:
-        """Begin the body."""
+        """Check Host, then prepare the body. gunicorn calls this when it has parsed the head."""
         if self.version >= (1, 1) and all(name != "HOST" for name, _ in self.headers):
             raise InvalidHeader("HOST", req=self)
         super().set_body_reader()
 
-    def take_expectation(self) -> bool:
-        """Tell whether the peer waits for 100 Continue; gunicorn, which would send it at once, hears no more of it."""
+    def take_continue_expectation(self) -> bool:
+        """Return whether the client expects 100 Continue, and keep gunicorn from sending it at once."""
         is_expected = bool(self._expected_100_continue)
         self._expected_100_continue = False
         return is_expected
 
-    def is_body_left(self) -> bool:
-        """Tell whether more of the body is to come than has been received."""
+    def is_body_incomplete(self) -> bool:
+        """Return whether a part of the body has not been received yet."""
         reader = self.body.reader
         if isinstance(reader, LengthReader):
             return bool(reader.length > self.unreader.buf.getbuffer().nbytes)
@@ -67,109 +68,114 @@ class Request(GunicornRequest):
 
 
 class Parser(RequestParser):
-    """gunicorn's parser of the requests of a connection."""
+    """gunicorn's parser for the requests of a connection."""
 
     mesg_class = Request
 
 
-class KnownRequest(Request):
-    """A request whose head is known and whose body is there."""
+class CachedHeadRequest(Request):
+    """A request whose head was cached and whose body has been received."""
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.__dict__ = attributes
 
     def should_close(self) -> bool:
-        """Tell whether the connection ends with it; its head does not ask for that."""
+        """Return whether the connection closes after this request. Cached heads do not ask for it."""
         return bool(self.must_close)
 
-    def is_body_left(self) -> bool:
-        """Nothing is."""
+    def is_body_incomplete(self) -> bool:
+        """Return False: the body has been received."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class CachedHead:
-    """A head that is known: its bytes, where a request with it ends, and what is made of it."""
+    """A parsed head: its bytes, the length of a request with it, and gunicorn's results.
+
+    ``attributes``, ``headers`` and ``environ`` hold what all requests with this head have in common.
+    """
 
     raw: bytes
-    end: int
+    request_length: int
     attributes: dict[str, Any]
     headers: list[tuple[str, str]]
     environ: dict[str, Any]
 
-    def request(self, data: bytes, addr: tuple[Any, ...]) -> KnownRequest:
-        """Return the request that ``data`` begins with."""
-        return KnownRequest(
+    def request(self, data: bytes, client_address: tuple[Any, ...]) -> CachedHeadRequest:
+        """Return the request at the start of ``data``, which starts with this head and holds the whole body."""
+        return CachedHeadRequest(
             {
                 **self.attributes,
-                "body": io.BytesIO(data[len(self.raw) : self.end]),
+                "body": io.BytesIO(data[len(self.raw) : self.request_length]),
                 "headers": self.headers.copy(),
-                "peer_addr": addr,
-                "remote_addr": addr,
+                "peer_addr": client_address,
+                "remote_addr": client_address,
                 "trailers": [],
                 "unreader": None,
             }
         )
 
 
-#: Stands for none: no request begins with it.
-NO_CACHED_HEAD: Final = CachedHead(raw=b"\0", end=sys.maxsize, attributes={}, headers=[], environ={})
-
-
 class HeadCache:
-    """The heads met last at one listener, from peers that are trusted alike, and answers to requests that have them."""
+    """The heads last received by one listener from clients of equal trust, and the cached responses to such requests.
+
+    ``cfg`` is gunicorn's configuration.
+    """
 
     def __init__(self, cfg: Any) -> None:
-        self.responses = ResponseCache(_REPEATS_BYTES)
+        self.responses = ResponseCache(_MAX_RESPONSE_BYTES)
         self._heads = LRUCache[bytes, CachedHead](_MAX_HEADS)
-        self._errors = _Errors(cfg)
+        self._errors = _ErrorStream(cfg)
 
-    def find(self, data: bytes, last: CachedHead) -> CachedHead | None:
-        """Return the known head of the request that ``data`` begins with; ``last`` is the one of the request before."""
-        if data.startswith(last.raw):
-            return last
-        return self._heads.get(data[: data.find(_END, 0, _MAX_HEAD) + len(_END)])
+    def find(self, data: bytes, previous: CachedHead | None) -> CachedHead | None:
+        """Return the cached head that ``data`` starts with.
+
+        ``previous`` is the head of the connection's previous request. It is compared first, which saves the look-up.
+        """
+        if previous is not None and data.startswith(previous.raw):
+            return previous
+        return self._heads.get(data[: data.find(_HEAD_END, 0, _MAX_HEAD_BYTES) + len(_HEAD_END)])
 
     def store(self, data: bytes, request: Request, environ: dict[str, Any]) -> None:
-        """Remember what gunicorn has made of the request that ``data`` begins with, if it is a plain one.
+        """Store what gunicorn has made of the request at the start of ``data``, if its head can be cached.
 
-        Plain is: a POST of HTTP/1.1 with a Content-Length, that expects nothing and ends nothing. The environ is as
-        gunicorn has made it: the application has not seen it yet.
+        That is a POST of HTTP/1.1 with Content-Length, without Expect and Upgrade, that leaves the connection open.
+        ``environ`` must be as gunicorn has made it, before the application has changed it.
         """
-        size = data.find(_END, 0, _MAX_HEAD) + len(_END)
+        size = data.find(_HEAD_END, 0, _MAX_HEAD_BYTES) + len(_HEAD_END)
         reader = request.body.reader
-        is_plain = (
-            size > len(_END)
+        is_cacheable = (
+            size > len(_HEAD_END)
             and data.startswith(b"POST ")
             and request.version == (1, 1)
             and isinstance(reader, LengthReader)
             and "CONTENT_LENGTH" in environ
             and not {"HTTP_EXPECT", "HTTP_UPGRADE"} & environ.keys()
             and not request.should_close()
-            # What gunicorn takes for the end of the head is what is taken for it here.
+            # gunicorn's parser has found the end of the head at the same offset.
             and request.unreader.buf.getvalue() == data[size:]
         )
-        if is_plain:
-            attributes = {name: value for name, value in vars(request).items() if name not in _OWN_ATTRIBUTES}
-            variables = {name: value for name, value in environ.items() if name not in _OWN_VARIABLES}
+        if is_cacheable:
+            attributes = {name: value for name, value in vars(request).items() if name not in _REQUEST_ATTRIBUTES}
+            variables = {name: value for name, value in environ.items() if name not in _REQUEST_VARIABLES}
             variables["wsgi.errors"] = self._errors
             self._heads[data[:size]] = CachedHead(
                 raw=data[:size],
-                end=size + reader.length,
+                request_length=size + reader.length,
                 attributes=attributes,
                 headers=list(request.headers),
                 environ=variables,
             )
 
 
-class _Errors(wsgi.WSGIErrorsWrapper):
-    """gunicorn's wsgi.errors, which looks for the log's files when it is written to: they may have been reopened."""
+class _ErrorStream(wsgi.WSGIErrorsWrapper):
+    """gunicorn's wsgi.errors for many requests: it looks up the log's streams per write, as logs may be reopened."""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
 
     @property
     def streams(self) -> list[Any]:
-        """Where lines go."""
+        """The streams that lines are written to."""
         streams: list[Any] = wsgi.WSGIErrorsWrapper(self._cfg).streams
         return streams

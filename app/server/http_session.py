@@ -1,144 +1,177 @@
-"""What is said on one connection: requests come in, the application answers.
+"""An HTTP session: the requests of one connection, one after the other.
 
-A request goes one of three ways. The parsed way is gunicorn's own: its parser, its environ, its errors. The known way
-is for a request that is there whole and whose head is, byte for byte, one that has gone the parsed way: what gunicorn
-made of it is remembered. Both lead to the same place, where the application answers. The short way is for a request
-that is, byte for byte, one that has gone the known way, to an answer of which the application has said that it may be
-given again: it leads to nobody else, so it is closed where somebody is to hear of each request.
+A request is served by the first of three paths that fits:
+
+1. Cached response: the same bytes have been sent before, and the application allows the response to be reused. No
+   other code runs, so this path is off where requests have to be reported, for example in an access log.
+2. Cached head: the request has arrived whole, and its head has been parsed before, byte for byte. The application is
+   called with gunicorn's earlier results.
+3. Parser: all other requests. gunicorn parses the head, creates the environ and handles errors.
 """
 
 import http
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
 from app.server.connection import BodyError, BodyTimeout, Connection
-from app.server.head_cache import NO_CACHED_HEAD, CachedHead, HeadCache, Parser, Request
-from app.server.response import Response, date
+from app.server.head_cache import CachedHead, HeadCache, Parser, Request
+from app.server.response import Response, http_date
 
-if TYPE_CHECKING:
-    from app.server.worker import Worker
+#: A request of up to this many bytes, whose head is cached, is received whole before it is served.
+_MAX_BUFFERED_REQUEST = 8192
 
-#: A known request of so many bytes is waited for before anybody is asked.
-_MAX_AWAITED = 8192
+_KEEP_ALIVE, _CLOSE = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
-_KEEPS, _CLOSES = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
+
+class SessionWorker(Protocol):
+    """What a session uses of its gunicorn worker; attributes without a comment are gunicorn's own."""
+
+    cfg: Any
+    log: Any
+    wsgi: Any
+    #: gunicorn's server hooks.
+    pre_request: Callable[..., object]
+    post_request: Callable[..., object]
+    #: Whether the logger's access() has an effect.
+    is_access_logged: bool
+    #: Whether requests may be served without being reported to the log and to hooks.
+    can_reuse_responses: bool
+
+    def accepts_requests(self) -> bool:
+        """Return whether a connection may stay open for another request."""
+
+    def count_request(self) -> None:
+        """Count a request towards ``max_requests``."""
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """Return whether the application has taken over the connection."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Log an error and send the response to it."""
 
 
 class HttpSession:
-    """A connection served by a worker until its end.
+    """Serves the requests of a connection until it ends.
 
-    ``place`` is the listener's name and ``peer`` the peer's address, both as sockets have them; ``heads`` are those
-    that are known to hold for such a peer, if any do.
+    ``server_address`` and ``client_address`` are as sockets have them. ``head_cache`` is the cache for this listener
+    and for clients of this trust, or None to parse all heads.
     """
 
     def __init__(
-        self, worker: "Worker", connection: Connection, *, place: Any, peer: Any, heads: HeadCache | None
+        self,
+        worker: SessionWorker,
+        connection: Connection,
+        *,
+        server_address: Any,
+        client_address: Any,
+        head_cache: HeadCache | None,
     ) -> None:
         self._worker = worker
         self._connection = connection
-        self._place = place
-        self._peer = peer
-        self._heads = heads
-        self._head = NO_CACHED_HEAD
-        self._parser = Parser(worker.cfg, connection, peer)
-        self._proxy: dict[str, Any] = {}
-        self._began = datetime.min  # noqa: DTZ901 - when the application was asked, where that is logged
+        self._server_address = server_address
+        self._client_address = client_address
+        self._head_cache = head_cache
+        self._previous_head: CachedHead | None = None
+        self._parser = Parser(worker.cfg, connection, client_address)
+        self._proxy_info: dict[str, Any] = {}
+        self._started_at = datetime.min  # noqa: DTZ901 - set before each call of the application if that is logged
 
     def run(self) -> None:
-        """Answer requests in their order until the connection ends."""
-        received: bytes | None = b""
-        while received is not None and (received := self._connection.next_request(received)):
-            received = self._serve(received)
+        """Serve requests in their order until the connection ends."""
+        buffered: bytes | None = b""
+        while buffered is not None and (received := self._connection.next_request(buffered)):
+            buffered = self._serve(received)
 
     def _serve(self, received: bytes) -> bytes | None:
-        """Answer the first request of what has been received, the shortest way that it can go.
+        """Serve the request at the start of ``received``.
 
-        As each way, return what has been received beyond it, or None when the connection ends with it.
+        Like each of the paths, return what has been received beyond the request, or None to close the connection.
         """
-        if (again := self._find_again(received)) is not None:
-            return self._serve_again(again, b"")
-        head = None if self._heads is None else self._heads.find(received, self._head)
+        if (response := self._find_response(received)) is not None:
+            return self._send_cached_response(response, b"")
+        head = None if self._head_cache is None else self._head_cache.find(received, self._previous_head)
         if head is None:
-            return self._serve_parsed(received)
-        at_first = len(received)
-        if at_first < head.end <= _MAX_AWAITED:  # many clients send a head and its body apart
-            received = self._connection.receive_until(received, head.end)
-        if len(received) < head.end:
-            return self._serve_parsed(received)
-        if at_first != head.end and (again := self._find_again(received[: head.end])) is not None:
-            return self._serve_again(again, received[head.end :])
-        return self._serve_known(head, received)
+            return self._serve_with_parser(received)
+        received_at_first = len(received)
+        if received_at_first < head.request_length <= _MAX_BUFFERED_REQUEST:  # many clients send head and body apart
+            received = self._connection.receive_until(received, head.request_length)
+        if len(received) < head.request_length:
+            return self._serve_with_parser(received)
+        if received_at_first != head.request_length:  # else the look-up above has had the same key
+            response = self._find_response(received[: head.request_length])
+            if response is not None:
+                return self._send_cached_response(response, received[head.request_length :])
+        return self._serve_with_cached_head(head, received)
 
-    def _find_again(self, received: bytes) -> bytes | None:
-        """Return the answer that may be given again, whole."""
-        if self._heads is None or (repeat := self._heads.responses.get(received)) is None or self._worker.is_observed:
+    def _find_response(self, request: bytes) -> bytes | None:
+        """Return a valid cached response to this request, ready to be sent."""
+        if self._head_cache is None or not self._worker.can_reuse_responses:
             return None
-        before, between, behind, again = repeat
+        cached = self._head_cache.responses.get(request)
+        if cached is None:
+            return None
+        before_date, before_value, after_value, next_value = cached
         try:
-            value = again()
+            value = next_value()
         except Exception:
-            self._worker.log.exception("Error in what says whether an answer holds")
+            self._worker.log.exception("Error checking whether a cached response is valid")
             value = None
         if value is not None:
-            return b"".join((before, date(), between, value, behind))
-        self._heads.responses.drop(received)
+            return b"".join((before_date, http_date(), before_value, value, after_value))
+        self._head_cache.responses.drop(request)
         return None
 
-    def _serve_again(self, answer: bytes, rest: bytes) -> bytes | None:
+    def _send_cached_response(self, response: bytes, rest: bytes) -> bytes | None:
         worker = self._worker
         worker.count_request()
-        keeps = worker.accepts_requests()
+        keep_alive = worker.accepts_requests()
         try:
-            self._connection.sendall(answer if keeps else answer.replace(_KEEPS, _CLOSES, 1))
+            self._connection.sendall(response if keep_alive else response.replace(_KEEP_ALIVE, _CLOSE, 1))
         except OSError as error:
             worker.log.debug("Closing connection. %s", error)
             return None
-        if keeps:
-            return rest
-        self._connection.has_unread_input |= bool(rest)
-        return None
+        return self._end_request(rest, keep_alive=keep_alive)
 
-    def _serve_known(self, head: CachedHead, received: bytes) -> bytes | None:
-        worker, connection, peer = self._worker, self._connection, self._peer
-        self._head = head
-        request = head.request(received, peer)
-        answer = Response(request, connection, worker.cfg, worker.accepts_requests)
+    def _serve_with_cached_head(self, head: CachedHead, received: bytes) -> bytes | None:
+        worker, connection, client_address = self._worker, self._connection, self._client_address
+        self._previous_head = head
+        request = head.request(received, client_address)
+        response = Response(request, connection, worker.cfg, worker.accepts_requests)
         worker.pre_request(worker, request)
+        send_early_hints = wsgi._make_early_hints_callback(request, connection, response)  # noqa: SLF001 - as create()
         environ = {
             **head.environ,
             "wsgi.input": request.body,
             "gunicorn.socket": connection.socket,
-            "REMOTE_ADDR": peer[0],
-            "REMOTE_PORT": str(peer[1]),
-            "wsgi.early_hints": wsgi._make_early_hints_callback(request, connection, answer),  # noqa: SLF001 - as create
-            "worker.repeat": answer.allow_caching,
+            "REMOTE_ADDR": client_address[0],
+            "REMOTE_PORT": str(client_address[1]),
+            "wsgi.early_hints": send_early_hints,
+            "covers.cache_response": response.allow_caching,
         }
-        keeps = self._answer(request, answer, environ)
-        if keeps and answer.cacheable is not None and self._heads is not None:
-            self._heads.responses.put(received[: head.end], answer.cacheable)
-        rest = received[head.end :]
-        if keeps:
-            return rest
-        connection.has_unread_input |= bool(rest)
-        return None
+        keep_alive = self._call_application(request, response, environ)
+        if keep_alive and response.cacheable is not None and self._head_cache is not None:
+            self._head_cache.responses.put(received[: head.request_length], response.cacheable)
+        return self._end_request(received[head.request_length :], keep_alive=keep_alive)
 
-    def _serve_parsed(self, received: bytes) -> bytes | None:
+    def _serve_with_parser(self, received: bytes) -> bytes | None:
         worker, connection, parser = self._worker, self._connection, self._parser
         parser.unreader.unread(received)
         request: Request | None = None
         try:
             request = next(parser)
-            connection.begin_body(is_to_continue=request.take_expectation())
-            request.proxy_protocol_info = self._proxy = request.proxy_protocol_info or self._proxy
+            connection.begin_body(expects_continue=request.take_continue_expectation())
+            # The PROXY header is sent once per connection.
+            request.proxy_protocol_info = self._proxy_info = request.proxy_protocol_info or self._proxy_info
             worker.pre_request(worker, request)
-            answer, environ = wsgi.create(
+            response, environ = wsgi.create(
                 request,
                 connection,
-                self._peer,
-                self._place,
+                self._client_address,
+                self._server_address,
                 worker.cfg,
                 response_class=Response,
                 response_args=(worker.accepts_requests,),
@@ -146,76 +179,86 @@ class HttpSession:
         except (StopIteration, NoMoreData):
             return None
         except BaseException as error:  # noqa: BLE001 - gunicorn's have no common class, and a hook may raise anything
-            self._refuse_as_gunicorn(request, error)
+            self._send_gunicorn_error(request, error)
             return None
         environ["gunicorn.socket"] = connection.socket
         environ["wsgi.multithread"] = True
-        if self._heads is not None:
-            self._heads.store(received, request, environ)
-        keeps = self._answer(request, answer, environ) and parser.finish_body()
+        if self._head_cache is not None:
+            self._head_cache.store(received, request, environ)
+        keep_alive = self._call_application(request, response, environ) and parser.finish_body()
         rest: bytes = parser.unreader.take_buffered()
-        if keeps:
+        if not keep_alive:
+            connection.has_unread_input |= request.is_body_incomplete()
+        return self._end_request(rest, keep_alive=keep_alive)
+
+    def _end_request(self, rest: bytes, *, keep_alive: bool) -> bytes | None:
+        """Return the result of a path, given what has been received beyond its request."""
+        if keep_alive:
             return rest
-        connection.has_unread_input |= bool(rest) or request.is_body_left()
+        self._connection.has_unread_input |= bool(rest)
         return None
 
-    def _answer(self, request: Request, answer: Response, environ: dict[str, Any]) -> bool:
-        """Have the application answer; return whether the connection goes on."""
+    def _call_application(self, request: Request, response: Response, environ: dict[str, Any]) -> bool:
+        """Call the application and send its response; return whether the connection stays open."""
         worker = self._worker
-        if worker.is_logged:
-            self._began = datetime.now()  # noqa: DTZ005 - only a difference is taken
+        if worker.is_access_logged:
+            self._started_at = datetime.now()  # noqa: DTZ005 - only a difference is taken
         worker.count_request()
         try:
-            if self._connection.timed_out and request.is_body_left():
+            if self._connection.timed_out and request.is_body_incomplete():
                 raise BodyTimeout
-            chunks = worker.wsgi(environ, answer.start_response)
+            chunks = worker.wsgi(environ, response.start_response)
             if worker.is_already_handled(chunks):
                 return True
             try:
                 for chunk in chunks:
-                    answer.write(chunk)
-                answer.close()
+                    response.write(chunk)
+                response.close()
             finally:
                 if hasattr(chunks, "close"):
                     chunks.close()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the peer gets an answer, and the log has it
-            self._fail(request, answer, environ, error)
+        except BaseException as error:  # noqa: BLE001 - any error needs a response and a line in the log
+            self._handle_failure(request, response, environ, error)
             return False
         else:
-            self._log_access(request, answer, environ)
+            self._log_access(request, response, environ)
         finally:
             try:
-                worker.post_request(worker, request, environ, answer)
+                worker.post_request(worker, request, environ, response)
             except Exception:
                 worker.log.exception("Exception in post_request hook")
-        return not answer.must_close
+        return not response.must_close
 
-    def _log_access(self, request: Request, answer: Response, environ: dict[str, Any]) -> None:
-        if self._worker.is_logged:
-            self._worker.log.access(answer, request, environ, datetime.now() - self._began)  # noqa: DTZ005 - as above
+    def _log_access(self, request: Request, response: Response, environ: dict[str, Any]) -> None:
+        if self._worker.is_access_logged:
+            duration = datetime.now() - self._started_at  # noqa: DTZ005 - as above
+            self._worker.log.access(response, request, environ, duration)
 
-    def _fail(self, request: Request, answer: Response, environ: dict[str, Any], error: BaseException) -> None:
-        """Answer in the place of an application that has failed to.
+    def _handle_failure(
+        self, request: Request, response: Response, environ: dict[str, Any], error: BaseException
+    ) -> None:
+        """Log an error that the application has raised, and send the response to it if that is still possible.
 
-        Whose fault it is cannot be told by the error's class: an application has OSErrors of its own.
+        The state of the connection shows whether the client is the cause. The class of the error does not: applications
+        raise their own OSErrors.
         """
         log = self._worker.log
         if self._connection.is_broken:
             log.debug("Closing connection. %s", error)
-        elif answer.headers_sent:
+        elif response.headers_sent:
             log.error("Error handling request", exc_info=error)
         elif isinstance(error, BodyError):
-            self._refuse(answer, error.status)
+            self._send_error(response, error.status)
         elif getattr(request.body, "failed", False):
-            self._refuse_as_gunicorn(request, error)
-            return  # which gunicorn has logged
+            self._send_gunicorn_error(request, error)
+            return  # gunicorn has written the access log
         else:
             log.error("Error handling request %s %s", request.method, request.uri, exc_info=error)
-            self._refuse(answer, http.HTTPStatus.INTERNAL_SERVER_ERROR)
-        self._log_access(request, answer, environ)
+            self._send_error(response, http.HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._log_access(request, response, environ)
 
-    def _refuse(self, answer: Response, status: http.HTTPStatus) -> None:
-        answer.status, answer.headers = f"{status.value} {status.phrase}", []
+    def _send_error(self, response: Response, status: http.HTTPStatus) -> None:
+        response.status, response.headers = f"{status.value} {status.phrase}", []  # for the access log
         body = f"{status.phrase}\n"
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
@@ -226,7 +269,8 @@ class HttpSession:
         except OSError as error:
             self._worker.log.debug("Closing connection. %s", error)
 
-    def _refuse_as_gunicorn(self, request: Request | None, error: BaseException) -> None:
+    def _send_gunicorn_error(self, request: Request | None, error: BaseException) -> None:
+        """Let gunicorn log an error and respond to it."""
         self._connection.has_unread_input = True
         if not self._connection.is_broken:
-            self._worker.handle_error(request, self._connection, self._peer, error)
+            self._worker.handle_error(request, self._connection, self._client_address, error)

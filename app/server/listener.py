@@ -1,7 +1,8 @@
-"""The listening side: who is let in when places or file descriptors have run out."""
+"""The listening side of the worker: it accepts connections, and evicts old ones at the connection limit."""
 
 import errno
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,63 +12,64 @@ from gevent.server import StreamServer
 
 from app.server.connection_timeouts import ConnectionTimeouts
 
-#: Who waits for a place is looked for again after so many seconds.
+#: Seconds between two attempts to accept while the pool is full.
 _RETRY_SECONDS = 0.05
 
-#: Rounds of the watch between two lines about missing file descriptors.
-_QUIET_ROUNDS = 40
+#: Seconds between two warnings about missing file descriptors.
+_WARNING_SECONDS = 10.0
 
 
 class Listener(StreamServer):
-    """gevent's server for a listener; ``places`` for connections and the watch over them are those of the worker.
+    """gevent's server for one listening socket. All listeners of a worker share its ``pool`` of connections.
 
-    When all places are taken, or no file descriptor is left, the connection that has waited longest for its peer has to
-    go: a request that is there within milliseconds is not concerned. When none waits, for all are answered, no more are
-    accepted until a place is free, or there is one that waits.
+    When the pool is full or the process has no file descriptor left, the connection that has waited longest for its
+    client is evicted. Requests that arrive within milliseconds are not affected. If no connection waits, since all have
+    a request in progress, no more are accepted until one closes or becomes idle.
     """
 
     def __init__(
         self,
-        listener: Any,
+        sock: Any,
         handle: Callable[..., None],
         *,
         pool: Pool,
-        watch: ConnectionTimeouts,
+        timeouts: ConnectionTimeouts,
         warn: Callable[[str], None],
     ) -> None:
-        self._watch = watch
+        self._pool = pool
+        self._timeouts = timeouts
         self._warn = warn
-        self._warned = -_QUIET_ROUNDS
-        self._places = pool
-        super().__init__(listener, handle=handle, spawn=pool)
-        self.__dict__["full"] = self._is_full  # where gevent has put the pool's
+        self._next_warning_at = 0.0
+        super().__init__(sock, handle=handle, spawn=pool)
+        self.__dict__["full"] = self._is_full  # gevent has set it to the pool's method
 
     def _is_full(self) -> bool:
-        if not self._places.full():
+        if not self._pool.full():
             return False
-        self._watch.evict_longest_waiting()
-        # gevent looks again when a place is free, which may not be for as long as those who have them ask on and on.
-        gevent.spawn_later(_RETRY_SECONDS, self._look_again)
+        self._timeouts.evict_longest_waiting()
+        # gevent accepts again when a connection closes, which may never happen while all clients keep sending requests.
+        gevent.spawn_later(_RETRY_SECONDS, self._accept_again)
         return True
 
-    def _look_again(self) -> None:
+    def _accept_again(self) -> None:
         if self.started:
             self.start_accepting()
 
     def do_read(self) -> Any:
-        """Accept a connection, if one waits."""
+        """Accept a connection; return it with its client's address, or None if there is none."""
         try:
             accepted: Any = super().do_read()
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
-            if self._watch.tick - self._warned >= _QUIET_ROUNDS:
-                self._warned = self._watch.tick
+            if (now := time.monotonic()) >= self._next_warning_at:
+                self._next_warning_at = now + _WARNING_SECONDS
                 self._warn("No file descriptors are left: the connections that have waited longest are dropped.")
-            if not self._watch.evict_longest_waiting():
+            if not self._timeouts.evict_longest_waiting():
                 raise
             return None
         if accepted is not None and self.family in {socket.AF_INET, socket.AF_INET6}:
-            # gunicorn sets it for a listener, for one that is handed to it (fd://) after peers may have connected.
+            # gunicorn sets it on the listening socket, but on an inherited one (fd://) only after clients may have
+            # connected.
             accepted[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return accepted

@@ -1,56 +1,58 @@
-"""Answers that may be given again: by the very bytes of their requests, for as long as the application says.
+"""Responses that are reused for byte-identical requests, for as long as the application allows.
 
-Clients repeat their requests byte for byte. Where the application says of an answer, by ``environ["worker.repeat"]``,
-that it holds for as long as a function returns a value for one of its headers, whoever sends the same bytes meanwhile
-is sent the same answer, with that value and another Date, and neither parser nor application are asked.
+The application makes its response cacheable through ``environ["covers.cache_response"]``; see
+``Response.allow_caching``. A cached response is sent again with a new Date and a new value of one field, and neither
+gunicorn's parser nor the application runs.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-#: What an answer takes beside its bytes and those of its request: the tuple, the function and what that needs.
-_OVERHEAD = 800
+#: Estimated memory of an entry in addition to its bytes: the tuple, the function and what the function refers to.
+_OVERHEAD_BYTES = 800
 
 
 class CachedResponse(NamedTuple):
-    """An answer that may be given again: its bytes before the Date, from there to a header's value, and behind that.
+    """The bytes of a response without its Date and without the value of one field.
 
-    ``again`` returns the value that this header has the next time, or None when the answer holds no more.
+    ``next_value`` returns the value of that field for the next response, as it is sent, or None if the cached response
+    is no longer valid.
     """
 
-    before: bytes
-    between: bytes
-    behind: bytes
-    header_value: Callable[[], bytes | None]
+    before_date: bytes
+    before_value: bytes
+    after_value: bytes
+    next_value: Callable[[], bytes | None]
 
 
 class ResponseCache:
-    """The answers to requests by their bytes, some ``size`` bytes in all; the oldest goes first."""
+    """Cached responses by the bytes of their requests; beyond ``max_bytes`` the oldest are evicted (FIFO)."""
 
-    def __init__(self, size: int) -> None:
-        self._left = size
-        self._repeats = OrderedDict[bytes, CachedResponse]()  # whose oldest is found at once, unlike a dict's
-        #: Returns the answer to the request of these bytes, if there is one; whether it holds, ``again`` tells.
-        self.get = self._repeats.get
+    def __init__(self, max_bytes: int) -> None:
+        self._free_bytes = max_bytes
+        self._responses = OrderedDict[bytes, CachedResponse]()  # finds its oldest key in O(1), unlike a dict
+        #: Returns the response to the request with these bytes, or None. Its ``next_value`` checks its validity.
+        self.get = self._responses.get
 
     def __len__(self) -> int:
-        return len(self._repeats)
+        return len(self._responses)
 
-    def put(self, request: bytes, repeat: CachedResponse) -> None:
-        """Keep the answer to this request."""
+    def put(self, request: bytes, response: CachedResponse) -> None:
+        """Store the response to a request."""
         self.drop(request)
-        self._repeats[request] = repeat
-        self._left -= _size(request, repeat)
-        while self._left < 0:
-            self.drop(next(iter(self._repeats)))
+        self._responses[request] = response
+        self._free_bytes -= _size(request, response)
+        while self._free_bytes < 0:
+            self.drop(next(iter(self._responses)))
 
     def drop(self, request: bytes) -> None:
-        """Drop the answer to this request, if there is one."""
-        repeat = self._repeats.pop(request, None)
-        if repeat is not None:
-            self._left += _size(request, repeat)
+        """Remove the response to a request, if there is one."""
+        response = self._responses.pop(request, None)
+        if response is not None:
+            self._free_bytes += _size(request, response)
 
 
-def _size(request: bytes, repeat: CachedResponse) -> int:
-    return len(request) + len(repeat.before) + len(repeat.between) + len(repeat.behind) + _OVERHEAD
+def _size(request: bytes, response: CachedResponse) -> int:
+    before_date, before_value, after_value, _ = response
+    return len(request) + len(before_date) + len(before_value) + len(after_value) + _OVERHEAD_BYTES

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with bounds: what it serves by, how it begins and how it leaves."""
+"""The gunicorn worker: its settings, its start and its graceful shutdown."""
 
 import logging
 import time
@@ -18,125 +18,142 @@ from app.server.connection_timeouts import ConnectionTimeouts
 from app.server.head_cache import HeadCache
 from app.server.http_session import HttpSession
 from app.server.listener import Listener
+from app.server.tick_clock import TickClock
 
-#: An idle connection has so many seconds to ask once more before a worker that leaves closes it: by then, what a client
-#: has sent while it could not know has come, and is answered.
-_LAST_WORD_SECONDS = 0.2
+#: Seconds between the end of accepting and the close of idle connections. Requests that clients have sent meanwhile,
+#: since they could not know of the shutdown, arrive by then and are served.
+_IDLE_GRACE_SECONDS = 0.2
 
 
 class Worker(GeventWorker):
-    """The worker. TLS, HTTP/2 and uwsgi, where they are configured, are served as gunicorn does it, without bounds."""
+    """gunicorn's gevent worker with timeouts for clients and a connection limit over all listeners.
 
-    #: Seconds for a request to begin and its head to be there, where ``keepalive``, which is that otherwise, is 0.
-    head_seconds = 5.0
+    TLS, HTTP/2 and uwsgi, if configured, are served by gunicorn's own code without these limits.
+    """
 
-    #: Seconds for a step of a body.
-    body_seconds = 10.0
+    #: Seconds from the start of the wait for a request to the end of its head. ``keepalive`` takes precedence if not 0.
+    head_timeout = 5.0
 
-    #: Seconds for a step of an answer to be taken.
-    response_seconds = 10.0
+    #: Seconds for each 16 KiB of a request body, see ``Connection``.
+    body_timeout = 10.0
 
-    #: Seconds between two looks at the connections; the others are kept to within these.
-    interval = 0.25
+    #: Seconds for each 16 KiB of a response.
+    response_timeout = 10.0
+
+    #: Seconds between two checks of all connections; timeouts are exact to about this.
+    tick_interval = 0.25
 
     alive: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cfg = self.cfg
-        self._watch = ConnectionTimeouts(self.interval)
-        self._is_foreign = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
-        #: Whether a signal has said so; a worker leaves of its own accord too, at ``max_requests``.
+        self._clock = TickClock(self.tick_interval)
+        self._timeouts = ConnectionTimeouts(self._clock)
+        self._uses_stock_code = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
+        #: Whether the worker shuts down because of a signal, not because of ``max_requests``.
         self.was_told_to_stop = False
-        # Settings do not change in a worker's life, and to look one up costs a microsecond.
+        # Settings do not change while a worker runs, and each access to one takes a microsecond.
         self._keepalive = cfg.keepalive
-        hears_before, hears_after = _has_hook(cfg, "pre_request"), _has_hook(cfg, "post_request")
-        is_debugged = self.log.error_log.isEnabledFor(logging.DEBUG)  # then gunicorn's own pre_request tells of each
-        self.pre_request = cfg.pre_request if hears_before or is_debugged else _do_nothing
-        self.post_request = cfg.post_request if hears_after else _do_nothing
-        #: Whether anything comes of the log's access(); gunicorn's statsd logger counts by it.
-        self.is_logged = self.log.access_log_enabled or type(self.log).access is not Logger.access
-        #: Whether somebody is to hear of each request: then none goes the short way.
-        self.is_observed = self.is_logged or hears_after or is_debugged
-        # A hook may change a request before its environ is made, and PROXY changes its peer: then nothing is known.
-        self._knows_heads = cfg.proxy_protocol == "off" and not hears_before
-        self._heads: dict[tuple[Any, bool], HeadCache] = defaultdict(lambda: HeadCache(cfg))
+        has_pre_request, has_post_request = _has_hook(cfg, "pre_request"), _has_hook(cfg, "post_request")
+        is_debug = self.log.error_log.isEnabledFor(logging.DEBUG)  # gunicorn's default pre_request logs each request
+        self.pre_request = cfg.pre_request if has_pre_request or is_debug else _do_nothing
+        self.post_request = cfg.post_request if has_post_request else _do_nothing
+        #: Whether the logger's access() has an effect; gunicorn's statsd logger overrides it to count requests.
+        self.is_access_logged = self.log.access_log_enabled or type(self.log).access is not Logger.access
+        #: Whether requests may be served without being reported to the log and to hooks.
+        self.can_reuse_responses = not (self.is_access_logged or has_post_request or is_debug)
+        # A hook may change a request before its environ is made, and the PROXY protocol changes the client's address.
+        self._caches_heads = cfg.proxy_protocol == "off" and not has_pre_request
+        self._head_caches: dict[tuple[Any, bool], HeadCache] = defaultdict(lambda: HeadCache(cfg))
 
     def accepts_requests(self) -> bool:
-        """Tell whether connections may go on with another request."""
+        """Return whether a connection may stay open for another request."""
         return self.alive and self._keepalive > 0
 
     def count_request(self) -> None:
-        """Count a request, and leave at ``max_requests``."""
+        """Count a request, and start the shutdown at ``max_requests``."""
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve a connection."""
-        if self._is_foreign:
+        """Serve a connection until it ends."""
+        if self._uses_stock_code:
             super().handle(listener, client, addr)
             return
-        head = self._keepalive or self.head_seconds
-        connection = Connection(client, self._watch, head=head, body=self.body_seconds, response=self.response_seconds)
+        connection = Connection(
+            client,
+            self._clock,
+            head_timeout=self._keepalive or self.head_timeout,
+            body_timeout=self.body_timeout,
+            response_timeout=self.response_timeout,
+        )
+        self._timeouts.add(connection)
         try:
-            place = listener.getsockname()
-            HttpSession(self, connection, place=place, peer=addr, heads=self._heads_for(place, addr)).run()
+            server_address = listener.getsockname()
+            head_cache = self._head_cache_for(server_address, addr)
+            HttpSession(
+                self, connection, server_address=server_address, client_address=addr, head_cache=head_cache
+            ).run()
         finally:
-            connection.close()
+            try:
+                connection.close()
+            finally:
+                self._timeouts.remove(connection)
 
-    def _heads_for(self, place: Any, peer: Any) -> HeadCache | None:
-        """Return the heads that hold for such a peer: what a head may say depends on whether its peer is trusted."""
-        if not (self._knows_heads and isinstance(peer, tuple)):
+    def _head_cache_for(self, server_address: Any, client_address: Any) -> HeadCache | None:
+        """Return the cache for this listener and this client. What a head may say depends on the client's trust."""
+        if not (self._caches_heads and isinstance(client_address, tuple)):
             return None
         policy = HeaderPolicy()
-        policy.cfg, policy.peer_addr = self.cfg, peer
-        return self._heads[place, policy._peer_is_trusted_proxy()]  # noqa: SLF001 - the one place that knows
+        policy.cfg, policy.peer_addr = self.cfg, client_address
+        is_trusted = policy._peer_is_trusted_proxy()  # noqa: SLF001 - gunicorn has no public function for it
+        return self._head_caches[server_address, is_trusted]
 
     def run(self) -> None:
-        """Serve until told to leave, or until ``max_requests`` are answered."""
-        if self._is_foreign:
+        """Serve until a signal or ``max_requests`` ends the worker, then shut down gracefully."""
+        if self._uses_stock_code:
             super().run()
             return
-        places = Pool(self.worker_connections)
-        servers = [self._listen(listener, places) for listener in self.sockets]
-        gevent.spawn(self._watch.run)
+        pool = Pool(self.worker_connections)
+        listeners = [self._start_listener(sock, pool) for sock in self.sockets]
+        gevent.spawn(self._timeouts.run)
         while self.alive:
             self.notify()
-            gevent.sleep(self.interval)
+            gevent.sleep(self.tick_interval)
         if self.cfg.workers == 1:
-            # The master starts another when this one has left: until then there is nobody else to accept.
-            self._wait_while(lambda: not (self.was_told_to_stop or self._watch.is_idle()))
-        for server in servers:
-            server.close()
-        gevent.sleep(_LAST_WORD_SECONDS)
-        self._watch.drain()
-        if not self._wait_while(lambda: bool(places)):
+            # The master starts another worker only when this one has exited. Until then no other worker accepts.
+            self._wait_while(lambda: not (self.was_told_to_stop or self._timeouts.are_all_idle()))
+        for listener in listeners:
+            listener.close()
+        gevent.sleep(_IDLE_GRACE_SECONDS)
+        self._timeouts.drain()
+        if not self._wait_while(lambda: bool(pool)):
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
-            places.kill(timeout=1)
+            pool.kill(timeout=1)
 
-    def _listen(self, listener: Any, places: Pool) -> Listener:
-        listener.setblocking(1)
-        handle = partial(self.handle, listener)
-        server = Listener(listener, handle, pool=places, watch=self._watch, warn=self.log.warning)
+    def _start_listener(self, sock: Any, pool: Pool) -> Listener:
+        sock.setblocking(1)
+        listener = Listener(sock, partial(self.handle, sock), pool=pool, timeouts=self._timeouts, warn=self.log.warning)
         if self.cfg.workers > 1:
-            server.max_accept = 1
-        server.start()
-        return server
+            listener.max_accept = 1  # as gunicorn's worker: connections are spread over the workers
+        listener.start()
+        return listener
 
     def _wait_while(self, condition: Callable[[], bool]) -> bool:
-        """Wait until the condition is false, and return True; or return False after ``graceful_timeout``."""
-        until = time.monotonic() + self.cfg.graceful_timeout
+        """Wait until the condition is false; return False if it still holds after ``graceful_timeout``."""
+        deadline = time.monotonic() + self.cfg.graceful_timeout
         while condition():
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 return False
             self.notify()
             gevent.sleep(0.02)
         return True
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Leave after what is under way."""
+        """Handle SIGTERM: shut down after the requests in progress."""
         self.was_told_to_stop = True
         super().handle_exit(sig, frame)
 
@@ -146,4 +163,4 @@ def _has_hook(cfg: Any, name: str) -> bool:
 
 
 def _do_nothing(*_: object) -> None:
-    """Stand for a hook of gunicorn's own that comes to nothing."""
+    """Replace a hook that would have no effect."""

@@ -24,7 +24,7 @@ _ENVIRON_KEY: Final = "HTTP_X_REQUEST_ID"
 
 #: The environ key under which app/server passes ``allow_caching(header, next_value)``. By calling it, the application
 #: allows the server to send the response again to identical requests, each time with the next value of that header.
-_ALLOW_CACHING: Final = "worker.repeat"
+_ALLOW_CACHING: Final = "covers.cache_response"
 
 #: The environ key under which this middleware then passes ``on_cacheable(is_valid)`` to the application. By calling it,
 #: an endpoint makes its response cacheable for as long as ``is_valid`` returns True.

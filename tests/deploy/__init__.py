@@ -1,1 +1,1 @@
-"""The examples in deploy/: programs take them, and behind them nothing is lost while servers come and go."""
+"""Tests of the examples in deploy/: the programs accept them, and no call is lost behind them while servers restart."""

@@ -1,21 +1,21 @@
-"""A server whose socket systemd holds."""
+"""A server with systemd's socket activation."""
 
 from pathlib import Path
 
-from tests.deploy.callers import any_item, calling
-from tests.deploy.fleet import running
+from tests.deploy.load_clients import cover_with_number_of_item, run_clients
+from tests.deploy.restartable_server import run_servers
 from tests.support.scripted_origin import Origin
 from tests.support.service import CONFIG
 
-SOME = 50
+CALLS = 50
 
 
-def test_a_restart_is_not_noticed(origin: Origin, tmp_path: Path) -> None:
-    """Who comes in between waits in the socket's backlog; who has a connection is told to leave it."""
-    origin.default = any_item
-    with running(tmp_path, CONFIG.format(origin=origin.url), is_handed_over=True) as (server,):
-        with calling(f"http://127.0.0.1:{server.port}/RPC2", origin) as callers:
-            callers.get(SOME)
+def test_a_restart_loses_no_call(origin: Origin, tmp_path: Path) -> None:
+    """New connections wait in the backlog meanwhile, and existing ones end with "Connection: close"."""
+    origin.default = cover_with_number_of_item
+    with run_servers(tmp_path, CONFIG.format(origin=origin.url), socket_activation=True) as (server,):
+        with run_clients(f"http://127.0.0.1:{server.port}/RPC2", origin) as clients:
+            clients.wait_for_calls(CALLS)
             server.restart()
-            callers.get(SOME)
-        assert callers.errors == []
+            clients.wait_for_calls(CALLS)
+        assert clients.errors == []

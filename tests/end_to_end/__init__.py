@@ -1,1 +1,1 @@
-"""The whole service: a real gunicorn, a real origin, real sockets."""
+"""Tests of the whole service: real gunicorn processes, a scripted origin, real sockets."""

@@ -1,4 +1,4 @@
-"""A store that is ruined, away or silent costs speed, and no answer."""
+"""A store that is corrupt, unreachable or hanging costs speed, but no call fails."""
 
 import contextlib
 import socket
@@ -12,48 +12,48 @@ from tests.support.scripted_origin import Origin, cover
 from tests.support.service import CONFIG, run_service
 
 
-def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
+def test_a_redis_that_hangs_and_restarts_fails_no_call(
     origin: Origin, require: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """The first lookups take a second more at most; afterwards sharing goes on."""
+    """The first lookups take a second longer at most. After the restart, covers are shared again."""
     origin.default = cover(7)
     url = URL.format(origin=origin.url)
 
-    def timed(number: int) -> float:
-        begun = time.monotonic()
+    def time_lookups(number: int) -> float:
+        started_at = time.monotonic()
         assert set(in_each_worker(server, "get_cover", number, calls=8)) == {url}
-        return time.monotonic() - begun
+        return time.monotonic() - started_at
 
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(serving_redis(require("redis-server"), tmp_path))
         server = stack.enter_context(run_service(tmp_path, config(origin, redis.url), workers=2))
-        timed(200)
+        time_lookups(200)
         redis.freeze()
-        assert max(timed(number) for number in (201, 202, 203)) < 2
+        assert max(time_lookups(number) for number in (201, 202, 203)) < 2
         redis.kill()
-        timed(204)
+        time_lookups(204)
         redis.start()
-        number, until = 205, time.monotonic() + 15
+        number, deadline = 205, time.monotonic() + 15
         while True:
             before = len(origin.requests)
-            timed(number)
+            time_lookups(number)
             if len(origin.requests) - before == 1 and in_each_worker(server, "explain_cover", number, calls=1):
                 break
-            assert time.monotonic() < until, "sharing was not resumed"
+            assert time.monotonic() < deadline, "covers are not shared again"
             number += 1
 
 
-def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, tmp_path: Path) -> None:
+def test_a_corrupt_database_is_replaced(origin: Origin, tmp_path: Path) -> None:
     origin.item(48, cover(7))
     database = tmp_path / "covers.db"
     database.write_bytes(b"this is no database" * 1000)
     with run_service(tmp_path, config(origin, f"sqlite:{database}"), workers=4) as server:
         assert set(in_each_worker(server, "get_cover", 48)) == {URL.format(origin=origin.url)}
-    assert origin.asked_for(48) == 1, "the new one is shared"
+    assert origin.asked_for(48) == 1, "the workers share the new database"
     assert len(list(tmp_path.glob("covers.db.broken-*"))) == 1
 
 
-def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_created_is_bypassed(origin: Origin, tmp_path: Path) -> None:
     origin.item(49, cover(7))
     (tmp_path / "file").write_text("no folder")
     with run_service(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
@@ -61,8 +61,8 @@ def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path
         assert "the store is bypassed" in server.log.read_text()
 
 
-def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_path: Path) -> None:
-    """var/covers.db, below the working directory."""
+def test_the_default_store_is_in_the_working_directory(origin: Origin, tmp_path: Path) -> None:
+    """It is var/covers.db."""
     origin.item(50, cover(7))
     text = CONFIG.format(origin=origin.url).replace('store = "none"\n', "")
     with run_service(tmp_path, text, directory=tmp_path) as server:
@@ -70,13 +70,13 @@ def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_pa
     assert (tmp_path / "var" / "covers.db").is_file()
 
 
-def test_a_port_that_answers_nothing_is_no_store_to_wait_for(origin: Origin, tmp_path: Path) -> None:
+def test_a_hanging_redis_does_not_delay_a_lookup(origin: Origin, tmp_path: Path) -> None:
     origin.item(51, cover(7))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         with run_service(tmp_path, config(origin, url)) as server:
             client = server.client()
             client.list_sources()
-            begun = time.monotonic()
+            started_at = time.monotonic()
             assert client.get_cover(51) == URL.format(origin=origin.url)
-            assert time.monotonic() - begun < 1.5
+            assert time.monotonic() - started_at < 1.5

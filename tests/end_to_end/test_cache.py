@@ -1,4 +1,4 @@
-"""What is known, over four workers and real stores, while workers and origins come and go."""
+"""Cached covers with several workers and real stores, while workers, servers and origins fail."""
 
 import http.client
 import itertools
@@ -22,27 +22,27 @@ from tests.support.service import Service, run_service
 WORKERS = 4
 IDS = itertools.count(1_000_000)
 
-#: A cover that is never fresh, so that each call asks the origin, and gets the old cover when that fails.
+#: Keys of a source whose covers are never fresh: each call requests the page, and gets the stale cover if that fails.
 NEVER_FRESH = "ttl = 0\ngrace = 0\nkeep = '1d'\nerror_ttl = 0\nretries = 0\n"
 
 
 @pytest.fixture(scope="module")
 def redis(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis server for the module."""
+    """A Redis server for all tests of the module."""
     with serving_redis(require("redis-server"), tmp_path_factory.mktemp("redis")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Origin]:
-    """An origin for the module: each test has items of its own."""
+    """An origin for all tests of the module, each of which has items of its own."""
     with Origin().serving() as served:
         yield served
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Each store by its setting."""
+    """The setting ``store`` for each kind of store."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path_factory.mktemp('sqlite')}/deep/covers.db"
     return str(request.getfixturevalue("redis").url)
@@ -50,7 +50,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def service(shop: Origin, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with four workers over the store, for the module."""
+    """A service with four workers and the store, for all tests of the module."""
     text = config(shop, store, top="admin_token = 's'")
     with run_service(tmp_path_factory.mktemp("service"), text, workers=WORKERS) as running:
         yield running
@@ -58,94 +58,94 @@ def service(shop: Origin, store: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def item() -> int:
-    """An id that no other test has."""
+    """An id that no other test uses."""
     return next(IDS)
 
 
-def test_callers_of_an_unknown_id_cause_one_fetch_over_all_workers(shop: Origin, service: Service, item: int) -> None:
-    shop.item(item, hold := Barrier(cover(7)))
-    callers = [gevent.spawn(service.client().get_cover, item) for _ in range(200)]
-    assert hold.asked.wait(10)
-    hold.go.set()
-    assert {caller.get() for caller in callers} == {URL.format(origin=shop.url)}
+def test_concurrent_calls_for_an_uncached_id_cause_one_fetch(shop: Origin, service: Service, item: int) -> None:
+    shop.item(item, barrier := Barrier(cover(7)))
+    calls = [gevent.spawn(service.client().get_cover, item) for _ in range(200)]
+    assert barrier.asked.wait(10)
+    barrier.go.set()
+    assert {call.get() for call in calls} == {URL.format(origin=shop.url)}
     assert shop.asked_for(item) == 1
 
 
-def test_two_servers_over_one_redis_cause_one_fetch(origin: Origin, redis: RedisServer, tmp_path: Path) -> None:
-    origin.item(43, hold := Barrier(cover(7)))
+def test_two_servers_with_one_redis_cause_one_fetch(origin: Origin, redis: RedisServer, tmp_path: Path) -> None:
+    origin.item(43, barrier := Barrier(cover(7)))
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
     text = config(origin, redis.url)
     with run_service(folders[0], text, workers=2) as one, run_service(folders[1], text, workers=2) as two:
-        callers = [gevent.spawn(server.client().get_cover, 43) for server in (one, two) for _ in range(50)]
-        assert hold.asked.wait(10)
-        hold.go.set()
-        assert {caller.get() for caller in callers} == {URL.format(origin=origin.url)}
+        calls = [gevent.spawn(server.client().get_cover, 43) for server in (one, two) for _ in range(50)]
+        assert barrier.asked.wait(10)
+        barrier.go.set()
+        assert {call.get() for call in calls} == {URL.format(origin=origin.url)}
     assert origin.asked_for(43) == 1
 
 
-def test_known_covers_survive_the_death_of_the_whole_server(origin: Origin, store: str, tmp_path: Path) -> None:
+def test_stored_covers_survive_a_crash_of_the_server(origin: Origin, store: str, tmp_path: Path) -> None:
     ids = [next(IDS) for _ in range(50)]
     for number in ids:
         origin.item(number, cover(number))
     with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
-        answers = server.client().get_covers(ids)
+        covers = server.client().get_covers(ids)
         server.kill()
-    asked = len(origin.requests)
+    requests = len(origin.requests)
     with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
-        assert server.client().get_covers(ids) == answers
-        told = in_each_worker(server, "explain_cover", ids[0], calls=20)
-        assert {record["cache"] for record in told} <= {"store", "memory"}
-    assert len(origin.requests) == asked == 50
+        assert server.client().get_covers(ids) == covers
+        records = in_each_worker(server, "explain_cover", ids[0], calls=20)
+        assert {record["cache"] for record in records} <= {"store", "memory"}
+    assert len(origin.requests) == requests == 50
 
 
-def test_a_worker_killed_with_the_lease_delays_the_others_a_little(
+def test_the_lease_of_a_killed_worker_expires(
     origin: Origin, store: str, item: int, tmp_path: Path, require: Callable[[str], str]
 ) -> None:
-    """By the lease's end: two seconds, not the deadline."""
+    """The other workers wait for two seconds until the lease expires, not until the deadline."""
     ss = require("ss")
-    origin.item(item, hold := Barrier(cover(7)))
+    origin.item(item, barrier := Barrier(cover(7)))
     with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
-        callers = [gevent.spawn(_call_and_take_what_comes, server, item) for _ in range(40)]
-        assert hold.asked.wait(10)
-        os.kill(_process_that_is_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
-        begun = time.monotonic()
+        calls = [gevent.spawn(_get_cover_or_error, server, item) for _ in range(40)]
+        assert barrier.asked.wait(10)
+        os.kill(_process_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
+        started_at = time.monotonic()
         while origin.asked_for(item) < 2:
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - started_at < 5
             gevent.sleep(0.02)
-        hold.go.set()
-        answers = {answer for caller in callers if isinstance(answer := caller.get(), str)}
-    assert answers == {URL.format(origin=origin.url)}
+        barrier.go.set()
+        urls = {result for call in calls if isinstance(result := call.get(), str)}
+    assert urls == {URL.format(origin=origin.url)}
     assert origin.asked_for(item) == 2
 
 
-def _call_and_take_what_comes(service: Service, item: int) -> Any:
-    """Callers of the worker that is killed lose their connection, as they would to any server."""
+def _get_cover_or_error(service: Service, item: int) -> Any:
+    """Return the cover or the error: calls to the killed worker lose their connection."""
     try:
         return service.client().get_cover(item)
     except (OSError, http.client.HTTPException, xmlrpc.client.Fault) as error:
         return error
 
 
-def _process_that_is_connected_to(ss: str, port: int, pids: set[int]) -> int:
-    told = subprocess.run([ss, "-tnpH", f"dport = :{port}"], capture_output=True, text=True, check=True).stdout
-    (connected,) = {pid for pid in pids if f"pid={pid}," in told}
+def _process_connected_to(ss: str, port: int, pids: set[int]) -> int:
+    output = subprocess.run([ss, "-tnpH", f"dport = :{port}"], capture_output=True, text=True, check=True).stdout
+    (connected,) = {pid for pid in pids if f"pid={pid}," in output}
     return connected
 
 
 OUTAGES: dict[str, Behaviour] = {
-    "gone": raw(),
+    "closed connection": raw(),
     "500": page("", status="500 Oops"),
     "403": page("", status="403 Forbidden"),
     "429": page("", status="429 Slow", headers={"Retry-After": "0"}),
     "a page without a cover": page("<p>our new design"),
-    "silence": Barrier(cover(9)),
+    "no response": Barrier(cover(9)),
 }
 
 
-def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, tmp_path: Path) -> None:
-    """Nor does a server that is started in the middle of it."""
+def test_stale_covers_are_returned_during_an_outage(origin: Origin, tmp_path: Path) -> None:
+    """A server that starts during the outage returns them too."""
     items = dict(enumerate(OUTAGES.values(), 300))
     for number in items:
         origin.item(number, cover(7))
@@ -159,11 +159,13 @@ def test_callers_with_known_ids_do_not_notice_an_outage(origin: Origin, tmp_path
             assert set(in_each_worker(server, "get_cover", number, calls=10)) == {url}
     with run_service(tmp_path, text) as server:
         for number in items:
-            told = server.client().explain_cover(number)
-            assert (told["url"], told["cache"], bool(told["error"])) == (url, "stale", True)
+            record = server.client().explain_cover(number)
+            assert (record["url"], record["cache"], bool(record["error"])) == (url, "stale", True)
 
 
-def test_a_known_cover_beats_the_deadline_of_a_multicall_too(origin: Origin, item: int, tmp_path: Path) -> None:
+def test_a_stale_cover_is_returned_within_the_deadline_of_a_multicall(
+    origin: Origin, item: int, tmp_path: Path
+) -> None:
     origin.item(item, cover(7))
     text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH, top="deadline = 0.5")
     with run_service(tmp_path, text) as server:
@@ -174,7 +176,7 @@ def test_a_known_cover_beats_the_deadline_of_a_multicall_too(origin: Origin, ite
         assert client.system.multicall(calls) == [[url], [{str(item): url}]]
 
 
-def test_an_origin_that_nobody_serves_any_more_is_not_noticed_either(tmp_path: Path) -> None:
+def test_a_stale_cover_is_returned_if_the_origin_refuses_connections(tmp_path: Path) -> None:
     with Origin().serving() as origin:
         origin.item(46, cover(7))
         text = config(origin, f"sqlite:{tmp_path}/covers.db", NEVER_FRESH)
@@ -184,21 +186,21 @@ def test_an_origin_that_nobody_serves_any_more_is_not_noticed_either(tmp_path: P
         assert server.client().get_cover(46) == before
 
 
-def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(shop: Origin, service: Service, item: int) -> None:
+def test_forget_cover_invalidates_all_workers_within_a_second(shop: Origin, service: Service, item: int) -> None:
     shop.item(item, cover(6))
     in_each_worker(service, "get_cover", item)
     shop.item(item, cover(7))
     assert service.client().forget_cover(item, "ozon", "s")
-    begun = time.monotonic()
+    started_at = time.monotonic()
     while set(in_each_worker(service, "get_cover", item)) != {URL.format(origin=shop.url)}:
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - started_at < 2
     with pytest.raises(xmlrpc.client.Fault) as caught:
         service.client().forget_cover(item, "ozon", "wrong")
     assert caught.value.faultCode == 403
 
 
-def test_what_is_forgotten_is_not_repeated_by_the_worker_either(tmp_path: Path) -> None:
-    """On one connection, where the same bytes have been answered many times."""
+def test_forget_cover_invalidates_cached_responses(tmp_path: Path) -> None:
+    """Those to the same bytes on the same connection."""
     with Origin().serving() as origin:
         origin.item(47, cover(6))
         with run_service(tmp_path, config(origin, "none", top="admin_token = 's'")) as server:
@@ -210,13 +212,13 @@ def test_what_is_forgotten_is_not_repeated_by_the_worker_either(tmp_path: Path) 
             assert client.get_cover(47) == URL.format(origin=origin.url)
 
 
-def test_what_is_fresh_no_more_is_not_repeated_by_the_worker_either(tmp_path: Path) -> None:
+def test_a_cached_response_is_not_reused_when_its_cover_is_stale(tmp_path: Path) -> None:
     with Origin().serving() as origin:
         origin.item(48, cover(6))
         keys = "ttl = 0.5\ngrace = 0\n"
         with run_service(tmp_path, config(origin, "none", keys)) as server:
-            client, began = server.client(), time.monotonic()
+            client, started_at = server.client(), time.monotonic()
             assert len({client.get_cover(48) for _ in range(5)}) == 1
             origin.item(48, cover(7))
             while client.get_cover(48) != URL.format(origin=origin.url):
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - started_at < 5

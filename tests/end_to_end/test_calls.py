@@ -1,4 +1,4 @@
-"""Calls as clients make them."""
+"""XML-RPC calls over HTTP, as clients make them."""
 
 import itertools
 import statistics
@@ -20,28 +20,28 @@ IDS = itertools.count(1_000_000)
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[Origin]:
-    """One origin for the module: each test has items of its own."""
+    """An origin for all tests of the module, each of which has items of its own."""
     with Origin().serving() as served:
         yield served
 
 
 @pytest.fixture
 def fresh_origin() -> Iterator[Origin]:
-    """An origin that nobody else asks."""
+    """An origin for one test, which checks its counters."""
     with Origin().serving() as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def server(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for the module, with one worker."""
+    """A service with one worker, for all tests of the module."""
     with run_service(tmp_path_factory.mktemp("server"), CONFIG.format(origin=origin.url)) as running:
         yield running
 
 
 @pytest.fixture
 def item() -> int:
-    """An id that no other test has."""
+    """An id that no other test uses."""
     return next(IDS)
 
 
@@ -51,7 +51,7 @@ def fault(call: Any, *arguments: Any) -> xmlrpc.client.Fault:
     return caught.value
 
 
-def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Service, item: int) -> None:
+def test_a_cover_is_returned_and_cached(origin: Origin, server: Service, item: int) -> None:
     origin.item(item, cover(7))
     client = server.client()
     url = f"{origin.url}/multimedia/audio_cd_covers/7.jpg"
@@ -61,21 +61,22 @@ def test_a_cover_comes_back_and_is_remembered(origin: Origin, server: Service, i
     assert origin.asked_for(item) == 1
 
 
-def test_many_covers_come_back_at_once(origin: Origin, server: Service) -> None:
+def test_many_covers_are_returned_by_one_call(origin: Origin, server: Service) -> None:
     for number in range(100):
         origin.item(number, cover(number))
-    answers = server.client().get_covers([*range(100), "100", "x"])
-    assert answers["99"] == f"{origin.url}/multimedia/audio_cd_covers/99.jpg"
-    assert answers["100"]["faultCode"] == 404
-    assert answers["x"]["faultCode"] == -32602
-    assert len(answers) == 102
+    covers = server.client().get_covers([*range(100), "100", "x"])
+    assert covers["99"] == f"{origin.url}/multimedia/audio_cd_covers/99.jpg"
+    assert covers["100"]["faultCode"] == 404
+    assert covers["x"]["faultCode"] == -32602
+    assert len(covers) == 102
 
 
-def test_explain_and_list_tell_what_is_known(origin: Origin, server: Service, item: int) -> None:
+def test_explain_cover_and_list_sources(origin: Origin, server: Service, item: int) -> None:
     page_url = origin.item(item, cover(7))
     client = server.client()
-    told = client.explain_cover(item)
-    assert (told["outcome"], told["cache"], told["page_url"], told["source"]) == ("found", "fetched", page_url, "ozon")
+    record = client.explain_cover(item)
+    assert (record["outcome"], record["cache"]) == ("found", "fetched")
+    assert (record["page_url"], record["source"]) == (page_url, "ozon")
     assert client.explain_cover(item)["cache"] == "memory"
     assert [source["name"] for source in client.list_sources() if source["default"]] == ["ozon"]
 
@@ -87,15 +88,15 @@ BAD_IDS = [
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A service whose origin nobody asks."""
-    with run_service(tmp_path_factory.mktemp("quiet"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
+def service_without_origin(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A service for calls that cause no fetch: its origin does not exist."""
+    with run_service(tmp_path_factory.mktemp("service"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
 
 @pytest.mark.parametrize("content_id", BAD_IDS, ids=repr)
-def test_a_bad_id_is_invalid_params(quiet: Service, content_id: Any) -> None:
-    assert fault(quiet.client().get_cover, content_id).faultCode == -32602
+def test_a_bad_id_is_invalid_params(service_without_origin: Service, content_id: Any) -> None:
+    assert fault(service_without_origin.client().get_cover, content_id).faultCode == -32602
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,10 @@ def test_a_bad_id_is_invalid_params(quiet: Service, content_id: Any) -> None:
         ("__class__.__init__", (), -32601),
     ],
 )
-def test_a_wrong_call_has_its_fault(quiet: Service, method: str, arguments: tuple[Any, ...], code: int) -> None:
-    assert fault(getattr(quiet.client(), method), *arguments).faultCode == code
+def test_an_invalid_call_gets_a_fault(
+    service_without_origin: Service, method: str, arguments: tuple[Any, ...], code: int
+) -> None:
+    assert fault(getattr(service_without_origin.client(), method), *arguments).faultCode == code
 
 
 @pytest.mark.parametrize(
@@ -127,16 +130,16 @@ def test_a_wrong_call_has_its_fault(quiet: Service, method: str, arguments: tupl
         (raw(), 502, "127.0.0.1"),
     ],
 )
-def test_what_the_origin_does_has_its_fault(
+def test_a_failure_of_the_origin_gets_a_fault(
     origin: Origin, server: Service, behaviour: Behaviour, code: int, text: str, item: int
 ) -> None:
     origin.item(item, behaviour)
-    told = fault(server.client().get_cover, item)
-    assert told.faultCode == code
-    assert text in told.faultString
+    raised = fault(server.client().get_cover, item)
+    assert raised.faultCode == code
+    assert text in raised.faultString
 
 
-def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Service, item: int) -> None:
+def test_a_failure_is_cached(origin: Origin, server: Service, item: int) -> None:
     origin.item(item, page("", status="403 Forbidden"))
     client = server.client()
     for _ in range(3):
@@ -144,66 +147,68 @@ def test_a_failure_is_remembered_for_a_while(origin: Origin, server: Service, it
     assert origin.asked_for(item) == 1
 
 
-def test_a_page_that_never_comes_is_too_slow(origin: Origin, tmp_path: Path, item: int) -> None:
+def test_a_page_that_times_out_is_504(origin: Origin, tmp_path: Path, item: int) -> None:
     config = CONFIG.format(origin=origin.url) + "timeout = 0.3\n"
     origin.item(item, Barrier(cover()))
     with run_service(tmp_path, config) as server:
         assert fault(server.client().get_cover, item).faultCode == 504
 
 
-def test_every_call_is_answered_within_the_deadline(origin: Origin, tmp_path: Path, item: int) -> None:
-    """Though its page may take longer; who comes later gets what came of it."""
-    origin.item(item, hold := Barrier(cover()))
+def test_every_call_returns_within_the_deadline(origin: Origin, tmp_path: Path, item: int) -> None:
+    """The fetch continues, and a later call gets its result."""
+    origin.item(item, barrier := Barrier(cover()))
     with run_service(tmp_path, CONFIG.format(origin=origin.url), extra={"COVERS_DEADLINE": "0.5"}) as server:
         client = server.client()
-        told = fault(client.get_cover, item)
-        assert (told.faultCode, told.faultString) == (504, "no answer within 0.5 seconds")
+        raised = fault(client.get_cover, item)
+        assert (raised.faultCode, raised.faultString) == (504, "no answer within 0.5 seconds")
         assert client.get_covers([item])[str(item)]["faultCode"] == 504
-        hold.go.set()
+        barrier.go.set()
         assert client.get_cover(item).endswith(".jpg")
     assert origin.asked_for(item) == 1
 
 
-def test_slow_pages_are_fetched_together_and_hits_do_not_wait_for_them(fresh_origin: Origin, tmp_path: Path) -> None:
-    """Forty pages are under way at once in one worker, and not one more than their source allows."""
+def test_slow_pages_are_fetched_concurrently_and_do_not_delay_hits(fresh_origin: Origin, tmp_path: Path) -> None:
+    """One worker fetches 40 pages at once, which is the limit of their source."""
     config = "fetch_concurrency = 64\n" + CONFIG.format(origin=fresh_origin.url) + "concurrency = 40\n"
     fresh_origin.item(1, cover(1))
-    hold = Barrier(cover(2))
+    barrier = Barrier(cover(2))
     for number in range(100, 150):
-        fresh_origin.item(number, hold)
+        fresh_origin.item(number, barrier)
     with run_service(tmp_path, config) as server:
         client = server.client()
         client.get_cover(1)
         slow = [gevent.spawn(server.client().get_cover, number) for number in range(100, 150)]
         while fresh_origin.under_way < 40:
             gevent.sleep(0.01)
-        times = []
+        durations = []
         for _ in range(50):
-            begun = time.perf_counter()
+            started_at = time.perf_counter()
             client.get_cover(1)
-            times.append(time.perf_counter() - begun)
+            durations.append(time.perf_counter() - started_at)
         assert fresh_origin.under_way == 40
-        hold.go.set()
+        barrier.go.set()
         assert len({greenlet.get() for greenlet in slow}) == 1
     assert fresh_origin.most_under_way == 40
-    assert statistics.median(times) < 0.05
+    assert statistics.median(durations) < 0.05
 
 
-def test_callers_of_one_unknown_id_cause_one_fetch_per_worker(origin: Origin, tmp_path: Path, item: int) -> None:
-    origin.item(item, hold := Barrier(cover(7)))
+def test_concurrent_calls_for_an_uncached_id_cause_one_fetch_per_worker(
+    origin: Origin, tmp_path: Path, item: int
+) -> None:
+    origin.item(item, barrier := Barrier(cover(7)))
     with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
-        callers = [gevent.spawn(server.client().get_cover, item) for _ in range(200)]
-        assert hold.asked.wait(10)
-        hold.go.set()
-        assert {caller.get() for caller in callers} == {f"{origin.url}/multimedia/audio_cd_covers/7.jpg"}
+        calls = [gevent.spawn(server.client().get_cover, item) for _ in range(200)]
+        assert barrier.asked.wait(10)
+        barrier.go.set()
+        assert {call.get() for call in calls} == {f"{origin.url}/multimedia/audio_cd_covers/7.jpg"}
     assert 1 <= origin.asked_for(item) <= 2
 
 
-def test_a_caller_that_leaves_does_not_end_the_lookup(origin: Origin, server: Service, item: int) -> None:
-    origin.item(item, hold := Barrier(cover()))
-    leaving = gevent.spawn(server.client().get_cover, item)
-    assert hold.asked.wait(10)
-    leaving.kill()
-    hold.go.set()
+def test_a_client_that_disconnects_does_not_cancel_the_lookup(origin: Origin, server: Service, item: int) -> None:
+    origin.item(item, barrier := Barrier(cover()))
+    call = gevent.spawn(server.client().get_cover, item)
+    assert barrier.asked.wait(10)
+    call.kill()
+    barrier.go.set()
     assert server.client().get_cover(item).endswith(".jpg")
     assert origin.asked_for(item) == 1

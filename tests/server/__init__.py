@@ -1,1 +1,1 @@
-"""Tests of the door: real gunicorns with an application that echoes, over real sockets."""
+"""Tests of app/server: real gunicorn processes with an echo application, over real sockets."""

@@ -1,4 +1,4 @@
-"""What all doors of the tests have: the configuration file of their gunicorns."""
+"""gunicorn's configuration for these tests."""
 
 from gevent import monkey
 
@@ -16,6 +16,6 @@ graceful_timeout = 10
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Let a worker end at once that has no handlers of its own yet, as the service does."""
+    """Restore the default signal handlers, as the service does: a worker that is still starting ends at once."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""An application that echoes: what it is asked for by the path is what it does to the door."""
+"""A WSGI application for tests of the worker; the path selects its behaviour, by default an echo of the request."""
 
 import socket
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer by the path."""
+    """Call the function for the path (PEP 3333)."""
     return _PATHS.get(environ["PATH_INFO"], _echo)(environ, start_response)
 
 
@@ -25,47 +25,47 @@ def _plain(start_response: "StartResponse", body: bytes, status: str = "200 OK")
 
 
 def _echo(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Read the body; say each variable of the environ but our worker's own, objects by "object" only, and the body."""
+    """Respond with the environ, without the keys of our worker and with "object" for objects, and with the body."""
     body = environ["wsgi.input"].read()
     lines = [
         f"{name}: {value if isinstance(value, str | int | tuple) else 'object'}"
         for name, value in environ.items()
-        if not name.startswith("worker.")
+        if not name.startswith("covers.")
     ]
     return _plain(start_response, "\n".join([*sorted(lines), repr(body)]).encode())
 
 
 def _unread(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    return _plain(start_response, b"nothing is read here", "404 Not Found")
+    return _plain(start_response, b"the body is not read", "404 Not Found")
 
 
-def _first(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Read some of the body, and find it too large."""
+def _partly_read(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Read a part of the body, then refuse it as too large."""
     environ["wsgi.input"].read(100_000)
     return _plain(start_response, b"too large", "413 Content Too Large")
 
 
 def _guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Take whatever is wrong with the body for a broken one."""
+    """Respond with 400 to any error of the body."""
     try:
         body = environ["wsgi.input"].read()
-    except Exception:  # noqa: BLE001 - an application does not know the door's
+    except Exception:  # noqa: BLE001 - applications do not know the server's classes
         return _plain(start_response, b"broken", "400 Bad Request")
     return _plain(start_response, body)
 
 
 def _held(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer when the file that the query names is gone; until then, write to it again and again who waits."""
+    """Respond when the file that the query names has been removed; until then, append the client's port repeatedly."""
     file = Path(environ["QUERY_STRING"])
     while file.exists():
         with file.open("a", encoding="utf-8") as output:
             output.write(f"{environ['REMOTE_PORT']}\n")
         gevent.sleep(0.01)
-    return _plain(start_response, b"held no more")
+    return _plain(start_response, b"released")
 
 
 def _count(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Read all of the body in the largest pieces, and keep none."""
+    """Read the whole body in large pieces, and respond with its length."""
     count = 0
     while part := environ["wsgi.input"].read(1 << 20):
         count += len(part)
@@ -73,13 +73,13 @@ def _count(environ: "WSGIEnvironment", start_response: "StartResponse") -> Itera
 
 
 def _lines(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
-    """Stream the lines of the body, without a length."""
+    """Stream the lines of the body, without Content-Length."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b""
     yield from environ["wsgi.input"]
 
 
-def _written(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def _use_write(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     write = start_response("200 OK", [("X-Empty", ""), ("Server", "mine"), ("Content-Length", "3")])
     write(b"one")
     return [b"beyond the length"]
@@ -107,7 +107,7 @@ def _no_content(_environ: "WSGIEnvironment", start_response: "StartResponse") ->
 
 
 def _twice(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Change its mind, as PEP 3333 allows with exc_info."""
+    """Call start_response twice, which PEP 3333 allows with exc_info."""
     start_response("200 OK", [("X-First", "1")])
     try:
         raise ValueError
@@ -125,51 +125,51 @@ def _big(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterabl
     return _plain(start_response, bytes(int(environ["QUERY_STRING"])))
 
 
-def _option(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Say whether answers wait for ACKs."""
+def _tcp_nodelay(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond with the state of TCP_NODELAY."""
     option = environ["gunicorn.socket"].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    return _plain(start_response, b"at once" if option else b"later")
+    return _plain(start_response, b"on" if option else b"off")
 
 
-def _again(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Say how often this was asked; the answer holds for as many times more as the query says, or for ever.
+def _cacheable(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond with the number of calls so far; the response may be reused as often as the query says, or forever.
 
-    The header X-Time says the how manieth time it is given.
+    The field X-Time counts how often this response has been sent.
     """
     times = count(2)
-    if "worker.repeat" in environ:
+    if "covers.cache_response" in environ:
         last = int(environ["QUERY_STRING"] or sys.maxsize) + 1
-        environ["worker.repeat"]("X-Time", lambda: b"%d" % time if (time := next(times)) <= last else None)
-    _asked.append(environ["PATH_INFO"])
-    body = f"asked {len(_asked)}".encode()
+        environ["covers.cache_response"]("X-Time", lambda: b"%d" % time if (time := next(times)) <= last else None)
+    _cacheable_calls.append(environ["PATH_INFO"])
+    body = f"call {len(_cacheable_calls)}".encode()
     start_response("200 OK", [("Content-Length", str(len(body))), ("x-time", "1"), ("Content-Type", "text/plain")])
     return [body]
 
 
-def _again_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Say so, and have a bug in what tells whether it holds."""
-    answer = _again(environ, start_response)
-    if "worker.repeat" in environ:
-        environ["worker.repeat"]("X-Time", {}.popitem)
-    return answer
+def _cacheable_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond likewise, with a validity check that raises."""
+    chunks = _cacheable(environ, start_response)
+    if "covers.cache_response" in environ:
+        environ["covers.cache_response"]("X-Time", {}.popitem)
+    return chunks
 
 
-def _again_written(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Say so in two pieces."""
-    first, *_ = _again(environ, start_response)
+def _cacheable_in_two(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond likewise, with the body in two pieces."""
+    first, *_ = _cacheable(environ, start_response)
     return [first[:2], first[2:]]
 
 
-def _again_failing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
-    """Say so, and fail when all has been sent."""
-    yield from _again(environ, start_response)
+def _cacheable_failing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+    """Respond likewise, and fail after the whole body has been sent."""
+    yield from _cacheable(environ, start_response)
     raise _ERRORS["KeyError"]
 
 
-_asked: list[str] = []
+_cacheable_calls: list[str] = []
 
 _ERRORS = {
-    "OSError": OSError(104, "Connection reset by peer, of another one"),
+    "OSError": OSError(104, "Connection reset by peer"),
     "Timeout": gevent.Timeout(1),
     "GreenletExit": gevent.GreenletExit(),
     "SystemExit": SystemExit(3),
@@ -188,33 +188,33 @@ def _fail_late(_environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     raise _ERRORS["OSError"]
 
 
-def _set(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Change the environ, as an application may."""
+def _change_environ(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Change the environ, which PEP 3333 allows, and check that the change is not visible to later requests."""
     if "seen" in environ or not parse_qs(environ["QUERY_STRING"]):
-        return _plain(start_response, b"seen before", "500 Internal Server Error")
+        return _plain(start_response, b"the environ has been changed before", "500 Internal Server Error")
     environ["seen"] = environ["wsgi.url_scheme"] = environ["REMOTE_ADDR"] = "yes"
-    return _plain(start_response, b"not seen before")
+    return _plain(start_response, b"the environ is new")
 
 
 _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]] = {
     "/unread": _unread,
-    "/first": _first,
+    "/partly-read": _partly_read,
     "/guarded": _guarded,
     "/held": _held,
     "/count": _count,
     "/lines": _lines,
-    "/written": _written,
+    "/written": _use_write,
     "/file": _file,
     "/no-content": _no_content,
     "/twice": _twice,
     "/bad-header": _bad_header,
     "/big": _big,
-    "/again": _again,
-    "/again-in-two": _again_written,
-    "/again-raising": _again_raising,
-    "/again-failing": _again_failing,
-    "/option": _option,
+    "/cacheable": _cacheable,
+    "/cacheable-in-two": _cacheable_in_two,
+    "/cacheable-raising": _cacheable_raising,
+    "/cacheable-failing": _cacheable_failing,
+    "/tcp-nodelay": _tcp_nodelay,
     "/fail": _fail,
     "/fail-late": _fail_late,
-    "/set": _set,
+    "/change-environ": _change_environ,
 }

@@ -1,4 +1,4 @@
-"""A gunicorn with the echoing application, and what a test says to it over a socket of its own."""
+"""A gunicorn process with the echo application, and a raw HTTP client for it."""
 
 import os
 import re
@@ -17,14 +17,14 @@ import gevent
 from tests.support.processes import living
 
 ROOT = Path(__file__).parent.parent.parent
-STOCK = "gunicorn.workers.ggevent.GeventWorker"
-OURS = "app.server.Worker"
-QUICK = "tests.server.short_timeouts.Quick"
+STOCK_WORKER = "gunicorn.workers.ggevent.GeventWorker"
+OUR_WORKER = "app.server.Worker"
+SHORT_TIMEOUT_WORKER = "tests.server.short_timeouts.ShortTimeoutWorker"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it came: its status line, its header lines but the date, its body."""
+    """A response as received: its status line, its field lines without Date, its body."""
 
     status: str
     headers: tuple[str, ...]
@@ -32,13 +32,13 @@ class Answer:
 
     @property
     def code(self) -> int:
-        """The status."""
+        """The status code."""
         return int(self.status.split(" ")[1])
 
 
 @dataclass(frozen=True, slots=True)
 class GunicornServer:
-    """A running gunicorn."""
+    """A running gunicorn: its port, its master process, its error log."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -48,14 +48,17 @@ class GunicornServer:
         """Return a new connection."""
         return socket.create_connection(("127.0.0.1", self.port), 10, (source, 0))
 
-    def hit(self, source: str = "127.0.0.1") -> float:
-        """Be answered on a connection of its own; return the seconds that it took."""
-        began = time.monotonic()
-        assert [answer.code for answer in self.say(request("/echo"), source=source)] == [200]
-        return time.monotonic() - began
+    def time_request(self, source: str = "127.0.0.1") -> float:
+        """Send a request on a new connection, expect 200, and return the seconds until the response."""
+        started_at = time.monotonic()
+        assert [response.code for response in self.exchange(request("/echo"), source=source)] == [200]
+        return time.monotonic() - started_at
 
-    def say(self, *packets: bytes, source: str = "127.0.0.1") -> list[Answer]:
-        """Send packets, then the end; return the answers until the door's end, with both ports by their names."""
+    def exchange(self, *packets: bytes, source: str = "127.0.0.1") -> list[Answer]:
+        """Send ``packets`` on a new connection, then shut down sending; return all responses.
+
+        Both port numbers are replaced by zeros, so that responses of different servers can be compared.
+        """
         with self.connect(source) as connection:
             with suppress(OSError):
                 for packet in packets:
@@ -63,34 +66,39 @@ class GunicornServer:
                     if packet is not packets[-1]:
                         gevent.sleep(0.002)
                 connection.shutdown(socket.SHUT_WR)
-            own = str(connection.getsockname()[1]).encode()
-            heard = everything(connection)
-        heard = heard.replace(b"REMOTE_PORT: " + own, b"REMOTE_PORT: own")
-        return answers_in(heard.replace(f"SERVER_PORT: {self.port}".encode(), b"SERVER_PORT: its"))
+            client_port = connection.getsockname()[1]
+            data = receive_all(connection)
+        for port in (f"REMOTE_PORT: {client_port}", f"SERVER_PORT: {self.port}"):
+            data = data.replace(port.encode(), re.sub(r"\d", "0", port).encode())
+        return parse_responses(data)
 
     def workers(self) -> set[int]:
-        """Return the process ids of its workers."""
+        """Return the process ids of the workers."""
         return {process.pid for process in living() if process.parent == self.process.pid}
 
-    def tells(self, text: str) -> bool:
-        """Tell whether the log has this text."""
+    def has_logged(self, text: str) -> bool:
+        """Return whether the error log contains ``text``."""
         return text in self.log.read_text("utf-8", "replace")
 
 
 @contextmanager
-def opened(
-    folder: Path, worker: str, *options: str, family: int = socket.AF_INET, others: Sequence[socket.socket] = ()
+def run_gunicorn(
+    folder: Path,
+    worker: str,
+    *options: str,
+    family: int = socket.AF_INET,
+    more_sockets: Sequence[socket.socket] = (),
 ) -> Iterator[GunicornServer]:
-    """Run a gunicorn with this worker until the block ends; its socket may be one in the folder, "door.sock".
+    """Run gunicorn with this worker class until the block ends.
 
-    It listens at the ``others`` too.
+    It listens on a free port of 127.0.0.1 (or on "server.sock" in ``folder`` for AF_UNIX) and on ``more_sockets``.
     """
     log = folder / f"{worker}.log"
     with socket.socket(family) as listener, log.open("wb") as output:
-        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(folder / "door.sock"))
+        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(folder / "server.sock"))
         listener.listen(1024)
         port = listener.getsockname()[1] if family == socket.AF_INET else 0
-        descriptors = [listening.fileno() for listening in (listener, *others)]
+        descriptors = [listening.fileno() for listening in (listener, *more_sockets)]
         binds = [word for descriptor in descriptors for word in ("-b", f"fd://{descriptor}")]
         command = [sys.executable, "-m", "gunicorn", "-c", str(Path(__file__).with_name("conf.py")), "-k", worker]
         process = subprocess.Popen(
@@ -107,7 +115,9 @@ def opened(
         yield GunicornServer(port, process, log)
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
-            process.wait(20)  # a worker that is being forked just then misses it, and is killed after graceful_timeout
+            process.wait(
+                20
+            )  # a worker that is just being forked misses the signal, and is killed after graceful_timeout
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -117,15 +127,15 @@ def opened(
 def request(
     path: str = "/echo", body: bytes | None = None, *headers: str, method: str = "", version: str = "1.1"
 ) -> bytes:
-    """Return a request, its length included if it has a body."""
+    """Return a request; with a body it has Content-Length."""
     method = method or ("GET" if body is None else "POST")
     length = [] if body is None else [f"Content-Length: {len(body)}"]
-    lines = [f"{method} {path} HTTP/{version}", "Host: door", *length, *headers]
+    lines = [f"{method} {path} HTTP/{version}", "Host: server", *length, *headers]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + (body or b"")
 
 
-def everything(connection: socket.socket) -> bytes:
-    """Return what comes until the end, be it a reset."""
+def receive_all(connection: socket.socket) -> bytes:
+    """Return what is received until the connection is closed or reset."""
     parts: list[bytes] = []
     with suppress(ConnectionError):
         while part := connection.recv(65_536):
@@ -134,40 +144,40 @@ def everything(connection: socket.socket) -> bytes:
 
 
 def one_answer(connection: socket.socket) -> Answer:
-    """Return the next answer, which has a length."""
-    heard = b""
-    while not (answers := answers_in(heard, partial=True)):
+    """Receive one response, which must have Content-Length."""
+    data = b""
+    while not (responses := parse_responses(data, partial=True)):
         part = connection.recv(65_536)
-        assert part, f"only {heard!r} came"
-        heard += part
-    return answers[0]
+        assert part, f"the connection was closed after {data!r}"
+        data += part
+    return responses[0]
 
 
-def answers_in(heard: bytes, *, partial: bool = False) -> list[Answer]:
-    """Read answers, the body of each by its framing; ``partial``: the last one, not whole, is left out."""
-    answers: list[Answer] = []
-    while heard:
-        head, _, rest = heard.partition(b"\r\n\r\n")
+def parse_responses(data: bytes, *, partial: bool = False) -> list[Answer]:
+    """Parse responses by their framing; with ``partial`` an incomplete last one is left out."""
+    responses: list[Answer] = []
+    while data:
+        head, _, rest = data.partition(b"\r\n\r\n")
         status, *headers = head.decode("latin-1").split("\r\n")
         length = re.search(rb"(?im)^content-length: (\d+)", head)
         if status.split(" ")[1:2] == ["100"]:
-            body, heard = b"", rest
+            body, data = b"", rest
         elif length is not None:
             size = int(length[1])
             if partial and len(rest) < size:
                 break
-            body, heard = rest[:size], rest[size:]
+            body, data = rest[:size], rest[size:]
         elif b"Transfer-Encoding: chunked" in head:
-            body, heard = _chunked(rest)
+            body, data = _decode_chunked(rest)
         else:
-            body, heard = rest, b""
+            body, data = rest, b""
         kept = tuple(header for header in headers if not header.startswith("Date: "))
-        answers.append(Answer(status, kept, body))
-    return answers
+        responses.append(Answer(status, kept, body))
+    return responses
 
 
-def _chunked(rest: bytes) -> tuple[bytes, bytes]:
-    """Return a chunked body, followed by "(no end)" where it has none, and what comes after it."""
+def _decode_chunked(rest: bytes) -> tuple[bytes, bytes]:
+    """Return a decoded chunked body, with "(no end)" if the last chunk is missing, and what follows it."""
     body = b""
     while rest:
         line, _, rest = rest.partition(b"\r\n")
@@ -179,13 +189,13 @@ def _chunked(rest: bytes) -> tuple[bytes, bytes]:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Wait until it is so."""
-    until = time.monotonic() + seconds
+    """Wait until ``condition`` holds; ``what`` describes it for the error message."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"after {seconds} seconds still not: {what}"
+        assert time.monotonic() < deadline, f"after {seconds} seconds still not: {what}"
         gevent.sleep(0.01)
 
 
-def codes(answers: Sequence[Answer]) -> list[int]:
-    """Return the statuses."""
-    return [answer.code for answer in answers]
+def status_codes(responses: Sequence[Answer]) -> list[int]:
+    """Return the status codes of ``responses``."""
+    return [response.code for response in responses]

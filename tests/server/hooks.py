@@ -1,16 +1,16 @@
-"""The doors' configuration with hooks that have a hand in requests, and tell of them."""
+"""gunicorn's configuration for these tests, with hooks that change and log requests."""
 
 from typing import Any
 
-from tests.server.conf import *  # noqa: F403 - what all doors have
+from tests.server.conf import *  # noqa: F403 - the settings that all tests have in common
 
 
 def pre_request(worker: Any, req: Any) -> None:
-    """Change the request before its environ is made."""
+    """Add a header field before the environ is made."""
     req.headers.append(("X-HOOK", f"{worker.nr}"))
 
 
 def post_request(worker: Any, req: Any, environ: dict[str, Any], resp: Any) -> None:
-    """Say which request was answered, and how."""
+    """Log the request and the status of its response."""
     count = len(req.headers)
     worker.log.info("done %s %s %s %s %s", req.method, req.path, count, environ["PATH_INFO"], resp.status)

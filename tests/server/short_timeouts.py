@@ -1,11 +1,11 @@
-"""The worker with small limits, so that no test waits for the usual ones."""
+"""The worker with short timeouts, for fast tests."""
 
 from app.server import Worker
 
 
-class Quick(Worker):
-    """A worker in a hurry."""
+class ShortTimeoutWorker(Worker):
+    """The worker with short timeouts."""
 
-    body_seconds = 0.5
-    response_seconds = 0.5
-    interval = 0.05
+    body_timeout = 0.5
+    response_timeout = 0.5
+    tick_interval = 0.05

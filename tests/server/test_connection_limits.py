@@ -1,4 +1,4 @@
-"""Who is let in when places or file descriptors have run out."""
+"""The connection limit, and what happens when file descriptors run out."""
 
 import resource
 import socket
@@ -8,73 +8,81 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.server.gunicorn_server import OURS, QUICK, everything, one_answer, opened, request, wait_until
+from tests.server.gunicorn_server import (
+    OUR_WORKER,
+    SHORT_TIMEOUT_WORKER,
+    one_answer,
+    receive_all,
+    request,
+    run_gunicorn,
+    wait_until,
+)
 
-PLACES = 5
-FEW = ("--keep-alive", "60", "--worker-connections", str(PLACES))
+MAX_CONNECTIONS = 5
+CONNECTION_LIMIT = ("--keep-alive", "60", "--worker-connections", str(MAX_CONNECTIONS))
 
 
 @pytest.mark.parametrize(
-    "beginning", [b"", b"POST /ec", b"POST /echo HTTP/1.1\r\nHost: door\r\nContent-Length: 1000000\r\n\r\n"]
+    "beginning", [b"", b"POST /ec", b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 1000000\r\n\r\n"]
 )
-def test_who_waits_longest_gives_way_when_all_places_are_taken(tmp_path: Path, beginning: bytes) -> None:
-    """Peers that do not ask, or not to the end, cannot keep those out who do."""
-    with opened(tmp_path, OURS, *FEW) as door, ExitStack() as stack:
-        door.hit()
-        for _ in range(2 * PLACES):
-            stack.enter_context(door.connect()).sendall(beginning)
-        assert max(door.hit() for _ in range(5)) < 1
+def test_the_longest_waiting_connection_is_evicted_at_the_limit(tmp_path: Path, beginning: bytes) -> None:
+    """Clients that send no request, or not all of one, do not keep other clients out."""
+    with run_gunicorn(tmp_path, OUR_WORKER, *CONNECTION_LIMIT) as server, ExitStack() as stack:
+        server.time_request()
+        for _ in range(2 * MAX_CONNECTIONS):
+            stack.enter_context(server.connect()).sendall(beginning)
+        assert max(server.time_request() for _ in range(5)) < 1
 
 
-def test_who_came_when_all_were_answered_is_let_in_as_soon_as_one_waits(tmp_path: Path) -> None:
-    """A connection that has had its answer does not keep its place from those who wait for one."""
+def test_a_connection_beyond_the_limit_is_accepted_when_another_becomes_idle(tmp_path: Path) -> None:
+    """An idle connection is evicted even if all connections were busy when the new client connected."""
     file = tmp_path / "held"
     file.touch()
-    with opened(tmp_path, OURS, *FEW) as door, ExitStack() as stack:
+    with run_gunicorn(tmp_path, OUR_WORKER, *CONNECTION_LIMIT) as server, ExitStack() as stack:
         held = list[socket.socket]()
-        for _ in range(PLACES):
-            held.append(stack.enter_context(door.connect()))
+        for _ in range(MAX_CONNECTIONS):
+            held.append(stack.enter_context(server.connect()))
             held[-1].sendall(request(f"/held?{file}"))
-            wait_until(lambda: len(set(file.read_text("utf-8").split())) == len(held), "it is held")
-        late = stack.enter_context(door.connect())
+            wait_until(lambda: len(set(file.read_text("utf-8").split())) == len(held), "the request is held")
+        late = stack.enter_context(server.connect())
         late.sendall(request("/echo"))
         size = file.stat().st_size
-        wait_until(lambda: file.stat().st_size > size + 300, "the worker has had many turns to find that it is full")
+        wait_until(lambda: file.stat().st_size > size + 300, "the worker has had time to find that it is full")
         file.unlink()
-        assert [one_answer(connection).body for connection in held] == [b"held no more"] * PLACES
+        assert [one_answer(connection).body for connection in held] == [b"released"] * MAX_CONNECTIONS
         assert one_answer(late).code == 200
 
 
-def test_places_are_those_of_all_listeners(tmp_path: Path) -> None:
-    """Peers that wait at one of them keep nobody out at another."""
+def test_the_limit_is_shared_by_all_listeners(tmp_path: Path) -> None:
+    """Connections that wait at one listener are evicted for clients of another."""
     with socket.create_server(("127.0.0.1", 0)) as other, ExitStack() as stack:
-        door = stack.enter_context(opened(tmp_path, OURS, *FEW, others=[other]))
-        door.hit()
-        for _ in range(PLACES - 1):
+        server = stack.enter_context(run_gunicorn(tmp_path, OUR_WORKER, *CONNECTION_LIMIT, more_sockets=[other]))
+        server.time_request()
+        for _ in range(MAX_CONNECTIONS - 1):
             stack.enter_context(socket.create_connection(other.getsockname()))
-        for _ in range(2 * PLACES):
-            stack.enter_context(door.connect())
-        assert max(door.hit() for _ in range(5)) < 1
+        for _ in range(2 * MAX_CONNECTIONS):
+            stack.enter_context(server.connect())
+        assert max(server.time_request() for _ in range(5)) < 1
 
 
-def test_without_file_descriptors_peers_that_do_not_ask_are_turned_away(tmp_path: Path) -> None:
-    """Those who ask are answered, and the worker does not spin."""
-    with opened(tmp_path, QUICK, "--keep-alive", "5") as door:
-        door.hit()
-        (worker,) = door.workers()
+def test_waiting_connections_are_evicted_when_file_descriptors_run_out(tmp_path: Path) -> None:
+    """Requests are served meanwhile, and the worker does not busy-wait."""
+    with run_gunicorn(tmp_path, SHORT_TIMEOUT_WORKER, "--keep-alive", "5") as server:
+        server.time_request()
+        (worker,) = server.workers()
         limit = max(int(path.name) for path in Path(f"/proc/{worker}/fd").iterdir()) + 10
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
         with ExitStack() as stack:
-            held = [stack.enter_context(door.connect()) for _ in range(3 * limit)]
-            assert max(door.hit() for _ in range(5)) < 1
-            assert everything(held[0]) == b""
-            began = cpu_seconds(worker)
+            held = [stack.enter_context(server.connect()) for _ in range(3 * limit)]
+            assert max(server.time_request() for _ in range(5)) < 1
+            assert receive_all(held[0]) == b""
+            cpu_before = cpu_seconds(worker)
             gevent.sleep(0.5)
-            assert cpu_seconds(worker) - began < 0.25
-        assert door.tells("No file descriptors are left")
+            assert cpu_seconds(worker) - cpu_before < 0.25
+        assert server.has_logged("No file descriptors are left")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return how long a process has computed."""
+    """Return the CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100

@@ -1,7 +1,7 @@
-"""The same bytes to gunicorn's gevent worker and to ours: the same answers in the same order, and the same end.
+"""Differential tests: gunicorn's gevent worker and ours respond to the same bytes with the same responses.
 
-Ours may only be stricter; where it is, ``STRICTER`` says how and why. Each case ends with a plain request that shows
-whether the connection goes on, and is said to ours twice: what it knows by then must not change its answer.
+Ours may only be stricter; ``STRICTER`` lists all differences with their reasons. Each case ends with a plain request,
+which shows whether the connection stays open. Ours receives each case twice: its caches must not change the response.
 """
 
 from collections.abc import Iterator
@@ -11,36 +11,44 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.gunicorn_server import OURS, STOCK, Answer, GunicornServer, codes, opened, request
+from tests.server.gunicorn_server import (
+    OUR_WORKER,
+    STOCK_WORKER,
+    Answer,
+    GunicornServer,
+    request,
+    run_gunicorn,
+    status_codes,
+)
 
 BODY = b"<methodCall/>"
 PLAIN = request("/echo?a=%20b&c", BODY, "Content-Type: text/xml", "X-Twice: 1", "X-Twice: 2")
-LAST = request("/echo", b"the last")
+LAST_REQUEST = request("/echo", b"the last")
 
 LOG = "%(h)s %(l)s %(u)s %(r)s %(s)s %(m)s %(U)s %(q)s %(H)s %(b)s %(B)s %(f)s %(a)s %({x-a}i)s %({content-type}o)s"
 
 
-class Pair(NamedTuple):
-    """Two doors, one by each worker."""
+class Servers(NamedTuple):
+    """Two servers, one with each worker."""
 
     stock: GunicornServer
     ours: GunicornServer
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Both doors, with an access log."""
-    folder = tmp_path_factory.mktemp("doors")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Both servers, with access logs."""
+    folder = tmp_path_factory.mktemp("servers")
     options = ("--access-logfile", "-", "--access-logformat", f"log {LOG}")
-    with opened(folder, STOCK, *options) as stock, opened(folder, OURS, *options) as ours:
-        yield Pair(stock, ours)
+    with run_gunicorn(folder, STOCK_WORKER, *options) as stock, run_gunicorn(folder, OUR_WORKER, *options) as ours:
+        yield Servers(stock, ours)
 
 
-def same(pair: Pair, *packets: bytes) -> list[Answer]:
-    """Say it to both and compare; return the answers."""
-    expected = pair.stock.say(*packets)
+def compare_responses(servers: Servers, *packets: bytes) -> list[Answer]:
+    """Send ``packets`` to both servers, assert that their responses are equal, and return these."""
+    expected = servers.stock.exchange(*packets)
     for _ in range(2):
-        assert pair.ours.say(*packets) == expected
+        assert servers.ours.exchange(*packets) == expected
     return expected
 
 
@@ -49,16 +57,16 @@ def head(*lines: str) -> bytes:
 
 
 def post(*lines: str) -> bytes:
-    """A POST with these header lines, and a body of five bytes."""
-    return head("POST /echo HTTP/1.1", "Host: door", *lines) + b"12345"
+    """Return a POST with these field lines and a body of five bytes."""
+    return head("POST /echo HTTP/1.1", "Host: server", *lines) + b"12345"
 
 
 def chunked(body: bytes, *lines: str) -> bytes:
-    return head("POST /echo HTTP/1.1", "Host: door", "Transfer-Encoding: chunked", *lines) + body
+    return head("POST /echo HTTP/1.1", "Host: server", "Transfer-Encoding: chunked", *lines) + body
 
 
 CASES = {
-    # Plain ones, and what ends a connection.
+    # Plain requests, and the persistence of connections.
     "post": PLAIN,
     "pipelined": PLAIN * 3,
     "empty body": request("/echo", b""),
@@ -117,10 +125,10 @@ CASES = {
     "chunked 1.0": head("POST /echo HTTP/1.0", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
     # Lines.
     "obsolete folding": post("Content-Length: 5", "X-A: b", " c"),
-    "folded first": head("POST /echo HTTP/1.1", " Host: door"),
-    "bare LF": b"POST /echo HTTP/1.1\nHost: door\nContent-Length: 5\n\n12345",
-    "one bare LF": b"POST /echo HTTP/1.1\r\nHost: door\nContent-Length: 5\r\n\r\n12345",
-    "bare CR": b"POST /echo HTTP/1.1\r\nHost: door\r\nX-A: b\rc\r\nContent-Length: 5\r\n\r\n12345",
+    "folded first": head("POST /echo HTTP/1.1", " Host: server"),
+    "bare LF": b"POST /echo HTTP/1.1\nHost: server\nContent-Length: 5\n\n12345",
+    "one bare LF": b"POST /echo HTTP/1.1\r\nHost: server\nContent-Length: 5\r\n\r\n12345",
+    "bare CR": b"POST /echo HTTP/1.1\r\nHost: server\r\nX-A: b\rc\r\nContent-Length: 5\r\n\r\n12345",
     "NUL": post("Content-Length: 5", "X-A: b\0c"),
     "NUL in name": post("Content-Length: 5", "X\0A: b"),
     "DEL": post("Content-Length: 5", "X-A: \x7f"),
@@ -133,7 +141,7 @@ CASES = {
     "long field": post("Content-Length: 5", "X-A: " + "b" * 8300),
     "many fields": post("Content-Length: 5", *["X-A: b"] * 70),
     "endless field": b"POST /echo HTTP/1.1\r\nX-A: " + b"b" * 700_000,
-    "two hosts": post("Content-Length: 5", "Host: door"),
+    "two hosts": post("Content-Length: 5", "Host: server"),
     "two types": post("Content-Length: 5", "Content-Type: a/b", "Content-Type: a/b"),
     "environ by header": post("Content-Length: 5", "SCRIPT_NAME: /echo", "PATH_INFO: /x", "X_A: b"),
     "scheme": post("Content-Length: 5", "X-Forwarded-Proto: https"),
@@ -143,31 +151,31 @@ CASES = {
     # Request lines.
     "0.9": b"GET /echo\r\n",
     "no version": head("GET /echo "),
-    "2.0": head("GET /echo HTTP/2.0", "Host: door"),
-    "1.2": head("GET /echo HTTP/1.2", "Host: door"),
-    "version case": head("GET /echo http/1.1", "Host: door"),
+    "2.0": head("GET /echo HTTP/2.0", "Host: server"),
+    "1.2": head("GET /echo HTTP/1.2", "Host: server"),
+    "version case": head("GET /echo http/1.1", "Host: server"),
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(range(11, 256)),
     "garbage": b"\xff\xfe\r\n\r\n",
-    "method case": head("Post /echo HTTP/1.1", "Host: door"),
-    "method short": head("XY /echo HTTP/1.1", "Host: door"),
-    "method odd": head("P@ST /echo HTTP/1.1", "Host: door"),
-    "method long": head(f"{'X' * 30} /echo HTTP/1.1", "Host: door"),
-    "method unknown": head("BREW /echo HTTP/1.1", "Host: door"),
+    "method case": head("Post /echo HTTP/1.1", "Host: server"),
+    "method short": head("XY /echo HTTP/1.1", "Host: server"),
+    "method odd": head("P@ST /echo HTTP/1.1", "Host: server"),
+    "method long": head(f"{'X' * 30} /echo HTTP/1.1", "Host: server"),
+    "method unknown": head("BREW /echo HTTP/1.1", "Host: server"),
     "head": request("/echo", method="HEAD"),
-    "connect": request("door:80", method="CONNECT"),
+    "connect": request("server:80", method="CONNECT"),
     "options": request("*", method="OPTIONS"),
     "asterisk": request("*"),
     "absolute": request("http://other:81/echo;x?y#z", BODY),
-    "authority": request("door:80", BODY),
+    "authority": request("server:80", BODY),
     "two slashes": request("//echo", BODY),
     "escapes": request("/%65cho%2f%e9%", BODY),
-    "latin-1 path": head("GET /\xe9 HTTP/1.1", "Host: door"),
-    "two spaces": head("GET  /echo HTTP/1.1", "Host: door"),
-    "tab": head("GET\t/echo HTTP/1.1", "Host: door"),
+    "latin-1 path": head("GET /\xe9 HTTP/1.1", "Host: server"),
+    "two spaces": head("GET  /echo HTTP/1.1", "Host: server"),
+    "tab": head("GET\t/echo HTTP/1.1", "Host: server"),
     "long line": request("/" + "x" * 5000),
     "endless line": b"GET /" + b"x" * 700_000,
-    # Answers.
+    # Responses.
     "streamed": request("/lines", b"a\nb\nc"),
     "streamed 1.0": request("/lines", b"a\nb\nc", version="1.0"),
     "streamed head": request("/lines", b"a\nb\nc", method="HEAD"),
@@ -177,45 +185,45 @@ CASES = {
     "unread": request("/unread", BODY) * 2,
     "changed mind": request("/twice", BODY) * 2,
     "bigger than a send": request("/big?300000", BODY) * 2,
-    "environ changed": request("/set?a=1", BODY) * 2,
+    "environ changed": request("/change-environ?a=1", BODY) * 2,
 }
 
 
 @pytest.mark.parametrize("data", CASES.values(), ids=CASES.keys())
-def test_the_same_bytes_have_the_same_answers(pair: Pair, data: bytes) -> None:
-    same(pair, data + LAST)
+def test_the_same_bytes_get_the_same_responses(servers: Servers, data: bytes) -> None:
+    compare_responses(servers, data + LAST_REQUEST)
 
 
 @pytest.mark.parametrize("end", range(1, len(PLAIN), 7))
-def test_what_ends_too_early_has_no_answer_or_the_same(pair: Pair, end: int) -> None:
-    """A head that is not whole is not answered; of bodies that are not whole see the stricter cases."""
+def test_an_incomplete_head_gets_no_response(servers: Servers, end: int) -> None:
+    """For incomplete bodies see ``STRICTER``."""
     if end < PLAIN.index(b"\r\n\r\n") + 4:
-        assert same(pair, PLAIN[:end]) == []
+        assert compare_responses(servers, PLAIN[:end]) == []
 
 
-def test_it_does_not_matter_where_a_request_is_split(pair: Pair) -> None:
-    whole = same(pair, PLAIN + LAST)
-    assert codes(whole) == [200, 200]
+def test_a_request_may_be_split_anywhere(servers: Servers) -> None:
+    whole = compare_responses(servers, PLAIN + LAST_REQUEST)
+    assert status_codes(whole) == [200, 200]
     for end in range(1, len(PLAIN) + 1):
-        assert pair.ours.say(PLAIN[:end], PLAIN[end:] + LAST) == whole
+        assert servers.ours.exchange(PLAIN[:end], PLAIN[end:] + LAST_REQUEST) == whole
 
 
-def test_nor_where_a_pipeline_is_split(pair: Pair) -> None:
+def test_a_pipeline_may_be_split_anywhere(servers: Servers) -> None:
     pipeline = PLAIN + chunked(b"2\r\nab\r\n0\r\n\r\n") + PLAIN
-    whole = same(pair, pipeline)
-    assert codes(whole) == [200, 200, 200]
+    whole = compare_responses(servers, pipeline)
+    assert status_codes(whole) == [200, 200, 200]
     for end in range(len(PLAIN) - 20, len(pipeline), 5):
-        assert pair.ours.say(pipeline[:end], pipeline[end:]) == whole
+        assert servers.ours.exchange(pipeline[:end], pipeline[end:]) == whole
 
 
-def test_a_known_head_does_not_tell_of_another_peer(pair: Pair) -> None:
-    """127.0.0.1 is trusted to name the scheme, 127.0.0.2 is not: neither gets what was made of it for the other."""
+def test_cached_heads_are_separate_for_trusted_clients(servers: Servers) -> None:
+    """127.0.0.1 is trusted to set the scheme, 127.0.0.2 is not: neither gets the environ of the other."""
     scheme = request("/echo", BODY, "X-Forwarded-Proto: https")
     for source in ["127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"]:
-        expected = pair.stock.say(scheme, source=source)
+        expected = servers.stock.exchange(scheme, source=source)
         assert f"REMOTE_ADDR: {source}".encode() in expected[0].body
         assert (b"wsgi.url_scheme: https" in expected[0].body) == (source == "127.0.0.1")
-        assert pair.ours.say(scheme, source=source) == expected
+        assert servers.ours.exchange(scheme, source=source) == expected
 
 
 NAMES = [
@@ -242,19 +250,19 @@ HEADS = st.builds(
             st.sampled_from(["HTTP/1.1", "HTTP/1.0", "HTTP/3", ""]),
         ),
     ),
-    st.lists(LINES, max_size=4).map(lambda lines: [("Host", ": ", "door"), ("Content-Length", ": ", "5"), *lines]),
+    st.lists(LINES, max_size=4).map(lambda lines: [("Host", ": ", "server"), ("Content-Length", ": ", "5"), *lines]),
     st.sampled_from(["\r\n\r\n", "\r\n\r\n", "\r\n\r\n", "\n\n", "\r\n"]),
 )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(HEADS, min_size=1, max_size=2))
-def test_heads_that_nobody_has_thought_of(pair: Pair, heads: list[bytes]) -> None:
-    same(pair, b"".join(head + b"12345" for head in heads) + LAST)
+def test_generated_heads_get_the_same_responses(servers: Servers, heads: list[bytes]) -> None:
+    compare_responses(servers, b"".join(head + b"12345" for head in heads) + LAST_REQUEST)
 
 
 class Stricter(NamedTuple):
-    """What ours treats otherwise: the statuses by each, and the reason."""
+    """A case that ours treats differently: the status codes of both, and the reason."""
 
     data: bytes
     stock: list[int]
@@ -263,66 +271,76 @@ class Stricter(NamedTuple):
 
 
 STRICTER = {
-    "no host": Stricter(head("POST /echo HTTP/1.1", "Content-Length: 0") + LAST, [200, 200], [400], "RFC 9112, 3.2"),
+    "no host": Stricter(
+        head("POST /echo HTTP/1.1", "Content-Length: 0") + LAST_REQUEST, [200, 200], [400], "RFC 9112, 3.2"
+    ),
     "body cut short": Stricter(
         request("/echo", BODY)[:-1], [200], [400], "RFC 9112, 8: the message is incomplete, and must not be acted upon"
     ),
-    "chunks cut short": Stricter(chunked(b"5\r\nhel"), [], [400], "the same, said rather than left unanswered"),
-    "body left on the way": Stricter(
-        request("/unread", bytes(50_000)) + LAST, [404, 200], [404], "nothing is read for nobody: it might not end"
+    "chunks cut short": Stricter(chunked(b"5\r\nhel"), [], [400], "as above; a response instead of a silent close"),
+    "unread body": Stricter(
+        request("/unread", bytes(50_000)) + LAST_REQUEST,
+        [404, 200],
+        [404],
+        "a body that the application does not read might never end",
     ),
-    "chunks left": Stricter(
-        chunked(b"2\r\nab\r\n0\r\n\r\n").replace(b"/echo", b"/unread") + LAST, [404, 200], [404], "the same"
+    "unread chunks": Stricter(
+        chunked(b"2\r\nab\r\n0\r\n\r\n").replace(b"/echo", b"/unread") + LAST_REQUEST, [404, 200], [404], "as above"
     ),
-    "100 for nobody": Stricter(
-        request("/unread", BODY, "Expect: 100-continue") + LAST,
+    "100 for an unread body": Stricter(
+        request("/unread", BODY, "Expect: 100-continue") + LAST_REQUEST,
         [100, 404, 200],
         [404, 200],
-        "RFC 9110, 10.1.1: it asks for the body, so it is said when the body is first waited for",
+        "RFC 9110, 10.1.1: 100 asks for the body, so it is sent when the body is read and has not arrived",
     ),
-    "100 for what is there": Stricter(
-        request("/echo", BODY, "Expect: 100-continue") + LAST, [100, 200, 200], [200, 200], "the same"
+    "100 for a body that has arrived": Stricter(
+        request("/echo", BODY, "Expect: 100-continue") + LAST_REQUEST, [100, 200, 200], [200, 200], "as above"
     ),
-    "OSError": Stricter(request("/fail?OSError") + LAST, [], [500], "an application's error is not the connection's"),
+    "OSError": Stricter(
+        request("/fail?OSError") + LAST_REQUEST, [], [500], "an application's OSError is not an error of the connection"
+    ),
     "SystemExit": Stricter(
-        request("/fail?SystemExit") + LAST, [200], [500], "without an answer, the next one's would be taken for it"
+        request("/fail?SystemExit") + LAST_REQUEST,
+        [200],
+        [500],
+        "without a response, the client would take the next one for it",
     ),
-    "GreenletExit": Stricter(request("/fail?GreenletExit") + LAST, [200], [500], "the same"),
-    "StopIteration": Stricter(request("/fail?StopIteration") + LAST, [], [500], "the same"),
+    "GreenletExit": Stricter(request("/fail?GreenletExit") + LAST_REQUEST, [200], [500], "as above"),
+    "StopIteration": Stricter(request("/fail?StopIteration") + LAST_REQUEST, [], [500], "as above"),
 }
 
 
 @pytest.mark.parametrize("case", STRICTER.values(), ids=STRICTER.keys())
-def test_stricter_is_only_what_is_listed(pair: Pair, case: Stricter) -> None:
-    assert codes(pair.stock.say(case.data)) == case.stock, case.reason
+def test_listed_cases_are_stricter(servers: Servers, case: Stricter) -> None:
+    assert status_codes(servers.stock.exchange(case.data)) == case.stock, case.reason
     for _ in range(2):
-        assert codes(pair.ours.say(case.data)) == case.ours, case.reason
+        assert status_codes(servers.ours.exchange(case.data)) == case.ours, case.reason
 
 
 @pytest.mark.parametrize("path", ["/fail?Timeout", "/fail?KeyError", "/bad-header"])
-def test_an_error_is_500_in_one_line_where_gunicorn_says_it_in_html(pair: Pair, path: str) -> None:
-    data = request(path, BODY) + LAST
-    assert codes(pair.stock.say(data)) == [500]
+def test_an_error_gets_500_in_plain_text_instead_of_html(servers: Servers, path: str) -> None:
+    data = request(path, BODY) + LAST_REQUEST
+    assert status_codes(servers.stock.exchange(data)) == [500]
     for _ in range(2):
-        (answer,) = pair.ours.say(data)
-        assert (answer.code, answer.body) == (500, b"Internal Server Error\n")
-    assert pair.ours.tells(f"Error handling request POST {path}")
+        (response,) = servers.ours.exchange(data)
+        assert (response.code, response.body) == (500, b"Internal Server Error\n")
+    assert servers.ours.has_logged(f"Error handling request POST {path}")
 
 
-def test_an_answer_that_fails_half_way_has_no_end(pair: Pair) -> None:
-    data = request("/fail-late", BODY) + LAST
-    assert [answer.body for answer in same(pair, data)] == [b"some(no end)"]
+def test_a_response_that_fails_half_way_has_no_last_chunk(servers: Servers) -> None:
+    data = request("/fail-late", BODY) + LAST_REQUEST
+    assert [response.body for response in compare_responses(servers, data)] == [b"some(no end)"]
 
 
-def test_the_access_log_has_the_same_lines(pair: Pair) -> None:
-    """Whichever way a request goes, and as often as it is made."""
+def test_the_access_logs_are_equal(servers: Servers) -> None:
+    """On every path of ours: with and without a cached head."""
     data = PLAIN + request("/unread", BODY, "User-Agent: me", "X-A: a") + request("/lines", b"a\nb") + b"bad\r\n\r\n"
-    sizes = [len(door.log.read_bytes()) for door in pair]
-    for door in [*pair, *pair]:
-        assert codes(door.say(data)) == [200, 404, 200, 400]
+    sizes = [len(server.log.read_bytes()) for server in servers]
+    for server in [*servers, *servers]:
+        assert status_codes(server.exchange(data)) == [200, 404, 200, 400]
     stock, ours = (
-        [line for line in door.log.read_bytes()[size:].split(b"\n") if line.startswith(b"log ")]
-        for door, size in zip(pair, sizes, strict=True)
+        [line for line in server.log.read_bytes()[size:].split(b"\n") if line.startswith(b"log ")]
+        for server, size in zip(servers, sizes, strict=True)
     )
     assert ours == stock
-    assert len(ours) == 2 * 3  # a head that cannot be read is in the error log
+    assert len(ours) == 2 * 3  # a head that cannot be parsed is logged in the error log

@@ -1,4 +1,4 @@
-"""Answers that may be given again: to whom, for how long, and when not."""
+"""Reuse of responses: for which requests, for how long, and when not."""
 
 import email.utils
 import time
@@ -10,145 +10,142 @@ import gevent
 import pytest
 
 from app.server.response_cache import CachedResponse, ResponseCache
-from tests.server.gunicorn_server import OURS, Answer, GunicornServer, one_answer, opened, request
+from tests.server.gunicorn_server import OUR_WORKER, Answer, GunicornServer, one_answer, request, run_gunicorn
 
 NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
-    """A door with one worker, which nobody observes."""
-    with opened(tmp_path_factory.mktemp("door"), OURS) as door:
-        yield door
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
+    """A server with one worker, without access log and hooks."""
+    with run_gunicorn(tmp_path_factory.mktemp("server"), OUR_WORKER) as running:
+        yield running
 
 
-def body() -> bytes:
-    """A body that nobody has sent before."""
-    return b"%d" % next(NUMBERS)
-
-
-def asked(door: GunicornServer, said: bytes, source: str = "127.0.0.1") -> bytes:
-    """Say it on a connection of its own; return the answer, which tells how often the application was asked."""
-    with door.connect(source) as connection:
-        connection.sendall(said)
+def response_body(server: GunicornServer, data: bytes, source: str = "127.0.0.1") -> bytes:
+    """Send a request on a new connection and return the body; that of /cacheable counts calls of the application."""
+    with server.connect(source) as connection:
+        connection.sendall(data)
         return one_answer(connection).body
 
 
-def told(answers: list[Answer], name: str) -> list[str]:
-    """Return the values of a header in these answers."""
+def field_values(responses: list[Answer], name: str) -> list[str]:
+    """Return the values of a field in these responses."""
     beginning = f"{name}: ".lower()
-    lines = [line for answer in answers for line in answer.headers if line.lower().startswith(beginning)]
+    lines = [line for response in responses for line in response.headers if line.lower().startswith(beginning)]
     return [line.partition(": ")[2] for line in lines]
 
 
-def known(door: GunicornServer, path: str) -> bytes:
-    """Return a request whose head is known at the door."""
-    said = request(path, body())
-    asked(door, said)
-    return said
+def with_cached_head(server: GunicornServer, path: str) -> bytes:
+    """Return a request with a new body, after it has been sent once, so that its head is cached."""
+    data = request(path, b"%d" % next(NUMBERS))
+    response_body(server, data)
+    return data
 
 
-def test_an_answer_is_given_again_to_the_same_bytes_on_any_connection(door: GunicornServer) -> None:
-    said = known(door, "/again")
-    assert len({asked(door, said) for _ in range(3)}) == 1
+def test_a_response_is_reused_for_the_same_bytes_on_any_connection(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable")
+    assert len({response_body(server, data) for _ in range(3)}) == 1
 
 
-def test_other_bytes_are_another_request(door: GunicornServer) -> None:
-    said = known(door, "/again")
-    another_head = said.replace(b"Host: door", b"Host: Door")
-    another_body = said[:-1] + bytes([said[-1] ^ 1])
-    assert len({asked(door, one) for one in (said, another_head, another_body)}) == 3
+def test_a_response_is_not_reused_for_other_bytes(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable")
+    other_head = data.replace(b"Host: server", b"Host: Server")
+    other_body = data[:-1] + bytes([data[-1] ^ 1])
+    assert len({response_body(server, sent) for sent in (data, other_head, other_body)}) == 3
 
 
-def test_it_is_given_for_as_long_as_it_holds(door: GunicornServer) -> None:
-    said = known(door, "/again?2")
-    first, *others = [asked(door, said) for _ in range(6)]
+def test_a_response_is_reused_while_it_is_valid(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable?2")
+    first, *others = [response_body(server, data) for _ in range(6)]
     assert others[:2] == [first] * 2
     assert len({first, *others}) == 2
     assert others[2:5] == [others[2]] * 3
 
 
-def test_one_header_has_a_value_of_its_own_each_time(door: GunicornServer) -> None:
-    """It stands there once, and nothing else differs."""
-    said, answers = known(door, "/again?9"), list[Answer]()
-    with door.connect() as connection:
+def test_one_field_has_a_new_value_each_time(server: GunicornServer) -> None:
+    """The response has the field once, and nothing else differs."""
+    data, responses = with_cached_head(server, "/cacheable?9"), list[Answer]()
+    with server.connect() as connection:
         for _ in range(4):
-            connection.sendall(said)
-            answers.append(one_answer(connection))
-    assert told(answers, "X-Time") == ["1", "2", "3", "4"]
-    others = {tuple(line for line in answer.headers if not line.lower().startswith("x-time")) for answer in answers}
+            connection.sendall(data)
+            responses.append(one_answer(connection))
+    assert field_values(responses, "X-Time") == ["1", "2", "3", "4"]
+    others = {
+        tuple(line for line in response.headers if not line.lower().startswith("x-time")) for response in responses
+    }
     assert len(others) == 1
-    assert len({answer.body for answer in answers}) == 1
+    assert len({response.body for response in responses}) == 1
 
 
-def test_an_answer_of_which_nothing_is_said_is_not_given_again(door: GunicornServer) -> None:
-    said = known(door, "/count")
-    with door.connect() as connection:
+def test_a_response_is_not_reused_by_default(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/count")
+    with server.connect() as connection:
         for _ in range(3):
-            connection.sendall(said)
-            assert one_answer(connection).body == str(len(said.partition(b"\r\n\r\n")[2])).encode()
+            connection.sendall(data)
+            assert one_answer(connection).body == str(len(data.partition(b"\r\n\r\n")[2])).encode()
 
 
-def test_an_answer_in_pieces_is_not_given_again(door: GunicornServer) -> None:
-    said = known(door, "/again-in-two")
-    assert len({asked(door, said) for _ in range(3)}) == 3
+def test_a_response_in_two_pieces_is_not_reused(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable-in-two")
+    assert len({response_body(server, data) for _ in range(3)}) == 3
 
 
-def test_an_answer_at_whose_end_the_application_failed_is_not_given_again(door: GunicornServer) -> None:
-    """Each time it is asked, so each time the log has why."""
-    said = known(door, "/again-failing")
-    assert len({asked(door, said) for _ in range(3)}) == 3
+def test_a_response_is_not_reused_if_the_application_fails_after_it(server: GunicornServer) -> None:
+    """The application is called each time, so each failure is logged."""
+    data = with_cached_head(server, "/cacheable-failing")
+    assert len({response_body(server, data) for _ in range(3)}) == 3
 
 
-def test_peers_that_are_trusted_less_have_answers_of_their_own(door: GunicornServer) -> None:
-    """What a head may say of its way depends on who sends it."""
-    said = known(door, "/again")
-    trusted = asked(door, said)
-    asked(door, said, "127.0.0.2")
-    other = asked(door, said, "127.0.0.2")
-    assert other != trusted
-    assert asked(door, said) == trusted
-    assert asked(door, said, "127.0.0.2") == other
+def test_trusted_clients_have_a_cache_of_their_own(server: GunicornServer) -> None:
+    """The same forwarding fields mean something else in a request from an untrusted client."""
+    data = with_cached_head(server, "/cacheable")
+    trusted = response_body(server, data)
+    response_body(server, data, "127.0.0.2")
+    untrusted = response_body(server, data, "127.0.0.2")
+    assert untrusted != trusted
+    assert response_body(server, data) == trusted
+    assert response_body(server, data, "127.0.0.2") == untrusted
 
 
-def test_pipelined_requests_are_answered_in_their_order(door: GunicornServer) -> None:
-    """Those that may be given an answer again are, wherever they stand."""
-    said, other = known(door, "/again"), request("/count", b"12345")
-    expected = asked(door, said)
-    answers = door.say(said + said + other + said)
-    assert [answer.body for answer in answers] == [expected, expected, b"5", expected]
+def test_pipelined_requests_are_served_in_order(server: GunicornServer) -> None:
+    """Responses are reused at any position of the pipeline."""
+    data, other = with_cached_head(server, "/cacheable"), request("/count", b"12345")
+    expected = response_body(server, data)
+    responses = server.exchange(data + data + other + data)
+    assert [response.body for response in responses] == [expected, expected, b"5", expected]
 
 
-def test_head_and_body_may_come_apart(door: GunicornServer) -> None:
-    """As many clients send them."""
-    said = known(door, "/again")
-    expected = asked(door, said)
-    with door.connect() as connection:
-        for cut in (len(said) - 1, said.index(b"\r\n\r\n") + 4):
-            connection.sendall(said[:cut])
+def test_head_and_body_may_arrive_apart(server: GunicornServer) -> None:
+    """Many clients send them apart."""
+    data = with_cached_head(server, "/cacheable")
+    expected = response_body(server, data)
+    with server.connect() as connection:
+        for cut in (len(data) - 1, data.index(b"\r\n\r\n") + 4):
+            connection.sendall(data[:cut])
             gevent.sleep(0.01)
-            connection.sendall(said[cut:])
+            connection.sendall(data[cut:])
             assert one_answer(connection).body == expected
 
 
-def test_one_that_cannot_tell_whether_it_holds_does_not(door: GunicornServer) -> None:
-    said = known(door, "/again-raising")
-    assert len({asked(door, said) for _ in range(3)}) == 3
-    assert door.tells("Error in what says whether an answer holds")
+def test_a_response_is_not_reused_if_its_validity_check_raises(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable-raising")
+    assert len({response_body(server, data) for _ in range(3)}) == 3
+    assert server.has_logged("Error checking whether a cached response is valid")
 
 
-def test_its_date_is_of_today(door: GunicornServer) -> None:
-    said = known(door, "/again")
-    asked(door, said)
-    with door.connect() as connection:
-        connection.sendall(said)
-        heard = connection.recv(65_536).decode()
-    date = next(line for line in heard.splitlines() if line.startswith("Date: "))
-    told = email.utils.parsedate_to_datetime(date.removeprefix("Date: "))
-    assert abs(told.timestamp() - time.time()) < 2
+def test_a_reused_response_has_the_current_date(server: GunicornServer) -> None:
+    data = with_cached_head(server, "/cacheable")
+    response_body(server, data)
+    with server.connect() as connection:
+        connection.sendall(data)
+        received = connection.recv(65_536).decode()
+    line = next(line for line in received.splitlines() if line.startswith("Date: "))
+    date = email.utils.parsedate_to_datetime(line.removeprefix("Date: "))
+    assert abs(date.timestamp() - time.time()) < 2
 
 
-OBSERVERS = [
+REPORTING_OPTIONS = [
     ("--access-logfile", "-"),
     ("--log-level", "debug"),
     ("--statsd-host", "127.0.0.1:9"),
@@ -157,54 +154,52 @@ OBSERVERS = [
 ]
 
 
-@pytest.mark.parametrize("option", OBSERVERS)
-def test_where_somebody_is_to_hear_of_each_request_the_application_is_asked(
-    tmp_path: Path, option: tuple[str, ...]
-) -> None:
-    with opened(tmp_path, OURS, *option) as door:
-        said = known(door, "/again")
-        assert len({asked(door, said) for _ in range(3)}) == 3
+@pytest.mark.parametrize("option", REPORTING_OPTIONS)
+def test_responses_are_not_reused_where_each_request_is_reported(tmp_path: Path, option: tuple[str, ...]) -> None:
+    with run_gunicorn(tmp_path, OUR_WORKER, *option) as server:
+        data = with_cached_head(server, "/cacheable")
+        assert len({response_body(server, data) for _ in range(3)}) == 3
 
 
-def test_the_services_own_logger_does_not_ask_to_hear_of_each(tmp_path: Path) -> None:
-    with opened(tmp_path, OURS, "--logger-class", "app.telemetry.logs.Logger") as door:
-        said = known(door, "/again")
-        assert len({asked(door, said) for _ in range(3)}) == 1
+def test_the_logger_of_the_service_does_not_prevent_reuse(tmp_path: Path) -> None:
+    with run_gunicorn(tmp_path, OUR_WORKER, "--logger-class", "app.telemetry.logs.Logger") as server:
+        data = with_cached_head(server, "/cacheable")
+        assert len({response_body(server, data) for _ in range(3)}) == 1
 
 
-def test_hooks_hear_of_each_request(tmp_path: Path) -> None:
-    with opened(tmp_path, OURS, "-c", str(Path(__file__).with_name("hooks.py"))) as door:
-        said = known(door, "/again")
-        assert len({asked(door, said) for _ in range(3)}) == 3
-        door.process.terminate()
-        door.process.wait(20)
-        assert door.log.read_text("utf-8").count("done POST /again") == 4
+def test_hooks_are_called_for_each_request(tmp_path: Path) -> None:
+    with run_gunicorn(tmp_path, OUR_WORKER, "-c", str(Path(__file__).with_name("hooks.py"))) as server:
+        data = with_cached_head(server, "/cacheable")
+        assert len({response_body(server, data) for _ in range(3)}) == 3
+        server.process.terminate()
+        server.process.wait(20)
+        assert server.log.read_text("utf-8").count("done POST /cacheable") == 4
 
 
-def test_they_count_among_max_requests(tmp_path: Path) -> None:
-    """The last one says that the connection ends, and it ends."""
-    with opened(tmp_path, OURS, "--max-requests", "6") as door:
-        answers = []
-        with door.connect() as connection:
+def test_reused_responses_count_towards_max_requests(tmp_path: Path) -> None:
+    """The last one has "Connection: close", and the connection is closed."""
+    with run_gunicorn(tmp_path, OUR_WORKER, "--max-requests", "6") as server:
+        responses = []
+        with server.connect() as connection:
             for _ in range(6):
-                connection.sendall(request("/again", b"1"))
-                answers.append(one_answer(connection))
+                connection.sendall(request("/cacheable", b"1"))
+                responses.append(one_answer(connection))
             assert connection.recv(1) == b""
-    assert ["Connection: close" in answer.headers for answer in answers] == [False] * 5 + [True]
-    assert {answer.body for answer in answers[1:]} == {b"asked 2"}
+    assert ["Connection: close" in response.headers for response in responses] == [False] * 5 + [True]
+    assert {response.body for response in responses[1:]} == {b"call 2"}
 
 
-def test_answers_are_bounded_by_their_bytes() -> None:
-    """The first one kept is the first to go."""
-    repeats = ResponseCache(3000)
+def test_the_cache_is_bounded_by_bytes() -> None:
+    """The oldest response is evicted first."""
+    cache = ResponseCache(3000)
     for number in range(5):
         for _ in range(2):
-            repeats.put(b"%d" % number, CachedResponse(b"before", b"", b"behind", bytes))
-    assert [repeats.get(b"%d" % number) is not None for number in range(5)] == [False, False, True, True, True]
-    repeats.put(b"long" * 1000, CachedResponse(b"", b"", b"", bytes))
-    assert len(repeats) == 0
+            cache.put(b"%d" % number, CachedResponse(b"before", b"", b"behind", bytes))
+    assert [cache.get(b"%d" % number) is not None for number in range(5)] == [False, False, True, True, True]
+    cache.put(b"long" * 1000, CachedResponse(b"", b"", b"", bytes))
+    assert len(cache) == 0
     for number in range(100):
-        repeats.put(b"%d" % number, CachedResponse(b"", b"", b"", bytes))
-        repeats.drop(b"%d" % number)
-    repeats.put(b"1", CachedResponse(b"before", b"", b"behind", bytes))
-    assert len(repeats) == 1
+        cache.put(b"%d" % number, CachedResponse(b"", b"", b"", bytes))
+        cache.drop(b"%d" % number)
+    cache.put(b"1", CachedResponse(b"before", b"", b"behind", bytes))
+    assert len(cache) == 1

@@ -1,4 +1,4 @@
-"""A worker that leaves answers what has been asked, and does not wait for those who ask nothing."""
+"""Graceful shutdown: requests in progress are served, idle connections are closed."""
 
 import signal
 import time
@@ -7,94 +7,94 @@ from pathlib import Path
 
 import gevent
 
-from tests.server.gunicorn_server import OURS, everything, one_answer, opened, request, wait_until
+from tests.server.gunicorn_server import OUR_WORKER, one_answer, receive_all, request, run_gunicorn, wait_until
 from tests.support.processes import stopped
 
 PLAIN = request("/echo", b"12345")
 
 
-def test_idle_connections_do_not_delay_it(tmp_path: Path) -> None:
-    with opened(tmp_path, OURS, "--keep-alive", "60") as door, ExitStack() as stack:
-        idle = [stack.enter_context(door.connect()) for _ in range(20)]
+def test_idle_connections_do_not_delay_shutdown(tmp_path: Path) -> None:
+    with run_gunicorn(tmp_path, OUR_WORKER, "--keep-alive", "60") as server, ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(20)]
         for connection in idle[:10]:
             connection.sendall(PLAIN)
             assert one_answer(connection).code == 200
-        door.hit()
-        began = time.monotonic()
-        door.process.send_signal(signal.SIGTERM)
-        assert door.process.wait(10) == 0
-        assert time.monotonic() - began < 2  # the master looks for its workers' end every 0.1 seconds
-        assert everything(idle[0]) == b""
+        server.time_request()
+        started_at = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - started_at < 2  # the master checks for exited workers every 0.1 seconds
+        assert receive_all(idle[0]) == b""
 
 
-def test_requests_under_way_are_answered(tmp_path: Path) -> None:
-    """Be it that their body is still to come, that it has come and nobody has read it, or that they come just then."""
-    with opened(tmp_path, OURS, "--keep-alive", "60") as door, ExitStack() as stack:
-        half, unread, late = (stack.enter_context(door.connect()) for _ in range(3))
+def test_requests_in_progress_are_served(tmp_path: Path) -> None:
+    """A request whose body is incomplete, one that the worker has not read yet, and one sent during the shutdown."""
+    with run_gunicorn(tmp_path, OUR_WORKER, "--keep-alive", "60") as server, ExitStack() as stack:
+        half, unread, late = (stack.enter_context(server.connect()) for _ in range(3))
         for connection in (unread, late):
             connection.sendall(PLAIN)
             one_answer(connection)
         half.sendall(PLAIN[:-2])
-        door.hit()
-        (worker,) = door.workers()
+        server.time_request()
+        (worker,) = server.workers()
         with stopped(worker):
             unread.sendall(PLAIN)
-            door.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: door.tells("Handling signal: term"), "the signal is handled")
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.has_logged("Handling signal: term"), "the master has handled the signal")
         late.sendall(PLAIN)
-        gevent.sleep(0.7)  # by now nothing else is waited for
+        gevent.sleep(0.7)  # now the worker only waits for the incomplete request
         half.sendall(PLAIN[-2:])
         assert "Connection: close" in one_answer(half).headers
         assert one_answer(unread).code == one_answer(late).code == 200
-        assert door.process.wait(10) == 0
+        assert server.process.wait(10) == 0
 
 
-def test_reloading_under_load_is_not_noticed(tmp_path: Path) -> None:
-    """Clients that keep their connections and reconnect when told to see no error."""
-    with opened(tmp_path, OURS, "-w", "2") as door:
-        door.hit()
-        before = door.workers()
-        done = False
+def test_a_reload_under_load_loses_no_request(tmp_path: Path) -> None:
+    """Clients with persistent connections that reconnect after "Connection: close" see no error."""
+    with run_gunicorn(tmp_path, OUR_WORKER, "-w", "2") as server:
+        server.time_request()
+        before = server.workers()
+        is_done = False
 
-        def ask_on_and_on() -> int:
+        def send_requests() -> int:
             count = 0
-            while not done:
-                with door.connect() as connection:
-                    keeps = True
-                    while keeps and not done:
+            while not is_done:
+                with server.connect() as connection:
+                    keep_alive = True
+                    while keep_alive and not is_done:
                         connection.sendall(PLAIN)
-                        answer = one_answer(connection)
-                        assert answer.code == 200
-                        keeps = "Connection: close" not in answer.headers
+                        response = one_answer(connection)
+                        assert response.code == 200
+                        keep_alive = "Connection: close" not in response.headers
                         count += 1
             return count
 
-        asking = [gevent.spawn(ask_on_and_on) for _ in range(4)]
-        door.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(door.workers()) == 2 and not door.workers() & before, "all workers are new")
-        done = True
-        assert all(greenlet.get() > 0 for greenlet in asking)
+        clients = [gevent.spawn(send_requests) for _ in range(4)]
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(server.workers()) == 2 and not server.workers() & before, "all workers are new")
+        is_done = True
+        assert all(client.get() > 0 for client in clients)
 
 
-def test_a_long_request_does_not_keep_others_out_when_max_requests_are_reached(tmp_path: Path) -> None:
-    """The only worker accepts until nothing is under way."""
-    with opened(tmp_path, OURS, "--max-requests", "5") as door, door.connect() as long:
-        door.hit()
-        (first,) = door.workers()
-        long.sendall(PLAIN[:-1])
-        assert max(door.hit() for _ in range(10)) < 1
-        assert door.workers() == {first}
-        long.sendall(PLAIN[-1:])
-        assert one_answer(long).code == 200
-        assert door.hit() < 3  # for that long nobody listens: a worker leaves, the next one starts
-        wait_until(lambda: first not in door.workers(), "it has left")
+def test_the_only_worker_accepts_until_it_is_idle_at_max_requests(tmp_path: Path) -> None:
+    """A slow request in progress does not keep other clients out."""
+    with run_gunicorn(tmp_path, OUR_WORKER, "--max-requests", "5") as server, server.connect() as slow:
+        server.time_request()
+        (first,) = server.workers()
+        slow.sendall(PLAIN[:-1])
+        assert max(server.time_request() for _ in range(10)) < 1
+        assert server.workers() == {first}
+        slow.sendall(PLAIN[-1:])
+        assert one_answer(slow).code == 200
+        assert server.time_request() < 3  # no worker accepts between the exit of one and the start of the next
+        wait_until(lambda: first not in server.workers(), "the worker has exited")
 
 
-def test_the_request_that_reaches_max_requests_is_told_so(tmp_path: Path) -> None:
-    with opened(tmp_path, OURS, "--max-requests", "3") as door, door.connect() as connection:
-        said = []
+def test_the_response_that_reaches_max_requests_closes_the_connection(tmp_path: Path) -> None:
+    with run_gunicorn(tmp_path, OUR_WORKER, "--max-requests", "3") as server, server.connect() as connection:
+        closes = []
         for _ in range(3):
             connection.sendall(PLAIN)
-            said.append("Connection: close" in one_answer(connection).headers)
-        assert said == [False, False, True]
-        assert everything(connection) == b""
+            closes.append("Connection: close" in one_answer(connection).headers)
+        assert closes == [False, False, True]
+        assert receive_all(connection) == b""

@@ -1,4 +1,4 @@
-"""The command line as its users run it: ``python -m app`` in a process of its own."""
+"""The command line as users run it: ``python -m app`` in a process of its own."""
 
 import subprocess
 import sys
@@ -11,15 +11,15 @@ from tests.support.service import ROOT, environment
 
 COMMAND = [sys.executable, "-m", "app"]
 
-#: Who asks a running service does not look at the configuration, not even to see that it is none.
+#: A missing file: clients of a running service do not read the configuration.
 NO_CONFIG = Path("/nonexistent/covers.toml")
 
 
 def run(
     *arguments: str, stdin: str = "", config: Path = NO_CONFIG, extra: Mapping[str, str] | None = None
 ) -> tuple[int, str, str]:
-    """Run a command to its end; return its exit status, what it printed, and what it complained of."""
-    done = subprocess.run(
+    """Run a command to its end; return its exit status, standard output and standard error."""
+    completed = subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
         env=_environment(config, extra),
@@ -29,12 +29,12 @@ def run(
         timeout=30,
         check=False,
     )
-    return done.returncode, done.stdout, done.stderr
+    return completed.returncode, completed.stdout, completed.stderr
 
 
 @contextmanager
 def running(*arguments: str, config: Path = NO_CONFIG, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block ends; its standard streams are pipes where no others are given."""
+    """Run a command until the block ends. Its standard streams are pipes unless ``streams`` has others."""
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process: subprocess.Popen[bytes] = subprocess.Popen(
         [*COMMAND, *arguments], cwd=ROOT, env=_environment(config), **(pipes | streams)
@@ -47,5 +47,5 @@ def running(*arguments: str, config: Path = NO_CONFIG, **streams: Any) -> Iterat
 
 
 def _environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return ours, without what would have Python print otherwise than it does for others."""
+    """Return environment variables for a command, without those that change how Python buffers and encodes output."""
     return environment(config, {"PYTHONUNBUFFERED": "", "PYTHONIOENCODING": "", **(extra or {})})

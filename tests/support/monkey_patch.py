@@ -1,4 +1,4 @@
-"""Loaded by pytest before anything else (see pyproject.toml), so that the tests run patched like the service."""
+"""A pytest plugin that patches the standard library as the service does; pyproject.toml loads it first."""
 
 from gevent import monkey
 

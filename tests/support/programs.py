@@ -1,9 +1,9 @@
-"""Where programs are that the tests talk with."""
+"""Locations of the external programs that the tests run."""
 
 import os
 import shutil
 
 
 def path_of(program: str) -> str | None:
-    """Return where a program is, or None. Servers lie in a folder where not everybody looks for programs."""
+    """Return the path of a program, or None. Servers are often in /usr/sbin, which may be missing in PATH."""
     return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")

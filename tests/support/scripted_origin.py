@@ -1,8 +1,8 @@
-"""A scripted origin: a real HTTP server on loopback whose pages misbehave on demand.
+"""A scripted origin: a real HTTP server on loopback whose pages behave as a test needs, or misbehave.
 
-A page is a *behaviour*: a function that is given the connection and the request and sends what it likes. ``page`` and
-``redirect`` make well-behaved ones; ``Hold`` makes one wait until the test lets it go, so that no test has to wait for
-time to pass.
+Each page has a *behaviour*: a function that receives the connection and the request and sends the response. ``page``
+and ``redirect`` return well-behaved ones. ``Barrier`` delays another behaviour until the test releases it, so that no
+test has to sleep.
 """
 
 import socket
@@ -24,7 +24,7 @@ PAGE_PATH = "/context/detail/id/{id}"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the origin was asked for."""
+    """A request that the origin has received. The names of ``headers`` are lower case."""
 
     method: str
     target: str
@@ -35,9 +35,10 @@ class Request:
 def page(
     body: bytes | str, *, status: str = "200 OK", headers: Mapping[str, str] | None = None, length: bool | None = True
 ) -> Behaviour:
-    """Make a behaviour that answers with ``body``.
+    """Return a behaviour that responds with ``body``.
 
-    ``length`` says whether its length is told; if not, the connection is closed behind it. None leaves both out.
+    The end of the body is marked by Content-Length, or with ``length=False`` by closing the connection. With
+    ``length=None`` neither is done: ``headers`` or ``body`` must mark it.
     """
     data = body.encode() if isinstance(body, str) else body
     fields = {"Content-Type": "text/html; charset=utf-8"}
@@ -45,10 +46,10 @@ def page(
         fields["Content-Length"] = str(len(data))
     fields |= headers or {}
     head = f"HTTP/1.1 {status}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
-    answer = head.encode("latin-1") + data
+    response = head.encode("latin-1") + data
 
     def behave(connection: socket.socket, _request: Request) -> None:
-        connection.sendall(answer)
+        connection.sendall(response)
         if length is False:
             connection.shutdown(socket.SHUT_RDWR)
 
@@ -56,40 +57,40 @@ def page(
 
 
 def cover(number: int = 1) -> Behaviour:
-    """Make a product page in the ozon form, with the cover of this number."""
+    """Return a product page like those of ozon, with the cover of this number."""
     path = COVER_PATH.format(number=number)
     return page(f'<html><body><h1>Item</h1><img src="{path}" alt="cover"></body></html>')
 
 
 def chunked(*chunks: bytes, trailer: bytes = b"") -> Behaviour:
-    """Make a behaviour that answers in these chunks; the connection stays open."""
+    """Return a behaviour that responds with a chunked body; the connection stays open."""
     framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     return page(framed + b"0\r\n" + trailer + b"\r\n", headers={"Transfer-Encoding": "chunked"}, length=None)
 
 
 def one_after_the_other(*behaviours: Behaviour) -> Behaviour:
-    """Make a behaviour that is another one at each request, and stays the last."""
-    left = list(behaviours)
+    """Return a behaviour that uses the given ones for successive requests, and the last one for all that follow."""
+    remaining = list(behaviours)
 
     def behave(connection: socket.socket, request: Request) -> None:
-        (left.pop(0) if len(left) > 1 else left[0])(connection, request)
+        (remaining.pop(0) if len(remaining) > 1 else remaining[0])(connection, request)
 
     return behave
 
 
 def reset(connection: socket.socket, _request: Request) -> None:
-    """Break the connection off."""
+    """Reset the connection instead of responding."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def redirect(location: str, status: str = "302 Found", body: bytes = b"") -> Behaviour:
-    """Make a behaviour that leads elsewhere."""
+    """Return a behaviour that redirects to ``location``."""
     return page(body, status=status, headers={"Location": location})
 
 
 def raw(*parts: bytes) -> Behaviour:
-    """Make a behaviour that sends these bytes and closes."""
+    """Return a behaviour that sends these bytes and closes the connection."""
 
     def behave(connection: socket.socket, _request: Request) -> None:
         for part in parts:
@@ -101,14 +102,14 @@ def raw(*parts: bytes) -> Behaviour:
 
 @dataclass(slots=True)
 class Barrier:
-    """A behaviour that waits for the test: ``asked`` is set when a request has come, ``go`` lets all of them answer."""
+    """A behaviour that waits until the test sets ``go``, then calls ``then``. The first request sets ``asked``."""
 
     then: Behaviour
     asked: Event = field(default_factory=Event)
     go: Event = field(default_factory=Event)
 
     def __call__(self, connection: socket.socket, request: Request) -> None:
-        """Wait, then behave."""
+        """Wait for ``go``, then respond."""
         self.asked.set()
         self.go.wait()
         self.then(connection, request)
@@ -116,7 +117,12 @@ class Barrier:
 
 @dataclass(slots=True)
 class Origin:
-    """The server. ``pages`` maps a path to its behaviour; what is not there is a 404, unless ``default`` is set."""
+    """The server, and what it has received.
+
+    ``pages`` maps request targets to behaviours. ``default`` is the behaviour of all others, a 404 unless a test sets
+    it. ``under_way`` is the number of requests in progress, ``most_under_way`` the highest so far, and ``connections``
+    the number of connections so far.
+    """
 
     port: int = 0
     pages: dict[str, Behaviour] = field(default_factory=dict)
@@ -129,29 +135,29 @@ class Origin:
 
     @property
     def url(self) -> str:
-        """The origin's root, without a slash at the end."""
+        """The URL of the origin, without a slash at the end."""
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def clear(self) -> None:
-        """Forget pages and requests, for the next test; who is still held is let go."""
-        self._let_go()
+        """Reset pages and counters for the next test, and release all barriers."""
+        self._release_barriers()
         self.pages.clear()
         self.requests.clear()
         self.connections = self.most_under_way = 0
 
     def item(self, item_id: object, behaviour: Behaviour) -> str:
-        """Set the page of an item in the ozon form; return its URL."""
+        """Set the behaviour of an item's product page; return its URL."""
         path = PAGE_PATH.format(id=item_id)
         self.pages[path] = behaviour
         return self.url + path
 
     def asked_for(self, item_id: object) -> int:
-        """Return how often the page of this item was asked for."""
+        """Return the number of requests for the page of this item."""
         return sum(request.target == PAGE_PATH.format(id=item_id) for request in self.requests)
 
     @contextmanager
     def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Self]:
-        """Serve on a port that the system chooses, over TLS if there is a context for it."""
+        """Serve on a free port until the block ends, over TLS if ``tls`` is given."""
         if tls is None:
             server = StreamServer(("127.0.0.1", 0), self._serve)
         else:
@@ -162,10 +168,10 @@ class Origin:
         try:
             yield self
         finally:
-            self._let_go()
+            self._release_barriers()
             server.stop(timeout=1)
 
-    def _let_go(self) -> None:
+    def _release_barriers(self) -> None:
         for behaviour in self.pages.values():
             if isinstance(behaviour, Barrier):
                 behaviour.go.set()
@@ -176,18 +182,18 @@ class Origin:
         try:
             while True:
                 while b"\r\n\r\n" not in buffer:
-                    buffer += _received(connection)
+                    buffer += _receive(connection)
                 head, _, buffer = buffer.partition(b"\r\n\r\n")
                 request = _parse(head)
                 length = int(request.headers.get("content-length", 0))
                 while len(buffer) < length:
-                    buffer += _received(connection)
+                    buffer += _receive(connection)
                 body, buffer = buffer[:length], buffer[length:]
-                self._answer(connection, replace(request, body=body))
+                self._respond(connection, replace(request, body=body))
         except OSError:
-            return  # the client has gone, or the behaviour has closed the connection: both are part of the script
+            return  # the client or the behaviour has closed the connection
 
-    def _answer(self, connection: socket.socket, request: Request) -> None:
+    def _respond(self, connection: socket.socket, request: Request) -> None:
         self.requests.append(request)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -197,10 +203,10 @@ class Origin:
             self.under_way -= 1
 
 
-def _received(connection: socket.socket) -> bytes:
-    """Return the next bytes. Raises ConnectionError where there are none."""
+def _receive(connection: socket.socket) -> bytes:
+    """Return the next bytes. Raises ConnectionError if the client has closed the connection."""
     if not (received := connection.recv(65536)):
-        raise ConnectionError("the client has gone")
+        raise ConnectionError("the client has closed the connection")
     return received
 
 

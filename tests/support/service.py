@@ -1,4 +1,4 @@
-"""The service as its users run it: a real gunicorn in a process of its own, on a port that the system chose."""
+"""The service as users run it: gunicorn with its workers in processes of their own, on a free port."""
 
 import json
 import os
@@ -18,10 +18,10 @@ import gevent
 from tests.support.processes import living
 
 ROOT = Path(__file__).parent.parent.parent
-#: More than the service's graceful_timeout.
+#: Seconds to wait for the service to exit: more than its graceful_timeout.
 STOP_SECONDS = 30.0
 
-#: A source in the ozon form at the scripted origin.
+#: A configuration without a store, with the source "ozon" at the scripted origin.
 CONFIG = """
 store = "none"
 
@@ -35,7 +35,7 @@ private_network = true
 
 @dataclass(slots=True)
 class Service:
-    """A running service: where it listens, its master process, what it logs."""
+    """A running service: its port, its master process, its configuration file, its log, and the clients to close."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -45,11 +45,11 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where XML-RPC is answered."""
+        """The URL of the XML-RPC endpoint."""
         return f"http://127.0.0.1:{self.port}/RPC2"
 
     def client(self) -> Any:
-        """Return a client with a connection of its own, for one greenlet; it is closed with the server."""
+        """Return a client with its own connection, for use by one greenlet. It is closed with the service."""
         client = xmlrpc.client.ServerProxy(self.url, allow_none=True)
         self.clients.append(client)
         return client
@@ -59,23 +59,23 @@ class Service:
         return {process.pid for process in living() if process.parent == self.process.pid}
 
     def events(self, **fields: Any) -> list[dict[str, Any]]:
-        """Return the lines of the log that have these fields, each of which is JSON; one half written is not there."""
+        """Return the records of the JSON log with these fields; an incomplete last line is left out."""
         lines = self.log.read_text("utf-8").split("\n")[:-1]
         return [event for event in map(json.loads, lines) if fields.items() <= event.items()]
 
     def kill(self) -> None:
-        """End all of it at once, as a power cut would."""
+        """Kill all processes of the service at once, as a power failure would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        while _group(self.process.pid):
+        while _processes_in_group(self.process.pid):
             gevent.sleep(0.01)
 
     def reload(self) -> None:
-        """Have gunicorn read its configuration again and replace its workers."""
+        """Make gunicorn read its configuration again and replace its workers."""
         self.process.send_signal(signal.SIGHUP)
 
     def quit(self) -> int:
-        """End it without waiting for anybody, and return the exit status."""
+        """Stop the service without waiting for requests in progress; return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             return self.process.wait(STOP_SECONDS)
@@ -88,18 +88,18 @@ class Service:
         self.clients.clear()
 
 
-def _group(leader: int) -> set[int]:
+def _processes_in_group(leader: int) -> set[int]:
     return {process.pid for process in living() if process.group == leader}
 
 
 def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment for the service: ours, without what would configure it, and what is given."""
+    """Return environment variables for the service: ours without those that configure it, and ``extra``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COVERS_", "GUNICORN_"))}
     return inherited | {"COVERS_CONFIG": str(config), "PYTHONPATH": str(ROOT)} | dict(extra or {})
 
 
 def gunicorn_command(*arguments: str) -> list[str]:
-    """Return the command that serves the application, as the README has it."""
+    """Return the command of the README that starts the service."""
     return [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), *arguments, "app:wsgi"]
 
 
@@ -113,17 +113,25 @@ def run_service(
     directory: Path = ROOT,
     port: int = 0,
 ) -> Iterator[Service]:
-    """Run the service with this configuration until the block ends; ``extra`` are further variables.
+    """Run the service with this configuration until the block ends.
 
-    The listening socket is made here and handed over, so the port is known (a new one, unless ``port`` is that of a
-    service that has ended), nobody else can take it, and a client that
-    comes before the workers are up waits in its backlog.
+    The listening socket is created here and inherited by gunicorn. Thus the port is known and cannot be taken by
+    another process, and a client that connects before the workers have started waits in the backlog.
+
+    Args:
+        folder: The folder for the configuration file and the log.
+        config: The text of the configuration file.
+        workers: The number of workers.
+        extra: Further environment variables.
+        directory: The working directory.
+        port: The port of a service that has ended, or 0 for a free one.
+
     """
     path = folder / "covers.toml"
     path.write_text(config, "utf-8")
     log = folder / "gunicorn.log"
     with socket.create_server(("127.0.0.1", port), backlog=1024) as listener, log.open("wb") as output:
-        # gunicorn sets it too, but too late for a connection that comes before: its answers would wait 40 ms for ACKs.
+        # gunicorn sets it too, but a client may connect before: its responses would be delayed by 40 ms (delayed ACK).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
         variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
@@ -137,17 +145,17 @@ def run_service(
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )
-    server = Service(port, process, path, log)
+    service = Service(port, process, path, log)
     try:
-        yield server
-        server.quit()
+        yield service
+        service.quit()
     finally:
-        server.close_clients()
-        # Whatever the test did to it: nothing of it stays. Its session is its own, so the group is the whole of it.
+        service.close_clients()
+        # No process may survive the test. gunicorn has a session of its own, so its group includes all of them.
         if process.poll() is None:
             process.kill()
             process.wait()
-        left = _group(process.pid)
+        survivors = _processes_in_group(process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert not left, f"processes were left behind:\n{log.read_text(errors='replace')}"
+    assert not survivors, f"processes were left behind:\n{log.read_text(errors='replace')}"

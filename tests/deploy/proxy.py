@@ -1,4 +1,4 @@
-"""What stands in front of servers: a real nginx or HAProxy by the project's own example, at other addresses."""
+"""Proxies in front of servers: nginx and HAProxy with the example configurations, at other addresses."""
 
 import socket
 import subprocess
@@ -16,7 +16,7 @@ from tests.support.service import ROOT
 DEPLOY = ROOT / "deploy"
 STOP_SECONDS = 10.0
 
-#: What leads to the example of nginx, as a system's own nginx.conf does.
+#: A main configuration of nginx that includes the example, like that of an installed nginx.
 _NGINX = """
 daemon off;
 pid {folder}/pid;
@@ -34,55 +34,55 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
-    """A proxy over TLS: where it writes and listens, the commands that run it and that check its configuration.
+class Proxy:
+    """A proxy with TLS: its folder and port, the command that runs it, and the one that checks its configuration.
 
-    ``settle`` waits until it trusts its servers.
+    ``wait_until_ready`` waits until the proxy considers both servers available.
     """
 
     folder: Path
     port: int
     command: Sequence[str]
-    check: Sequence[str]
-    settle: Callable[[], None]
+    check_command: Sequence[str]
+    wait_until_ready: Callable[[], None]
 
 
-def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Front:
-    """Return an nginx; it finds out by each call whom it can trust."""
+def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Proxy:
+    """Return nginx, which is ready at once: it has no active health checks."""
     changes = {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/var/log/nginx": str(folder)}
     _write_example("nginx.conf", folder / "covers.conf", changes, one, two)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
-    return Front(folder, port, command, [*command, "-t"], lambda: None)
+    return Proxy(folder, port, command, [*command, "-t"], lambda: None)
 
 
-def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Front:
-    """Return a HAProxy; it looks after its servers every second, and tells what it thinks of them."""
+def haproxy(program: str, folder: Path, port: int, one: int, two: int) -> Proxy:
+    """Return HAProxy, which is ready when its health checks of both servers have succeeded."""
     path = folder / "haproxy.cfg"
-    user = "    user haproxy\n    group haproxy\n"  # only root could become somebody else
+    user = "    user haproxy\n    group haproxy\n"  # only root may change the user
     changes = {"bind :443": f"bind 127.0.0.1:{port}", "/run/haproxy": str(folder), user: ""}
     _write_example("haproxy.cfg", path, changes, one, two)
 
     admin_path = folder / "admin.sock"
 
-    def told() -> str:
+    def show_servers_state() -> str:
         with socket.socket(socket.AF_UNIX) as admin:
             admin.connect(str(admin_path))
             admin.sendall(b"show servers state\n")
             return b"".join(iter(lambda: admin.recv(65_536), b"")).decode()
 
     def are_up() -> bool:
-        # After two lines of headings: the names and addresses of backend and server, and 2 where that is running.
-        if not admin_path.exists():  # it comes a moment after the port
+        # After two header lines, the sixth field of a line is the operational state of a server: 2 is running.
+        if not admin_path.exists():  # it is created a moment after the port
             return False
-        return [line.split()[5] for line in told().splitlines()[2:] if line] == ["2", "2"]
+        return [line.split()[5] for line in show_servers_state().splitlines()[2:] if line] == ["2", "2"]
 
-    settle = partial(wait_until, are_up, "both servers are up", 20)
-    return Front(folder, port, [program, "-db", "-f", str(path)], [program, "-c", "-f", str(path)], settle)
+    wait_until_ready = partial(wait_until, are_up, "both servers are up", 20)
+    return Proxy(folder, port, [program, "-db", "-f", str(path)], [program, "-c", "-f", str(path)], wait_until_ready)
 
 
 def _write_example(name: str, path: Path, changes: Mapping[str, str], one: int, two: int) -> None:
-    """Write an example with what is to be changed in it: the addresses, and where certificates are, which are made."""
+    """Write an example with ``changes``, the ports of the servers, and the folder of the certificates filled in."""
     folder = str(path.parent)
     servers = {"10.0.0.11:8080": f"127.0.0.1:{one}", "10.0.0.12:8080": f"127.0.0.1:{two}"}
     text = (DEPLOY / name).read_text("utf-8")
@@ -92,38 +92,38 @@ def _write_example(name: str, path: Path, changes: Mapping[str, str], one: int, 
     path.write_text(text)
 
 
-def identify(folder: Path, authority: trustme.CA) -> None:
-    """Put certificates where the examples look for them."""
+def write_certificates(folder: Path, authority: trustme.CA) -> None:
+    """Write certificates under the names that the examples use."""
     certificate = authority.issue_cert("localhost")
     key, chain = certificate.private_key_pem.bytes(), b"".join(part.bytes() for part in certificate.cert_chain_pems)
     for name, content in {"key.pem": key, "fullchain.pem": chain, "both.pem": chain + key}.items():
         (folder / name).write_bytes(content)
 
 
-#: What makes a proxy of its program, the folder that it may have, and three ports: its own, and those of its servers.
-BUILDERS: dict[str, Callable[[str, Path, int, int, int], Front]] = {"nginx": nginx, "haproxy": haproxy}
+#: Functions that return a proxy, given its program, its folder, its port, and the ports of the two servers.
+BUILDERS: dict[str, Callable[[str, Path, int, int, int], Proxy]] = {"nginx": nginx, "haproxy": haproxy}
 
 
 @contextmanager
-def standing(front: Front) -> Iterator[Front]:
+def run_proxy(proxy: Proxy) -> Iterator[Proxy]:
     """Run the proxy until the block ends."""
-    log = front.folder / "proxy.log"
+    log = proxy.folder / "proxy.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            front.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            proxy.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
 
     def is_listening() -> bool:
         assert process.poll() is None, log.read_text("utf-8", "replace")
         with suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", front.port)).close()
+            socket.create_connection(("127.0.0.1", proxy.port)).close()
             return True
         return False
 
     try:
         wait_until(is_listening, "the proxy listens")
-        front.settle()
-        yield front
+        proxy.wait_until_ready()
+        yield proxy
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
