@@ -1,43 +1,21 @@
 """The character encoding of a page: from the Content-Type header, a byte order mark or ``<meta charset>``."""
 
 import codecs
-import encodings
-import encodings.aliases
 import functools
 import re
+
+import webencodings
 
 _META_WINDOW = 1024  # bytes in which a page must declare its encoding (WHATWG, 13.2.3.2)
 _META_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf_8"),
-    (codecs.BOM_UTF16_LE, "utf_16_le"),
-    (codecs.BOM_UTF16_BE, "utf_16_be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: Encodings for which the Encoding Standard (https://encoding.spec.whatwg.org/) prescribes a superset.
-_SUPERSETS = {
-    "ascii": "cp1252",
-    "big5": "big5hkscs",
-    "euc_kr": "cp949",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859_1": "cp1252",
-    "iso8859_9": "cp1254",
-    "iso8859_11": "cp874",
-    "latin_1": "cp1252",
-    "shift_jis": "cp932",
-    "tis_620": "cp874",
-    "windows_874": "cp874",
-    "x_gbk": "gb18030",
-    "x_sjis": "cp932",
-}
-#: The encodings of the web by Python's names. Other codecs are not looked up: some are not encodings of text (zlib,
-#: idna) or not used on the web (utf-7), and Python caches each name that is looked up.
-_CODECS = frozenset(
-    {"utf_8", "utf_16", "utf_16_le", "utf_16_be", "gb18030", "big5hkscs", "cp932", "euc_jp", "iso2022_jp", "cp949"}
-    | {"koi8_r", "koi8_u", "cp866", "cp874", "mac_cyrillic", "mac_roman"}
-    | {f"cp125{page}" for page in range(9)}
-    | {f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)}
-)
+#: Where the Encoding Standard (https://encoding.spec.whatwg.org/) prescribes a decoder, the Python codec that is one.
+#: "utf-16" means UTF-16LE there; the Python codec also reads a byte order mark.
+_CODECS = {"gbk": "gb18030", "utf-16": "utf-16", "x-user-defined": None, "replacement": None}
 
 
 def detect_codec(body: bytes, charset: str | None) -> str:
@@ -54,15 +32,19 @@ def detect_codec(body: bytes, charset: str | None) -> str:
     declaration = _META_CHARSET.search(body, 0, _META_WINDOW)
     codec = _codec_of(declaration[1].decode()) if declaration is not None else None
     # A declaration that is readable as ASCII cannot be in UTF-16 (WHATWG, 13.2.3.2).
-    return codec if codec is not None and not codec.startswith("utf_16") else "utf_8"
+    return codec if codec is not None and not codec.startswith("utf-16") else "utf-8"
 
 
 @functools.lru_cache(256)
 def _codec_of(label: str | None) -> str | None:
-    """Return the name of the Python codec for an encoding label, or None for an unknown label."""
-    if label is None or not label.isascii():
+    """Return the name of the Python codec for an encoding label, or None for an unknown label.
+
+    webencodings looks labels up in the table of the Encoding Standard. Python's own lookup also finds codecs that are
+    not encodings of text (zlib, idna) or not used on the web (utf-7), and it caches each name that it is asked for.
+    """
+    text = (label or "").strip(" \t\"'").lower()
+    encoding = webencodings.lookup(text)
+    if encoding is None:
         return None
-    name = encodings.normalize_encoding(label.strip(" \t\"'")).lower()
-    codec = encodings.aliases.aliases.get(name, name)
-    codec = _SUPERSETS.get(codec, codec)
-    return codec if codec in _CODECS else None
+    name: str = encoding.codec_info.name
+    return _CODECS.get(text, _CODECS.get(name, name))

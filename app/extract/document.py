@@ -42,7 +42,7 @@ class Document:
     @functools.cached_property
     def utf8(self) -> bytes:
         """The text as UTF-8. For a page in UTF-8 these are the unchanged bytes, even if they are not valid."""
-        return self._body if self._codec == "utf_8" else self.text.encode()
+        return self._body if self._codec == "utf-8" else self.text.encode()
 
     def select(self, selector: str) -> list[LexborNode]:
         """Return the elements that a CSS selector matches, in document order.
