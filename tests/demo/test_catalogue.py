@@ -9,7 +9,7 @@ from tests.demo import ROOT
 
 def test_every_process_generates_the_same_catalogue() -> None:
     """Also with another hash seed. The shop and the client rely on it."""
-    program = "from demo.catalogue import draw_up; print(repr(draw_up()))"
+    program = "from demo.catalogue import build_catalogue; print(repr(build_catalogue()))"
     other = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

@@ -26,7 +26,7 @@ INVALID_CONFIGURATIONS = [
         {"COVERS_LOG_LEVEL": "loud"},
         "environment: COVERS_LOG_LEVEL: expected debug, info, warning or error, got 'loud'",
     ),
-    ("", {"COVERS_STORE": "redis://127.0.0.1/many"}, "environment: COVERS_STORE: expected a number as the database"),
+    ("", {"COVERS_STORE": "redis://127.0.0.1/many"}, "environment: COVERS_STORE: expected the number of a database"),
 ]
 
 
