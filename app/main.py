@@ -13,7 +13,7 @@ import gevent
 from app.concurrency.clock import Clock, steady_clock
 from app.config.loading import setting_location
 from app.config.settings import Settings
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import SettingsError
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record

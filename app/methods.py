@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from app.concurrency.clock import Clock
 from app.config.source import Source
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import InvalidParams, NotAllowed, ServiceError, TooSlow
 from app.domain.records import CacheStatus, ItemId, LookupResult, format_timestamp
 from app.lookup.service import LookupService, StartedLookup

@@ -11,7 +11,7 @@ import tracemalloc
 import xmlrpc.client
 
 from app.config.loading import load_settings
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.records import CoverRecord, FoundCover, ItemId, LookupResult, decode_record, encode_record
 from app.lookup.freshness import found_record
 from app.lookup.repository import CoverRepository

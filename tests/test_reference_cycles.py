@@ -14,7 +14,7 @@ import pytest
 
 from app.concurrency.clock import steady_clock
 from app.config.loading import load_settings
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.records import ItemId, LookupResult, Outcome, decode_record, encode_record
 from app.lookup.repository import CoverRepository
 from app.lookup.service import LookupService

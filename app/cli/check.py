@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from app.cli.exit_status import ExitStatus, UsageError
 from app.config.settings import Settings
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import InvalidParams, ServiceError
 from app.lookup.cover_page import CoverPageReader
 

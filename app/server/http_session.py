@@ -18,7 +18,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
 from app.server.connection import BodyError, BodyTimeout, Connection
-from app.server.head_cache import CachedHead, HeadCache, Parser, Request
+from app.server.request_head_cache import CachedHead, HeadCache, Parser, Request
 from app.server.response import Response, http_date
 
 #: A request of up to this many bytes, whose head is cached, is received whole before it is served.

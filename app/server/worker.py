@@ -15,9 +15,9 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from app.server.connection import Connection
 from app.server.connection_timeouts import ConnectionTimeouts
-from app.server.head_cache import HeadCache
 from app.server.http_session import HttpSession
 from app.server.listener import Listener
+from app.server.request_head_cache import HeadCache
 from app.server.tick_clock import TickClock
 
 #: Seconds between the end of accepting and the close of idle connections. Requests that clients have sent meanwhile,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from app.concurrency.clock import Clock
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import InvalidParams, NoCover, Throttled
 from app.domain.records import CacheStatus, LookupResult
 from app.lookup.service import LookupService

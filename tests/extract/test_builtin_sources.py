@@ -7,7 +7,7 @@ import pytest
 
 from app.config.loading import load_settings
 from app.config.rules import compile_regex
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.config.url_templates import HostPattern
 from app.domain.errors import InvalidParams
 from app.domain.records import Outcome

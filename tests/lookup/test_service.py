@@ -7,7 +7,7 @@ from gevent.event import Event
 from app.config.css_selector import CssSelector
 from app.config.rules import Rule
 from app.config.source import Source
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import (
     Blocked,
     LookupFailed,

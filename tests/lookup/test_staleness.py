@@ -6,7 +6,7 @@ import pytest
 from gevent.event import Event
 
 from app.config.rules import Regex, Rule
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import (
     Blocked,
     LookupFailed,

@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from app.config.rules import Regex, Rule
 from app.config.source import Duration, Source
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.config.url_templates import PageUrlTemplate
 from app.domain.errors import OriginError
 from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record

@@ -7,7 +7,7 @@ import pytest
 
 from app.config.rules import Regex, Rule
 from app.config.source import Source
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import InvalidParams
 from app.domain.records import ItemId
