@@ -12,11 +12,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:
 	@echo 'make install     create .venv with the dependencies of the service'
 	@echo 'make run         run the service on 127.0.0.1:8080'
-	@echo 'make demo        run a sample shop and the service, and look covers up'
+	@echo 'make demo        run a sample shop and the service, and look up all covers'
 	@echo 'make test        run all tests (REQUIRE_ALL=1: fail if a program is missing, instead of skipping)'
-	@echo 'make bench       run the benchmarks; the results are ratios to other software in the same run'
-	@echo 'make screenshot  take the screenshot of the web page again; needs chromium'
-	@echo 'make lint        check format, lint rules, types and import layers'
+	@echo 'make bench       run the benchmarks of the service and its peers; needs wrk'
+	@echo 'make screenshot  update docs/page.png, the screenshot of the web page; needs chromium'
+	@echo 'make lint        check format, lint rules, types, import layers and spelling'
 	@echo 'make format      format the code'
 	@echo 'make clean       remove .venv and the caches of the tools'
 
