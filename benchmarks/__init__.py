@@ -1,1 +1,1 @@
-"""Benchmarks of the service. Each compares it with a peer that runs in the same minute, and prints ratios."""
+"""Benchmarks of the service. Each compares it with peers that are measured in the same run, and prints ratios."""

@@ -1,4 +1,4 @@
-"""The benchmark of the service against its peers, in turns within one run. See ``python -m benchmarks --help``.
+"""The benchmark of the service and its peers, which are measured alternately. See ``python -m benchmarks --help``.
 
 The server has one core for itself; the load and the origin use the others. In each round every server is restarted, a
 client looks up the ids that are to be cached and checks the results, and then each load is run. The tables have the
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
     options = _parse_options(arguments)
     if not is_wrk_installed():
-        print("wrk, which makes the load, is not installed: apt-get install wrk", file=sys.stderr)
+        print("wrk, the load generator, is not installed: apt-get install wrk", file=sys.stderr)
         return 2
     # SIGTERM unwinds the stack like Ctrl-C, so that child processes are terminated.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

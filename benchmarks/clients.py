@@ -1,4 +1,4 @@
-"""Clients outside the load: they check results, and keep calls waiting while memory is measured."""
+"""Clients other than the load generator: one checks results, one keeps calls waiting."""
 
 import socket
 import xmlrpc.client
@@ -28,16 +28,16 @@ class _Transport(xmlrpc.client.Transport):
 
 
 def check_covers(address: str, origin: str, ids: Sequence[int]) -> None:
-    """Call ``get_cover`` for these ids at the server ``address``, several at once, and check the results.
+    """Call ``get_cover`` for these ids at the server ``address``, concurrently, and check the results.
 
     Raises:
         WrongResult: a result is wrong.
 
     """
 
-    def check(some: Sequence[int]) -> None:
+    def check(share: Sequence[int]) -> None:
         with xmlrpc.client.ServerProxy(f"{address}/RPC2", transport=_Transport()) as server:
-            for content_id in some:
+            for content_id in share:
                 result, expected = server.get_cover(content_id), f"{origin}/multimedia/audio_cd_covers/{content_id}.jpg"
                 if result != expected:
                     raise WrongResult(f"{content_id}: expected {expected!r}, got {result!r}")

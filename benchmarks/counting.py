@@ -42,7 +42,7 @@ def main() -> None:
         ):
             our_time, their_time = min_times(ours, theirs, rounds=rounds, calls=calls)
             print(f"{name:28}{our_time:12.2f}{their_time:22.2f}{our_time / their_time:8.2f}")
-        print(f"{'files left per worker':28}{0:12}{len(list(Path(folder).iterdir())) // _WORKERS:22}")
+        print(f"{'files per worker':28}{0:12}{len(list(Path(folder).iterdir())) // _WORKERS:22}")
 
 
 def _ours(labels: LabelValues) -> tuple[Callable[[], None], Callable[[], bytes]]:

@@ -20,7 +20,7 @@ def main() -> None:
     """Replace this process by the program."""
     cores, *command = sys.argv[1:]
     pin(map(int, cores.split(",")))
-    os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+    os.execvp(command[0], command)  # noqa: S606 - needs no shell
 
 
 if __name__ == "__main__":

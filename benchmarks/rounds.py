@@ -1,4 +1,4 @@
-"""What is measured of a server in each round: every load, and the memory of calls that wait.
+"""The measurements of a server in each round: its loads, and the memory of waiting calls.
 
 All numbers are in seconds, bytes and calls per second.
 """
@@ -20,21 +20,21 @@ from benchmarks.servers import Server
 
 _PAGE_DELAY_SECONDS = 0.05
 
-#: Pages that a server may fetch at once: as many as there are connections in the loads with new ids.
+#: The limit of a server's concurrent fetches: the number of connections in the loads with new ids.
 _MAX_FETCHES = 256
 
-#: The number of waiting calls while memory is measured. All have to request their pages before the timeout; memory is
-#: measured some time after the last one has.
+#: The number of waiting calls while memory is measured, the timeout until all of them have requested their pages, and
+#: the pause between the last of these requests and the measurement.
 _WAITING_CALLS = 1_000
 _WAITING_TIMEOUT_SECONDS, _WAITING_SETTLE_SECONDS = 4.0, 0.5
 
-#: The pause between two loads, in which a server finishes the fetches of the one before.
+#: The pause before each load, in which the server completes the fetches of the previous one.
 _PAUSE_SECONDS = 0.5
 
-#: Calls before the first memory measurement, so that everything a call needs is loaded.
+#: Calls before the first memory measurement, so that lazy imports and caches are not counted as part of a call.
 _WARM_UP_CALLS = 64
 
-#: With so many connections the rate of the origin is not limited by the delay of its pages.
+#: With 2,000 connections the delay of the pages does not limit the rate of the origin.
 _ORIGIN_LOAD = Load("origin", "pages, directly from the origin", 2_000)
 
 # An opener that ignores the proxy settings of the machine.
@@ -42,7 +42,7 @@ _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 class NotMeasured(Exception):
-    """The server did not do what was to be measured."""
+    """The server did not request the pages that the measurement needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Bench:
         """
         loads = server.loads()
         if not server.has_cache:
-            # It is restarted for each load: unfinished fetches of the load before would slow down the next one.
+            # It is restarted for each load: unfinished fetches of the previous load would slow down the next one.
             return {load.name: self._measure_loads(server, origin, [load], seconds)[load.name] for load in loads}
         return self._measure_loads(server, origin, loads, seconds)
 
@@ -93,7 +93,7 @@ class Bench:
         return measured
 
     def measure_memory(self, server: Server, origin: Program) -> dict[str, float]:
-        """Return the memory of an idle server as ``rest``, and as ``held`` how much 1,000 waiting calls add, in bytes.
+        """Return the memory of the idle server (``rest``) and of 1,000 waiting calls (``held``), in bytes.
 
         Raises:
             NotMeasured: not all of the calls have requested their pages.

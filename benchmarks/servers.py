@@ -24,14 +24,14 @@ private_network = true
 """
 
 
-#: The connections to a server that handles one call at a time. Twisted reads from every connection that has data before
-#: it sends anything, so with 256 connections the first responses would take 13 seconds.
+#: The number of connections to a server that handles one call at a time. Twisted reads from every connection that has
+#: data before it sends anything, so with 256 connections the first responses would take 13 seconds.
 _SERIAL_CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ServerArguments:
-    """The arguments of a server: its socket's descriptor, the origin's URL, how many pages it may fetch at once."""
+    """The arguments of a server: its socket's descriptor, the origin's URL, and the limit of concurrent fetches."""
 
     socket: int
     origin: str

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         default=_DELAY_SECONDS,
         metavar="SECONDS",
-        help="how long the shop takes for a page (default: %(default)s)",
+        help="delay of each page of the shop (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     signals = DeferredSignals()
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader of standard output went away. Python's flush at exit must not fail because of that.
+        # The reader of standard output has closed the pipe. Without this, Python's flush at exit would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
@@ -136,7 +136,7 @@ def _look_up_all(shop: Process, service: Process, delay: float) -> bool:
     _print(f"The service with {_WORKERS} workers and an empty cache.")
     look_ups: tuple[tuple[str, Callable[[str, Sequence[int]], Run]], ...] = (
         (
-            f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} clients at once",
+            f"Cold: get_cover for {len(ids)} ids, {_CLIENTS} concurrent clients",
             partial(look_up_concurrently, clients=_CLIENTS),
         ),
         ("Warm: the same ids, one client, one call after the other", look_up_sequentially),

@@ -1,4 +1,4 @@
-"""The demo's client of the service, which needs no more than Python's own xmlrpc.client.
+"""The client of the demo. It uses only xmlrpc.client of the standard library.
 
 Each simulated client is a thread with its own connection, because a ServerProxy is not thread-safe.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from xml.parsers.expat import ExpatError
 
-# What a call can raise if the connection, HTTP or the XML of the response fails, and for a fault.
+# The exceptions of a call: errors of the connection, of HTTP and of the XML, and faults.
 _CALL_ERRORS = (OSError, HTTPException, xmlrpc.client.Error, ExpatError)
 
 # In seconds. Longer than the service's default deadline: the service reports that a lookup took too long first.

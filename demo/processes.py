@@ -74,8 +74,8 @@ def running(
 
     `command` returns the command line for the file descriptor of the listening socket. Standard input is a pipe that is
     closed when the demo ends, even if it is killed. The program joins the process group of `group_leader`. Without one,
-    it leads a new group, and all of that group is killed at the end of the block. Other programs are asked to stop, and
-    are killed after `stop_timeout` seconds.
+    it leads a new group, and all of that group is killed at the end of the block. Other programs get SIGINT, and are
+    killed after `stop_timeout` seconds.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener, output.open("wb") as log:
         # gunicorn sets TCP_NODELAY too, but too late for connections that are made before it starts. Their responses

@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m demo.shop", description="Run only the sample shop.")
     parser.add_argument("--fd", type=int, help="an inherited listening socket; exit when standard input is closed")
     parser.add_argument(
-        "--delay", type=float, default=DELAY, help="seconds that a product page takes (default: %(default)s)"
+        "--delay", type=float, default=DELAY, help="delay of a product page in seconds (default: %(default)s)"
     )
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""The command-line arguments of a peer: a listening socket, the origin, and how many pages it may fetch at once."""
+"""The command-line arguments of a peer: a listening socket, the origin, and the limit of concurrent fetches."""
 
 import socket
 import sys
@@ -17,6 +17,6 @@ class PeerArguments:
 
 
 def parse_arguments() -> PeerArguments:
-    """Parse the command line: the descriptor of the socket, the URL of the origin, and the number of fetches."""
+    """Parse the command line: the descriptor of the socket, the URL of the origin, and the limit of fetches."""
     descriptor, address, max_fetches = sys.argv[1:]
     return PeerArguments(socket.socket(fileno=int(descriptor)), Origin(address), int(max_fetches))

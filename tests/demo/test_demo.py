@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo import ROOT
-from tests.support.processes import living
+from tests.support.processes import running_processes
 
 COMMAND = [sys.executable, "-m", "demo"]
 LAST_LINE = "The shop and the service keep running until you press Ctrl-C.\n"
@@ -57,7 +57,7 @@ def read_until(running: subprocess.Popen[str], line: str) -> str:
 
 def processes_of(session: int) -> list[int]:
     """Return the ids of the running processes of a session."""
-    return [process.pid for process in living() if process.session == session]
+    return [process.pid for process in running_processes() if process.session == session]
 
 
 def assert_cleaned_up(running: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_summary_has_the_numbers_of_the_shop(tmp_path: Path) -> None:
     assert done.stderr == ""
     counts = "292 found, 20 missing (fault 404: 12 not in the shop, 8 without a picture)"
     assert done.stdout.count(counts) == 3
-    assert "Cold: get_cover for 312 ids, 64 clients at once" in done.stdout
+    assert "Cold: get_cover for 312 ids, 64 concurrent clients" in done.stdout
     assert done.stdout.count("the shop served 312 pages: one per id") == 1
     assert done.stdout.count("the shop served no pages") == 2
     assert re.search(

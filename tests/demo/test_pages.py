@@ -1,4 +1,4 @@
-"""The pages: as large as real ones, and with the path of no other cover than the product's own."""
+"""The pages: as large as real ones, and without the paths of other products' covers."""
 
 import re
 

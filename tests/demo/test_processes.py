@@ -60,7 +60,7 @@ def test_a_process_that_ignores_signals_is_killed(tmp_path: Path) -> None:
 
 
 def test_the_process_inherits_the_listening_socket(tmp_path: Path) -> None:
-    """It accepts at the address that was known before it ran."""
+    """It accepts connections at the address that was reserved before it started."""
     program = "import socket, sys; print(socket.socket(fileno=int(sys.argv[1])).getsockname()[1], flush=True)"
     output = tmp_path / "log"
     with running(

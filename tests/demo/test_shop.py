@@ -1,4 +1,4 @@
-"""The shop over real HTTP: pages after a delay, pictures at once, 404 for unknown paths."""
+"""The shop over real HTTP: pages after a delay, pictures without a delay, 404 for unknown paths."""
 
 import signal
 import subprocess

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.server.gunicorn_server import wait_until
 from tests.store.redis_server import reserve_port
-from tests.support.processes import living
+from tests.support.processes import running_processes
 from tests.support.service import STOP_SECONDS, environment, gunicorn_command
 
 _START_SECONDS = 20.0
@@ -92,7 +92,7 @@ class RestartableServer:
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
         assert self.process is not None, "it was not started"
-        return {process.pid for process in living() if process.parent == self.process.pid}
+        return {process.pid for process in running_processes() if process.parent == self.process.pid}
 
     def read_log(self) -> str:
         """Return the text of the log."""

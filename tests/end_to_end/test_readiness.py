@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from tests.server.gunicorn_server import wait_until
-from tests.support.processes import is_told, stopped
+from tests.support.processes import is_signal_pending, stopped
 from tests.support.scripted_origin import Barrier, Origin, cover
 from tests.support.service import CONFIG, Service, run_service
 
@@ -66,7 +66,7 @@ def test_a_worker_that_is_shutting_down_is_alive_but_not_ready(origin: Origin, t
         (worker,) = server.workers()
         with stopped(worker):
             server.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: is_told(worker, signal.SIGTERM), "SIGTERM is pending")
+            wait_until(lambda: is_signal_pending(worker, signal.SIGTERM), "SIGTERM is pending")
             readiness.request("GET", "/readyz")
             liveness.request("GET", "/healthz")
         response = readiness.getresponse()
@@ -89,7 +89,7 @@ def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_p
         (worker,) = server.workers()
         with stopped(worker):
             server.reload()
-            wait_until(lambda: is_told(worker, signal.SIGTERM), "SIGTERM is pending")
+            wait_until(lambda: is_signal_pending(worker, signal.SIGTERM), "SIGTERM is pending")
             connection.request("GET", "/readyz")
         response = connection.getresponse()
         assert (response.status, response.read(), response.headers["Connection"]) == (200, b"ready\n", "close")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gevent
 
-from tests.support.processes import living
+from tests.support.processes import running_processes
 
 ROOT = Path(__file__).parent.parent.parent
 STOCK_WORKER = "gunicorn.workers.ggevent.GeventWorker"
@@ -74,7 +74,7 @@ class GunicornServer:
 
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
-        return {process.pid for process in living() if process.parent == self.process.pid}
+        return {process.pid for process in running_processes() if process.parent == self.process.pid}
 
     def has_logged(self, text: str) -> bool:
         """Return whether the error log contains ``text``."""
@@ -115,9 +115,8 @@ def run_gunicorn(
         yield GunicornServer(port, process, log)
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
-            process.wait(
-                20
-            )  # a worker that is just being forked misses the signal, and is killed after graceful_timeout
+            # A worker that is being forked misses the signal, and is killed after graceful_timeout.
+            process.wait(20)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -154,7 +153,7 @@ def one_answer(connection: socket.socket) -> Answer:
 
 
 def parse_responses(data: bytes, *, partial: bool = False) -> list[Answer]:
-    """Parse responses by their framing; with ``partial`` an incomplete last one is left out."""
+    """Parse responses by their framing; with ``partial`` an incomplete last one is ignored."""
     responses: list[Answer] = []
     while data:
         head, _, rest = data.partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Running processes, as seen in /proc."""
+"""Running processes, as reported by /proc."""
 
 import os
 import signal
@@ -19,8 +19,8 @@ class Process(NamedTuple):
     session: int
 
 
-def living() -> Iterator[Process]:
-    """Yield all running processes, without zombies."""
+def running_processes() -> Iterator[Process]:
+    """Yield all processes except zombies."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The fields after the name, which is in parentheses and may contain any character.
@@ -33,7 +33,7 @@ def living() -> Iterator[Process]:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stop a process until the block ends; signals and data that it is sent meanwhile stay pending."""
+    """Stop a process until the block ends; signals and data that are sent to it meanwhile stay pending."""
     os.kill(pid, signal.SIGSTOP)
     try:
         while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
@@ -43,8 +43,8 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def is_told(pid: int, number: int) -> bool:
-    """Return whether a signal is pending for a process, for example for one that is stopped."""
+def is_signal_pending(pid: int, number: int) -> bool:
+    """Return whether a signal is pending for a process, for example because the process is stopped."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return bool(int(status["ShdPnd"], 16) >> (number - 1) & 1)
 

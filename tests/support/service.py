@@ -15,7 +15,7 @@ from typing import Any
 
 import gevent
 
-from tests.support.processes import living
+from tests.support.processes import running_processes
 
 ROOT = Path(__file__).parent.parent.parent
 #: Seconds to wait for the service to exit: more than its graceful_timeout.
@@ -56,15 +56,15 @@ class Service:
 
     def workers(self) -> set[int]:
         """Return the process ids of the workers."""
-        return {process.pid for process in living() if process.parent == self.process.pid}
+        return {process.pid for process in running_processes() if process.parent == self.process.pid}
 
     def events(self, **fields: Any) -> list[dict[str, Any]]:
-        """Return the records of the JSON log with these fields; an incomplete last line is left out."""
+        """Return the records of the JSON log with these fields; an incomplete last line is ignored."""
         lines = self.log.read_text("utf-8").split("\n")[:-1]
         return [event for event in map(json.loads, lines) if fields.items() <= event.items()]
 
     def kill(self) -> None:
-        """Kill all processes of the service at once, as a power failure would."""
+        """Kill all processes of the service with SIGKILL, which has the effect of a power failure."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         while _processes_in_group(self.process.pid):
@@ -89,7 +89,7 @@ class Service:
 
 
 def _processes_in_group(leader: int) -> set[int]:
-    return {process.pid for process in living() if process.group == leader}
+    return {process.pid for process in running_processes() if process.group == leader}
 
 
 def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -158,4 +158,4 @@ def run_service(
         survivors = _processes_in_group(process.pid)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert not survivors, f"processes were left behind:\n{log.read_text(errors='replace')}"
+    assert not survivors, f"processes are still running:\n{log.read_text(errors='replace')}"
