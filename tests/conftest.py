@@ -33,7 +33,7 @@ def require() -> Callable[[str], str]:
         path = path_of(program)
         if path is None:
             if os.environ.get("REQUIRE_ALL") == "1":
-                pytest.fail(f"{program} is not installed, and REQUIRE_ALL=1 asks for everything")
+                pytest.fail(f"{program} is not installed, and REQUIRE_ALL=1 is set")
             pytest.skip(f"{program} is not installed")
         return path
 

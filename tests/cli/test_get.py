@@ -28,7 +28,7 @@ def reader(*parts: bytes) -> Callable[[], bytes]:
     ],
 )
 def test_each_line_is_an_id(parts: list[bytes], ids: list[str]) -> None:
-    """However the bytes are split; whitespace, a byte order mark and blank lines are ignored."""
+    """It does not matter how the bytes are split. Whitespace, a byte order mark and blank lines are ignored."""
     assert list(read_ids(reader(*parts))) == ids
 
 

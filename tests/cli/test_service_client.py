@@ -118,7 +118,7 @@ def test_a_connection_that_the_server_closed_is_reopened(server: Origin) -> None
     assert server.connections == 3
 
 
-#: The ways in which a call fails while the service restarts.
+#: Failures of a call while the service restarts.
 FAILURES = [
     reset,
     raw(),

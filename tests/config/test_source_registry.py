@@ -1,4 +1,4 @@
-"""The registry of sources: which item an id stands for."""
+"""The registry of sources: the source and the item of an id."""
 
 from datetime import UTC, datetime
 from typing import Any

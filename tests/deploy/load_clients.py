@@ -14,11 +14,11 @@ import gevent
 from tests.server.gunicorn_server import wait_until
 from tests.support.scripted_origin import COVER_PATH, Origin, Request, cover
 
-#: Three of four calls ask for one of this many ids, whose covers are soon cached.
+#: Three of four calls look up one of this many ids, whose covers are soon cached.
 CACHED_IDS = 20
 CALLS_PER_CONNECTION = 25
 
-#: Ids that no client has asked for yet, for every fourth call.
+#: New ids, for every fourth call.
 _new_ids = itertools.count(1000)
 
 
@@ -28,7 +28,7 @@ def cover_with_number_of_item(connection: socket.socket, request: Request) -> No
 
 
 class _TransportWithoutRetries(xmlrpc.client.SafeTransport):
-    """xmlrpc's transport over TLS, without its second attempt when a persistent connection was closed."""
+    """xmlrpc's transport over TLS, without its retry after a persistent connection was closed."""
 
     def request(self, *arguments: Any, **options: Any) -> Any:
         """Send the request once."""
@@ -40,7 +40,7 @@ class LoadClients:
     """Clients of a service at ``url``, whose covers are those of ``origin``.
 
     With ``tls_context`` they send each call once: a proxy with TLS must not lose any. Without it they use xmlrpc's own
-    transport, which retries a call when a persistent connection was closed.
+    transport, which retries a call after a persistent connection was closed.
     """
 
     url: str
@@ -75,7 +75,7 @@ class LoadClients:
             self.responses += 1
             if url != self.origin.url + COVER_PATH.format(number=item):
                 self.errors.append(f"{item}: {url}")
-        gevent.sleep(0.01)  # leaves CPU time for the servers
+        gevent.sleep(0.01)  # limits the load, so that the servers get CPU time
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Proxy:
 
 
 def nginx(program: str, folder: Path, port: int, one: int, two: int) -> Proxy:
-    """Return nginx, which is ready at once: it has no active health checks."""
+    """Return nginx, which is ready immediately: it has no active health checks."""
     changes = {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "/var/log/nginx": str(folder)}
     _write_example("nginx.conf", folder / "covers.conf", changes, one, two)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))

@@ -97,7 +97,7 @@ def test_nginx_closes_idle_connections_before_the_service_does() -> None:
 
 
 def test_the_container_build_copies_existing_files() -> None:
-    """What it copies exists, and is exactly what .dockerignore does not exclude."""
+    """It copies exactly the files that .dockerignore includes, and all of them exist."""
     copied = re.findall(r"(?m)^COPY (?!--from)(\S+)", (DEPLOY / "Containerfile").read_text("utf-8"))
     included = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert set(copied) == included

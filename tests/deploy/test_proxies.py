@@ -115,7 +115,7 @@ def get_status(proxy: Proxy, tls_context: ssl.SSLContext, target: str) -> int:
 def test_paths_for_monitoring_are_not_public(
     name: str, require: Callable[[str], str], proxies: dict[str, Proxy], tls_context: ssl.SSLContext
 ) -> None:
-    """In no spelling that the service would accept."""
+    """Nor are other spellings of these paths that the service would accept."""
     require(name)
     names = ("/metrics", "/healthz", "/readyz")
     spellings = ("/%6detrics", "//metrics", "/./metrics", "/metrics?", "/metrics#", "/metrics%23", "//x/metrics")

@@ -66,7 +66,7 @@ def test_ozon(origins: dict[str, Origin], service: Service) -> None:
 
 
 def test_the_cover_art_archive_with_its_redirects(origins: dict[str, Origin], service: Service) -> None:
-    """They lead to archive.org, and from there to one of its servers."""
+    """The first is to archive.org, the second to one of its servers."""
     caa, archive = origins["caa"], origins["archive"]
     picture = "http://coverartarchive.org/release/x/829521842.jpg"
     elsewhere = f"http://localhost:{archive.port}"

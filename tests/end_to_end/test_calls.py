@@ -168,7 +168,7 @@ def test_every_call_returns_within_the_deadline(origin: Origin, tmp_path: Path, 
 
 
 def test_slow_pages_are_fetched_concurrently_and_do_not_delay_hits(fresh_origin: Origin, tmp_path: Path) -> None:
-    """One worker fetches 40 pages at once, which is the limit of their source."""
+    """One worker fetches 40 pages concurrently, which is the limit of their source."""
     config = "fetch_concurrency = 64\n" + CONFIG.format(origin=fresh_origin.url) + "concurrency = 40\n"
     fresh_origin.item(1, cover(1))
     barrier = Barrier(cover(2))

@@ -119,7 +119,7 @@ def test_a_result_is_printed_before_the_next_id_is_read(origin: Origin, server: 
 
 
 def test_results_keep_the_order_of_the_ids(origin: Origin, server: Service, blocked_item: tuple[str, Barrier]) -> None:
-    """Results before a slow lookup are printed at once; ids after it are looked up meanwhile, and printed after it."""
+    """A slow lookup delays only the printing of later results: earlier results are printed, later ids looked up."""
     slow, barrier = blocked_item
     later = str(next(IDS))
     origin.item(later, later_barrier := Barrier(cover(3)))

@@ -124,7 +124,7 @@ def test_the_cover_of_a_response(name: str, response: Any, url: str) -> None:
     ],
 )
 def test_the_outcome_of_a_response_without_a_cover(name: str, response: Any, outcome: Outcome | None) -> None:
-    """None stands for an item without a cover."""
+    """If it is None, the item has no cover."""
     found = extract_with(name, response)
     assert (found.url, found.outcome, found.is_malformed) == ("", outcome, False)
 

@@ -68,7 +68,7 @@ def test_a_challenge_in_another_encoding_is_blocked() -> None:
 
 
 def test_blocked_patterns_are_searched_at_the_start_of_a_page() -> None:
-    """A match further behind is on a page about challenges. The patterns of other outcomes match anywhere."""
+    """A later match is on a page that is only about challenges. Other patterns are searched in the whole page."""
     page = "x" * MAX_CHALLENGE + "window._cf_chl_opt = {}; gone"
     assert extract_with(page, default_source()).outcome is None
     assert extract_with(page, source_with(not_found="gone")).outcome is Outcome.NO_SUCH_ITEM

@@ -4,8 +4,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import signal  # noqa: E402 - patching comes first
-from typing import Any  # noqa: E402 - likewise
+import signal  # noqa: E402 - monkey-patching must precede the imports
+from typing import Any  # noqa: E402
 
 http_parser = "python"
 control_socket_disable = True
@@ -16,6 +16,6 @@ graceful_timeout = 10
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Restore the default signal handlers, as the service does: a worker that is still starting ends at once."""
+    """Restore the default signal handlers, as the service does: a worker that is still starting exits immediately."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

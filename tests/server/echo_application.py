@@ -45,17 +45,17 @@ def _partly_read(environ: "WSGIEnvironment", start_response: "StartResponse") ->
     return _plain(start_response, b"too large", "413 Content Too Large")
 
 
-def _guarded(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def _catch_error(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """Respond with 400 to any error of the body."""
     try:
         body = environ["wsgi.input"].read()
-    except Exception:  # noqa: BLE001 - applications do not know the server's classes
+    except Exception:  # noqa: BLE001 - the class depends on the server
         return _plain(start_response, b"broken", "400 Bad Request")
     return _plain(start_response, body)
 
 
-def _held(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond when the file that the query names has been removed; until then, append the client's port repeatedly."""
+def _wait(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond when the file that the query names is removed; until then, append the client's port repeatedly."""
     file = Path(environ["QUERY_STRING"])
     while file.exists():
         with file.open("a", encoding="utf-8") as output:
@@ -87,10 +87,10 @@ def _use_write(_environ: "WSGIEnvironment", start_response: "StartResponse") -> 
 
 def _file(environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
     start_response("200 OK", [("Content-Length", "5")])
-    return environ["wsgi.file_wrapper"](_Five())
+    return environ["wsgi.file_wrapper"](_NoDescriptor())
 
 
-class _Five:
+class _NoDescriptor:
     """A file without a descriptor."""
 
     def __init__(self) -> None:
@@ -199,8 +199,8 @@ def _change_environ(environ: "WSGIEnvironment", start_response: "StartResponse")
 _PATHS: dict[str, Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]] = {
     "/unread": _unread,
     "/partly-read": _partly_read,
-    "/guarded": _guarded,
-    "/held": _held,
+    "/catch-error": _catch_error,
+    "/wait": _wait,
     "/count": _count,
     "/lines": _lines,
     "/written": _use_write,

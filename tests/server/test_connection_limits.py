@@ -36,20 +36,20 @@ def test_the_longest_waiting_connection_is_evicted_at_the_limit(tmp_path: Path, 
 
 def test_a_connection_beyond_the_limit_is_accepted_when_another_becomes_idle(tmp_path: Path) -> None:
     """An idle connection is evicted even if all connections were busy when the new client connected."""
-    file = tmp_path / "held"
+    file = tmp_path / "waiting"
     file.touch()
     with run_gunicorn(tmp_path, OUR_WORKER, *CONNECTION_LIMIT) as server, ExitStack() as stack:
-        held = list[socket.socket]()
+        waiting = list[socket.socket]()
         for _ in range(MAX_CONNECTIONS):
-            held.append(stack.enter_context(server.connect()))
-            held[-1].sendall(request(f"/held?{file}"))
-            wait_until(lambda: len(set(file.read_text("utf-8").split())) == len(held), "the request is held")
+            waiting.append(stack.enter_context(server.connect()))
+            waiting[-1].sendall(request(f"/wait?{file}"))
+            wait_until(lambda: len(set(file.read_text("utf-8").split())) == len(waiting), "the request waits")
         late = stack.enter_context(server.connect())
         late.sendall(request("/echo"))
         size = file.stat().st_size
-        wait_until(lambda: file.stat().st_size > size + 300, "the worker has had time to find that it is full")
+        wait_until(lambda: file.stat().st_size > size + 300, "the worker has had time to reach the limit")
         file.unlink()
-        assert [one_answer(connection).body for connection in held] == [b"released"] * MAX_CONNECTIONS
+        assert [one_answer(connection).body for connection in waiting] == [b"released"] * MAX_CONNECTIONS
         assert one_answer(late).code == 200
 
 
@@ -73,9 +73,9 @@ def test_waiting_connections_are_evicted_when_file_descriptors_run_out(tmp_path:
         limit = max(int(path.name) for path in Path(f"/proc/{worker}/fd").iterdir()) + 10
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
         with ExitStack() as stack:
-            held = [stack.enter_context(server.connect()) for _ in range(3 * limit)]
+            waiting = [stack.enter_context(server.connect()) for _ in range(3 * limit)]
             assert max(server.time_request() for _ in range(5)) < 1
-            assert receive_all(held[0]) == b""
+            assert receive_all(waiting[0]) == b""
             cpu_before = cpu_seconds(worker)
             gevent.sleep(0.5)
             assert cpu_seconds(worker) - cpu_before < 0.25

@@ -183,7 +183,7 @@ CASES = {
     "file": request("/file", BODY) * 2,
     "no content": request("/no-content", BODY) * 2,
     "unread": request("/unread", BODY) * 2,
-    "changed mind": request("/twice", BODY) * 2,
+    "second start_response": request("/twice", BODY) * 2,
     "bigger than a send": request("/big?300000", BODY) * 2,
     "environ changed": request("/change-environ?a=1", BODY) * 2,
 }
@@ -291,7 +291,7 @@ STRICTER = {
         request("/unread", BODY, "Expect: 100-continue") + LAST_REQUEST,
         [100, 404, 200],
         [404, 200],
-        "RFC 9110, 10.1.1: 100 asks for the body, so it is sent when the body is read and has not arrived",
+        "RFC 9110, 10.1.1: 100 requests the body, so it is sent when the body is read and has not arrived",
     ),
     "100 for a body that has arrived": Stricter(
         request("/echo", BODY, "Expect: 100-continue") + LAST_REQUEST, [100, 200, 200], [200, 200], "as above"
@@ -303,7 +303,7 @@ STRICTER = {
         request("/fail?SystemExit") + LAST_REQUEST,
         [200],
         [500],
-        "without a response, the client would take the next one for it",
+        "without a response, the client would take the next response for that of this request",
     ),
     "GreenletExit": Stricter(request("/fail?GreenletExit") + LAST_REQUEST, [200], [500], "as above"),
     "StopIteration": Stricter(request("/fail?StopIteration") + LAST_REQUEST, [], [500], "as above"),

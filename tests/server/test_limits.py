@@ -117,7 +117,7 @@ def test_a_slow_body_gets_408(server: GunicornServer, beginning: bytes) -> None:
 @pytest.mark.parametrize("part", [b"", b"123"])
 def test_an_incomplete_body_after_a_cached_head_gets_408(server: GunicornServer, part: bytes) -> None:
     """The worker receives the body before it calls the application, which would respond with 400 to a missing one."""
-    whole = request("/guarded", b"12345")
+    whole = request("/catch-error", b"12345")
     assert status_codes(server.exchange(whole)) == [200]
     with server.connect() as connection:
         started_at = time.monotonic()

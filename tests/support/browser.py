@@ -217,7 +217,7 @@ class Browser:
     def call(
         self, method: str, params: Mapping[str, Any] | None = None, session_id: str | None = None
     ) -> dict[str, Any]:
-        """Call a method and return its result. Events that arrive meanwhile go to their pages."""
+        """Call a method and return its result. Events that arrive meanwhile are passed to their pages."""
         call_id = self.send(method, params, session_id)
         while True:
             message = self._next_message()

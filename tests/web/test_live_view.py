@@ -47,7 +47,7 @@ def test_unavailable_metrics_are_reported(harness: PageHarness, status: int, mes
 
 
 def test_a_hidden_page_does_not_poll(harness: PageHarness) -> None:
-    """It has no timer, and it polls at once when it becomes visible."""
+    """It has no timer, and it polls as soon as it becomes visible."""
     scrapes = 0
     fake_metrics = serve_metrics()
 

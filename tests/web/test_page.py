@@ -36,7 +36,7 @@ def test_the_page_requests_only_the_service_and_the_images(harness: PageHarness)
 
 
 def test_covers_appear_while_other_lookups_are_in_progress(harness: PageHarness) -> None:
-    """At most five lookups run at once, and a slow one does not delay the others."""
+    """At most five lookups run concurrently, and a slow one does not delay the others."""
     barrier = Barrier(cover(5))
     for number in range(100, 105):
         harness.origin.item(number, barrier)
@@ -55,7 +55,7 @@ def test_covers_appear_while_other_lookups_are_in_progress(harness: PageHarness)
 
 
 def test_stop_cancels_the_remaining_lookups(harness: PageHarness) -> None:
-    """Results stay, other ids are not looked up, and the status line says how many were done."""
+    """Results remain, other ids are not looked up, and the status line has the number of completed lookups."""
     barrier = Barrier(cover(5))
     for number in range(110, 115):
         harness.origin.item(number, barrier)
