@@ -120,7 +120,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     hub_lag = HubLagMonitor(time.monotonic)
     gevent.spawn(
         hub_lag.run,
-        lambda: counters.record_hub_lag(lag=hub_lag.maximum(), due=hub_lag.next_tick, entries=len(memory)),
+        lambda: counters.record_tick(lag=hub_lag.maximum(), next_tick=hub_lag.next_tick, memory_entries=len(memory)),
     )
     rpc = RpcEndpoint(dispatcher=dispatcher, max_body=settings.max_body)
     covers = CoverEndpoint(sources=sources, lookup=lookup, to_fault=dispatcher.to_fault, clock=clock)

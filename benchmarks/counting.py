@@ -51,7 +51,7 @@ def _ours(labels: LabelValues) -> tuple[Callable[[], None], Callable[[], bytes]]
     shared.add(labels.counter_keys())
     for worker in range(_WORKERS):
         counters = Counters(shared, shared.free_slot(range(worker)), labels, monotonic=time.monotonic)
-        counters.record_hub_lag(lag=0, due=time.monotonic(), entries=0)
+        counters.record_tick(lag=0, next_tick=time.monotonic(), memory_entries=0)
     scrape = PrometheusCollector(shared, monotonic=time.monotonic).exposition
     return counters.cached_response_counter("ozon", "get_cover"), scrape
 

@@ -50,7 +50,7 @@ class Observer:
     def store_recovered(self) -> None:
         """Report that the store is used again."""
 
-    def host_state_changed(self, host: str, open_for: float, throttled_for: float) -> None:
+    def host_state_changed(self, host: str, circuit_open_for: float, throttled_for: float) -> None:
         """Report a host's state: for how many more seconds its circuit is open, and for how many it is throttled."""
 
 

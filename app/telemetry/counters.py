@@ -1,7 +1,7 @@
-"""The observer that turns events into counters and gauges, in the shared counters of all workers.
+"""The observer that records events as counters and gauges, in memory that all workers share.
 
-A cached response takes a few microseconds, so counting must be cheap: each count is one addition to a number whose
-location is looked up beforehand, without a lock or a buffer.
+A cached response takes a few microseconds, so counting must be cheap. A count is an addition to a number at a known
+location. It needs no lock and no buffer.
 """
 
 from bisect import bisect_left
@@ -18,34 +18,37 @@ from app.domain.records import INTERNAL_ERROR, NOT_MODIFIED, OVERLOADED, CacheSt
 from app.rpc import faults
 from app.telemetry.shared_counters import Key, SharedCounters
 
-#: Counters; each comment lists the labels. CACHED_RESPONSES counts calls that are in neither CALLS nor LOOKUPS.
+#: Names of the counters, each with a comment that lists its labels. A response from the response cache is counted in
+#: CACHED_RESPONSES only, not in CALLS or LOOKUPS. A flight is a lookup in progress that several callers may
+#: share (single flight).
 CALLS = "calls"  # method, fault
 CACHED_RESPONSES = "cached responses"  # source, method
 LOOKUPS = "lookups"  # source, outcome, cache
 FETCHES = "fetches"  # source, outcome
-CALL_SECONDS = "call seconds"  # method, part of the histogram
-FETCH_SECONDS = "fetch seconds"  # source, part of the histogram
+CALL_SECONDS = "call seconds"  # method, upper bound of a bucket or "sum"
+FETCH_SECONDS = "fetch seconds"  # source, upper bound of a bucket or "sum"
 FLIGHTS_JOINED = "flights joined"
 STORE_FAILURES = "store failures"
 WORKERS_DIED = "workers died"  # killed, or stuck and replaced
 
-#: Gauges of a worker.
-FLIGHTS = "flights"
-WAITERS = "waiters"
+#: Names of the gauges of a worker.
+FLIGHTS = "flights"  # flights in progress
+WAITERS = "waiters"  # callers that wait for a flight
 MEMORY_ENTRIES = "memory entries"
 STORE_BYPASSED = "store bypassed"
 HUB_LAG = "hub lag"  # seconds
-NEXT_TICK = "next tick"  # monotonic time at which the hub's next tick is due; 0 if no worker uses the slot
+#: The monotonic time at which the next measurement of the hub lag is due; 0 if no running worker has the slot.
+NEXT_TICK = "next tick"
 
-#: Gauges of a worker for each host, in monotonic time.
+#: Names of the gauges of a worker for each host. Their values are monotonic times.
 HOST_UPDATED_AT = "host updated at"
 CIRCUIT_OPEN_UNTIL = "circuit open until"
 THROTTLED_UNTIL = "throttled until"
 
-#: The upper bounds of a histogram's buckets, in seconds.
+#: The upper bounds of the buckets of all histograms, in seconds.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-#: The part of a histogram that holds the sum of all observed values. The other parts are buckets.
+#: The label of the sum of all values in a histogram. The other numbers of a histogram are labelled by upper bounds.
 SUM: Final = "sum"
 _HISTOGRAM_PARTS: Final = (*map(str, BUCKETS), "+Inf", SUM)
 
@@ -54,9 +57,12 @@ _HOST_GAUGES: Final = (HOST_UPDATED_AT, CIRCUIT_OPEN_UNTIL, THROTTLED_UNTIL)
 
 
 class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
-    """The values of the labels: published methods, sources, and hosts that the URLs of sources name.
+    """The values of the labels: published methods, sources, and hosts in the URLs of the sources.
 
-    All come from the code and the configuration. Clients and origins cannot add values, so the memory is bounded.
+    All values come from the code and the configuration. Clients and origins cannot add any, so the memory is bounded.
+
+    Some labels may also be empty. In CALLS and CALL_SECONDS, the method "" stands for requests that name no published
+    method; in CACHED_RESPONSES, for plain HTTP requests. In LOOKUPS, the cache "" stands for lookups without a record.
     """
 
     methods: tuple[str, ...]
@@ -82,14 +88,14 @@ class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
 class Counters(Observer):
     """Counts the events of one worker in its ``slot`` of the shared counters.
 
-    ``monotonic`` is a clock that all workers share: they compare each other's times.
+    All workers must use the same ``monotonic`` clock, because the times that they record are compared.
     """
 
     def __init__(self, shared: SharedCounters, slot: int, labels: LabelValues, *, monotonic: Clock) -> None:
         self._monotonic = monotonic
         shared.add(labels.counter_keys())
         self._locations = {key: shared.locate(key, slot) for key in labels.counter_keys()}
-        self._calls = {
+        self._call_locations = {
             method: {code: self._locations[CALLS, method, label] for code, label in _FAULT_LABELS.items()}
             for method in ("", *labels.methods)
         }
@@ -99,14 +105,17 @@ class Counters(Observer):
         clear_gauges(shared, slot)
 
     def call_finished(self, method: str, fault: int | None, seconds: float) -> None:
-        """Count a call and its duration. Unknown fault codes are counted together."""
-        by_fault = self._calls[method]
-        array, index = by_fault.get(fault) or by_fault[_OTHER_FAULT]
+        """Count a call and its duration. All unknown fault codes are counted as one."""
+        locations = self._call_locations[method]
+        array, index = locations.get(fault) or locations[_OTHER_FAULT]
         array[index] += 1
         self._observe_call[method](seconds)
 
     def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:
-        """Return a function that counts a call and a lookup with one addition."""
+        """Return a function that counts a cached response.
+
+        The Prometheus export adds cached responses to the calls and to the lookups.
+        """
         count = self._cached_response_counters.get((source, method))
         if count is None:
             array, index = self._locations[CACHED_RESPONSES, source, method]
@@ -118,7 +127,7 @@ class Counters(Observer):
         return count
 
     def lookup_finished(self, source: str, outcome: str, cache: str) -> None:
-        """Count a lookup. A combination of outcome and cache that cannot occur is counted as an internal error."""
+        """Count a lookup. An unknown combination of outcome and cache is counted as an internal error."""
         location = self._locations.get((LOOKUPS, source, outcome, cache))
         array, index = location or self._locations[LOOKUPS, source, INTERNAL_ERROR, ""]
         array[index] += 1
@@ -152,19 +161,19 @@ class Counters(Observer):
         """Record that the worker uses the store again."""
         self._set((STORE_BYPASSED,), 0)
 
-    def host_state_changed(self, host: str, open_for: float, throttled_for: float) -> None:
-        """Record the state of a host and the time of this event. Hosts that no source names are ignored."""
+    def host_state_changed(self, host: str, circuit_open_for: float, throttled_for: float) -> None:
+        """Record the state of a host and the current time. A host without counters is ignored."""
         if (HOST_UPDATED_AT, host) in self._locations:
             now = self._monotonic()
             self._set((HOST_UPDATED_AT, host), now)
-            self._set((CIRCUIT_OPEN_UNTIL, host), now + open_for)
+            self._set((CIRCUIT_OPEN_UNTIL, host), now + circuit_open_for)
             self._set((THROTTLED_UNTIL, host), now + throttled_for)
 
-    def record_hub_lag(self, *, lag: float, due: float, entries: int) -> None:
+    def record_tick(self, *, lag: float, next_tick: float, memory_entries: int) -> None:
         """Record the hub lag in seconds, the monotonic time of the next tick, and the entries in the memory cache."""
         self._set((HUB_LAG,), lag)
-        self._set((NEXT_TICK,), due)
-        self._set((MEMORY_ENTRIES,), entries)
+        self._set((NEXT_TICK,), next_tick)
+        self._set((MEMORY_ENTRIES,), memory_entries)
 
     def _add(self, key: Key, amount: int = 1) -> None:
         array, index = self._locations[key]
@@ -188,10 +197,10 @@ class Counters(Observer):
 
 
 def count_worker_exit(shared: SharedCounters, slot: int, *, was_stuck: bool) -> None:
-    """Release the slot of a worker that has exited, and count the worker as died unless it shut down by itself.
+    """Release the slot of a worker that has exited. Count the worker as died if it was killed or stuck.
 
-    A worker that shuts down clears its gauges first, NEXT_TICK among them. So does one that the master aborts because
-    it is stuck; ``was_stuck`` tells it apart.
+    A worker that shuts down sets its gauges to 0. If NEXT_TICK is not 0, the worker was killed. A stuck worker that the
+    master aborts also sets its gauges to 0, so the caller reports it by ``was_stuck``.
     """
     array, index = shared.locate((NEXT_TICK,), slot)
     if array[index] or was_stuck:
@@ -201,7 +210,7 @@ def count_worker_exit(shared: SharedCounters, slot: int, *, was_stuck: bool) -> 
 
 
 def clear_gauges(shared: SharedCounters, slot: int) -> None:
-    """Set the gauges in a slot to 0, as in a slot without a worker. The counters keep their values."""
+    """Set the gauges in a slot to 0, which marks the slot as unused. The counters keep their values."""
     for key in shared.keys:
         if key[0] in {*_WORKER_GAUGES, *_HOST_GAUGES}:
             array, index = shared.locate(key, slot)
@@ -209,7 +218,7 @@ def clear_gauges(shared: SharedCounters, slot: int) -> None:
 
 
 def _fault_codes(error: type[ServiceError]) -> Iterator[int]:
-    """Yield the fault codes of an exception class and its subclasses."""
+    """Yield the fault codes of an exception class and of its subclasses."""
     if hasattr(error, "fault_code"):
         yield error.fault_code
     for subclass in error.__subclasses__():
@@ -227,10 +236,10 @@ _FAULT_CODES: Final = {
     *_fault_codes(ServiceError),
 }
 
-#: Stands for every fault code that the service does not define.
+#: Used in place of every fault code that the service does not define.
 _OTHER_FAULT: Final = 0
 
-#: The values of the label ``fault``, by fault code; None means that there is no fault.
+#: The values of the label ``fault`` by fault code. The key None is for calls without a fault.
 _FAULT_LABELS: Final[dict[int | None, str]] = {
     None: "",
     **{code: str(code) for code in sorted(_FAULT_CODES)},

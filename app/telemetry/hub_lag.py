@@ -1,7 +1,7 @@
-"""Hub lag: how late gevent's event loop runs what is due.
+"""Hub lag: how late gevent's event loop wakes greenlets.
 
-A greenlet sleeps for a fixed interval again and again, and measures how late it wakes. All other greenlets of the
-process wake as late.
+A greenlet repeatedly sleeps for a fixed interval, and measures how late it wakes. All other greenlets of the process
+wake late by the same time.
 """
 
 import math
@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import gevent
 
-#: Seconds between two ticks.
+#: Seconds between two measurements (ticks).
 TICK_SECONDS = 0.25
 
-#: Ticks in a window. ``maximum`` covers the last full window and the current one: the last 15 to 30 seconds.
+#: Ticks in a window of 15 seconds. ``maximum`` covers the current window and the one before.
 WINDOW_TICKS = 60
 
 
 class HubLagMonitor:
     """Measures the lag every ``interval`` seconds. ``clock`` returns monotonic seconds.
 
-    ``next_tick`` is the time at which the next tick is due, infinity before the first.
+    ``next_tick`` is the time at which the next tick is due. It is infinite until ``run`` is called.
     """
 
     def __init__(self, clock: Callable[[], float], interval: float = TICK_SECONDS) -> None:
@@ -31,7 +31,7 @@ class HubLagMonitor:
         self.next_tick = math.inf
 
     def current(self) -> float:
-        """Return the lag of the last tick in seconds, or how long the next tick is overdue if that is longer."""
+        """Return, in seconds, the lag of the last tick or the delay of the next tick so far, whichever is larger."""
         return max(self._last_lag, self._clock() - self.next_tick)
 
     def maximum(self) -> float:
@@ -39,7 +39,7 @@ class HubLagMonitor:
         return max(self._previous_window_maximum, self._window_maximum)
 
     def run(self, on_tick: Callable[[], None]) -> None:
-        """Measure until the greenlet is killed. Calls ``on_tick`` at the start of each interval."""
+        """Measure the lag until the greenlet is killed. Calls ``on_tick`` at the start of each interval."""
         self.next_tick = self._clock() + self._interval
         while True:
             for _ in range(WINDOW_TICKS):

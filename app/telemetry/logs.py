@@ -1,8 +1,8 @@
-"""The log: each event is one line, whether it comes from the application, gunicorn, gevent or Python's warnings.
+"""The format of the log: one line for each event of the application, gunicorn, gevent and Python's warnings.
 
 A line is a JSON object, or plain text on a terminal. Modules of the application log with
-``logging.getLogger(__name__)``: the message is the event, ``extra`` holds further fields. Text from clients and origins
-cannot break a line, because it is escaped.
+``logging.getLogger(__name__)``. The message describes the event, and ``extra`` has further fields. Text is escaped, so
+text from clients and origins cannot break a line.
 """
 
 import importlib
@@ -32,44 +32,43 @@ _log = logging.getLogger(__name__)
 
 _STATUS: Final = re.compile(r"\d{3}", re.ASCII)
 
-#: The key among gunicorn's access log atoms that holds the fields of our access log line.
+#: The key under which ``Logger.atoms`` adds the fields of our access log line to gunicorn's atoms.
 _FIELDS_ATOM: Final = "covers.fields"
 
-#: Keys that structlog and other formatters add to an event dict and that are not fields of the event.
+#: Keys that structlog and other formatters add to an event dict. They are not fields of the event.
 _INTERNAL_KEYS: Final = {"_record", "_from_structlog", "positional_args", "message", "asctime"}
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger with our line format. The application's loggers write to the same handlers, at its level."""
+    """gunicorn's logger with our line format. The application's loggers use its handlers and its level."""
 
     def __new__(cls, cfg: Any) -> Self:
-        """Create a StatsdLogger if statsd is configured. gunicorn does so itself only for its default class."""
+        """Create a StatsdLogger if statsd is configured. gunicorn uses its own statsd logger only by default."""
         class_: Any = StatsdLogger if cfg.statsd_host else cls
         logger: Self = super().__new__(class_)
         return logger
 
     def setup(self, cfg: Any) -> None:
-        """Create the handlers from gunicorn's settings, at the start and at each reload."""
+        """Create the handlers from gunicorn's settings. gunicorn calls this at the start and at each reload."""
         super().setup(cfg)
-        # A reload keeps this object but imports this module again. The formatters must come from the new module: its
-        # context variable is the one that requests set.
+        # A reload keeps this object, but imports this module again. The formatters must come from the new module,
+        # because requests set the context variable of the new modules.
         importlib.import_module(__name__).configure_handlers(self)
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> dict[str, Any]:
-        """Return the atoms of gunicorn's access log formats, and the fields of our line."""
+        """Return gunicorn's atoms for access log formats, and the fields of our access log line."""
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
         return atoms | {_FIELDS_ATOM: _access_fields(resp, environ, request_time)}
 
 
 class StatsdLogger(Logger, Statsd):
-    """As Logger; it also sends gunicorn's metrics to statsd."""
+    """The same logger, which also sends gunicorn's metrics to statsd."""
 
 
 def configure_handlers(logger: Logger) -> None:
-    """Set our formatters on gunicorn's handlers, and let the root logger use the handlers of its error log.
+    """Set our formatters on gunicorn's handlers, and let the root logger use the handlers of gunicorn's error log.
 
-    Handlers from gunicorn's ``--log-config`` are not changed. The root logger is not changed either in that case:
-    the log configuration decides about it.
+    With gunicorn's ``--log-config``, neither the handlers from that configuration nor the root logger are changed.
     """
     log_format = load_server_settings(os.environ).log_format
     for handler in _gunicorn_handlers(logger.error_log) + _gunicorn_handlers(logger.access_log):
@@ -85,12 +84,12 @@ def configure_handlers(logger: Logger) -> None:
 
 
 def _gunicorn_handlers(logger: logging.Logger) -> list[logging.Handler]:
-    """Return the handlers that gunicorn created from its own flags. It marks them with an attribute."""
+    """Return the handlers that gunicorn created from its flags. gunicorn marks these handlers with an attribute."""
     return [handler for handler in logger.handlers if getattr(handler, "_gunicorn", False)]
 
 
 def create_formatter(handler: logging.Handler, log_format: LogFormat | None) -> logging.Formatter:
-    """Return a formatter for a handler. If the format is None, it is plain on a terminal and JSON elsewhere."""
+    """Return a formatter for a handler. If ``log_format`` is None, it is plain on a terminal and JSON elsewhere."""
     is_terminal = isinstance(handler, logging.StreamHandler) and handler.stream.isatty()
     renderers: list[Processor] = [JSONRenderer()]
     if log_format == "plain" or (log_format is None and is_terminal):
@@ -100,7 +99,7 @@ def create_formatter(handler: logging.Handler, log_format: LogFormat | None) -> 
                 colors=is_terminal and not os.environ.get("NO_COLOR"),
                 timestamp_key="time",
                 sort_keys=False,
-                # The other formatters print the values of local variables, which may be secrets.
+                # The other traceback formatters print local variables, which may contain secrets.
                 exception_formatter=plain_traceback,
             ),
         ]
@@ -113,7 +112,7 @@ def create_formatter(handler: logging.Handler, log_format: LogFormat | None) -> 
 
 
 def _syslog_prefix(handler: logging.Handler) -> str:
-    """Return what gunicorn puts before the message in syslog (the program's name), else an empty string."""
+    """Return gunicorn's prefix of messages to syslog (the program's name), or "" for any other handler."""
     if not isinstance(handler, logging.handlers.SysLogHandler):
         return ""
     format_ = handler.formatter and handler.formatter._fmt  # noqa: SLF001 - gunicorn offers no other access
@@ -121,7 +120,7 @@ def _syslog_prefix(handler: logging.Handler) -> str:
 
 
 def log_greenlet_errors() -> None:
-    """Log exceptions that end a greenlet of this process. gevent would print them to standard error."""
+    """Log exceptions that end a greenlet of this process. By default, gevent prints them to standard error."""
     hub: Any = gevent.get_hub()
     hub.print_exception = _log_greenlet_error
 
@@ -134,7 +133,7 @@ def _log_greenlet_error(
 
 
 def _to_event(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
-    """Return the fields of a line: first those that every line has, then those of the event."""
+    """Return the fields of a line: first the fields that all lines have, then those of the event."""
     record: logging.LogRecord = event_dict["_record"]
     event = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -150,7 +149,7 @@ def _to_event(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
         fields = atoms.get(_FIELDS_ATOM, {})
         if record.msg == AccessLogFormat.default:
             event |= {"event": "request", **fields}
-        elif "request_id" in fields:  # the text in the operator's own format holds everything else
+        elif "request_id" in fields:  # the access log has a format of the operator, whose text has the other fields
             event["request_id"] = fields["request_id"]
     return event | {
         name: value for name, value in event_dict.items() if name not in event and name not in _INTERNAL_KEYS
@@ -173,9 +172,9 @@ def _access_fields(response: Any, environ: dict[str, Any], request_time: timedel
 
 
 def _escape_unprintable(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Escape control characters and line breaks, so that text from clients and origins cannot forge a line.
+    """Escape unprintable characters, including line breaks, so that text from clients and origins cannot forge a line.
 
-    A traceback keeps its lines, indented: an indented line does not look like the start of an event.
+    The lines of a traceback are kept and indented. An indented line cannot be mistaken for the start of an event.
     """
     for name, value in event.items():
         if name == "exception":

@@ -71,7 +71,7 @@ _HOST_GAUGES: Final = (
 
 
 class PrometheusCollector(Collector):
-    """Reads the shared counters. ``monotonic`` is the clock of the times that workers write there."""
+    """Reads the shared counters. ``monotonic`` must be the clock with which the workers record times."""
 
     def __init__(self, shared: SharedCounters, *, monotonic: Clock) -> None:
         self._shared = shared
@@ -97,7 +97,7 @@ class PrometheusCollector(Collector):
         yield from self._gauges()
 
     def _counts(self) -> dict[Key, float]:
-        """Return the values of all counters. A cached response counts as a call and as a lookup from memory."""
+        """Return the values of all counters. A cached response is added to the calls and to the lookups from memory."""
         counts = {key: self._total(key) for name, *_ in _COUNTERS for key in self._keys[name]}
         for key in self._keys[counters.CACHED_RESPONSES]:
             _, source, method = key
@@ -108,7 +108,7 @@ class PrometheusCollector(Collector):
         return counts
 
     def _histogram(self, name: str, metric: HistogramMetricFamily) -> HistogramMetricFamily:
-        """Fill and return a histogram. Prometheus expects cumulative buckets, in the order of their bounds."""
+        """Return ``metric`` with its samples. Prometheus expects cumulative buckets, in the order of their bounds."""
         parts_by_labels: defaultdict[Sequence[str], dict[str, float]] = defaultdict(dict)
         for key in self._keys[name]:
             parts_by_labels[key[1:-1]][key[-1]] = self._total(key)
@@ -120,12 +120,12 @@ class PrometheusCollector(Collector):
         return metric
 
     def _gauges(self) -> Iterator[Metric]:
-        """Yield the gauges, over the workers that are running."""
+        """Yield the gauges, computed over the workers that are running."""
         next_ticks = self._shared.values((counters.NEXT_TICK,))
         slots = [slot for slot, next_tick in enumerate(next_ticks) if next_tick]
 
         def values(*key: str) -> list[float]:
-            all_values = self._shared.values(key)  # it may have more slots by now than next_ticks, never fewer
+            all_values = self._shared.values(key)  # by now it may have more slots than next_ticks, but not fewer
             return [all_values[slot] for slot in slots]
 
         for name, metric_name, help_text in _SUMMED_GAUGES:
@@ -135,12 +135,12 @@ class PrometheusCollector(Collector):
         for name, metric_name, help_text in _HOST_GAUGES:
             metric = GaugeMetricFamily(metric_name, help_text, labels=("host",))
             for _, host in self._keys[name]:
-                # The state that was recorded last, in any worker.
+                # The state that any worker recorded last.
                 updates = zip(values(counters.HOST_UPDATED_AT, host), values(name, host), strict=True)
                 _, deadline = max(updates, default=(0, 0))
                 metric.add_metric((host,), deadline > self._monotonic())
             yield metric
-        # A worker that is stuck records no lag; its next tick is overdue.
+        # A stuck worker records no lag, but its next tick is overdue.
         overdue = (self._monotonic() - next_ticks[slot] for slot in slots)
         lag = max((*values(counters.HUB_LAG), *overdue), default=0)
         yield GaugeMetricFamily(

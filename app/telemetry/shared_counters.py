@@ -1,44 +1,44 @@
 """Counters in memory that the workers of one server share.
 
 The gunicorn master creates the memory, an anonymous mapping (mmap), and its workers inherit it through fork. The memory
-has a fixed number of slots. Each worker has a slot of its own and writes to no other, so no lock is needed. Any process
-may read all slots, and it never sees half a number: the processor reads and writes eight aligned bytes as a whole.
+has a fixed number of slots. Each worker writes only to its own slot, so no lock is needed. Any process may read all
+slots. A reader never sees half a number, because the processor reads and writes eight aligned bytes as a whole.
 
-A slot keeps its counts when its worker ends. The next worker that gets the slot adds to them. So no count is lost or
-decreases when a worker exits, is killed or is replaced, and no files have to be removed.
+A slot keeps its counts when its worker ends, and the next worker that gets the slot adds to them. No count is lost or
+decreases when a worker exits, is killed or is replaced, and there are no files to remove.
 """
 
 import mmap
 from collections.abc import Container, Iterable, Sequence
 from typing import Final, Self, TypeAlias
 
-#: Names a counter: what it counts, followed by the values of its labels.
+#: The key of a counter: its name, followed by the values of its labels.
 Key = tuple[str, ...]
 
 #: An array of doubles in shared memory.
 SharedArray: TypeAlias = "memoryview[float]"  # memoryview cannot be subscripted at run time before Python 3.14
 
-#: Counters that were added together: their keys, and an array of their numbers, slot after slot.
+#: Counters that were added by one call of ``add``: their keys, and an array with their numbers, slot after slot.
 Segment = tuple[tuple[Key, ...], SharedArray]
 
 #: The state of a SharedCounters object: its header, its number of slots, and its segments.
 State = tuple[SharedArray, int, list[Segment]]
 
-#: Indexes into the header: how many slots have been in use so far, and how often the server was reloaded.
+#: Indexes into the header, which has the number of slots used so far and the number of reloads of the server.
 _SLOTS_USED, _RELOADS = range(2)
 
 _DOUBLE_BYTES: Final = 8
 
-#: The doubles in one cache line of the processor. Slots begin at cache lines: two workers that write to the same line
-#: slow each other down (false sharing).
+#: The number of doubles in a cache line of the processor. Each slot begins at a cache line, because two workers that
+#: write to the same cache line slow each other down (false sharing).
 _CACHE_LINE_DOUBLES: Final = 8
 
 
 class SharedCounters:
     """Counters by key, with one number for each slot.
 
-    ``state`` holds only built-in types. An object made from it shares the memory of the original, even if the code of
-    this module was reloaded in between.
+    ``state`` consists of built-in types only. Two objects with the same state share their memory, even if this module
+    was reloaded between their creation.
     """
 
     def __init__(self, state: State) -> None:
@@ -50,11 +50,11 @@ class SharedCounters:
 
     @classmethod
     def create(cls, slots: int) -> Self:
-        """Create ``slots`` slots without counters. The system allocates a page of memory when it is first accessed."""
+        """Create an object with this number of slots and no counters. Memory is allocated when it is first used."""
         return cls((_shared_array(_CACHE_LINE_DOUBLES), slots, []))
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Add counters with these keys, except those that exist. Only processes forked afterwards share them."""
+        """Add counters for keys that have none. Only processes that are forked afterwards share the new counters."""
         new = tuple(key for key in dict.fromkeys(keys) if key not in self._locations)
         if new:
             segment = new, _shared_array(self.slots * _slot_size(new))
@@ -72,13 +72,13 @@ class SharedCounters:
         return int(self._header[_RELOADS])
 
     def count_reload(self) -> None:
-        """Record that the server is being reloaded. Every process that shares this memory sees it in ``reloads``."""
+        """Add 1 to ``reloads``, in every process that shares this memory."""
         self._header[_RELOADS] += 1
 
     def free_slot(self, taken: Container[int]) -> int:
-        """Return the first slot that is not ``taken``, and include it in ``values`` from now on.
+        """Return the first slot that is not ``taken``. From now on, ``values`` includes this slot.
 
-        If all are taken, return the last one. Workers that share a slot may overwrite each other's counts.
+        If all slots are taken, return the last slot. Two workers with the same slot may overwrite each other's counts.
         """
         slot = next((slot for slot in range(self.slots) if slot not in taken), self.slots - 1)
         self._header[_SLOTS_USED] = max(self._header[_SLOTS_USED], slot + 1)
@@ -107,10 +107,10 @@ class SharedCounters:
 
 
 def _shared_array(count: int) -> SharedArray:
-    """Return ``count`` zeros in memory that this process shares with the processes forked from it."""
+    """Return an array of ``count`` zeros in memory that this process shares with its future child processes."""
     return memoryview(mmap.mmap(-1, count * _DOUBLE_BYTES)).cast("d")
 
 
 def _slot_size(keys: tuple[Key, ...]) -> int:
-    """Return the doubles that a slot takes in a segment with these keys: whole cache lines."""
+    """Return the number of doubles of a slot in a segment with these keys. Slots consist of whole cache lines."""
     return -(-len(keys) // _CACHE_LINE_DOUBLES) * _CACHE_LINE_DOUBLES

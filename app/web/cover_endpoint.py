@@ -1,4 +1,4 @@
-"""Covers over plain HTTP: GET /cover/SOURCE/ID and GET /cover/ID redirect to the image or return its record as JSON."""
+"""Covers over plain HTTP: GET /cover/SOURCE/ID and GET /cover/ID redirect to the image or return the record as JSON."""
 
 import http
 import math
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 ROOT: Final = "/cover/"
 
-#: The HTTP statuses of fault codes that are not HTTP statuses themselves. No item has an invalid id, hence 404.
+#: HTTP statuses for fault codes that are not HTTP statuses. Invalid parameters get 404, because they name no item.
 _STATUSES: Final = {INVALID_PARAMS: http.HTTPStatus.NOT_FOUND, INTERNAL_ERROR: http.HTTPStatus.INTERNAL_SERVER_ERROR}
 
-#: The max-age, in seconds, of stale covers and of "no cover", which the next refresh may replace.
+#: The max-age, in seconds, of responses that the next refresh may replace: stale covers and "no cover".
 _SHORT_MAX_AGE = 10
 
-#: All origins may read the responses (CORS), since nothing in them is confidential.
+#: Scripts of every web site may read the responses (CORS), because nothing in them is confidential.
 _HEADERS: Final = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff"))
 
-#: Scripts of other origins cannot read Retry-After unless this header lists it (Fetch, 3.3.3).
+#: Scripts of other web sites can read Retry-After only if this header lists it (Fetch Standard, 3.3.3).
 _EXPOSE_RETRY_AFTER: Final = ("Access-Control-Expose-Headers", "Retry-After")
 
 
@@ -48,7 +48,10 @@ class CoverEndpoint:
         self._clock = clock
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Return 307 to the image, or the record if the client prefers JSON. A failed lookup has its fault's status."""
+        """Redirect to the image with 307, or return the record if the client prefers JSON.
+
+        Without a cover, the status of the response follows from the fault.
+        """
         as_json = prefers_json(environ.get("HTTP_ACCEPT", ""))
         try:
             item = self._sources.resolve_path(_item_path(environ))
@@ -65,15 +68,16 @@ class CoverEndpoint:
         return plain_text(http.HTTPStatus.TEMPORARY_REDIRECT, record.url, (*headers, ("Location", record.url)))
 
     def _max_age(self, result: LookupResult) -> int:
-        """Return for how many seconds HTTP caches may store the response with this cover."""
+        """Return the number of seconds for which HTTP caches may reuse the response with this cover."""
         if result.cache is CacheStatus.STALE:
             return _SHORT_MAX_AGE
         return max(0, int(result.record.fresh_until - self._clock()))
 
     def _error_response(self, error: Exception, explanation: dict[str, Any] | None) -> Response:
-        """Return the response for a failed lookup.
+        """Return the response to a lookup without a cover.
 
-        ``explanation`` is the JSON body. If it is empty, the body is the fault's text as JSON; if None, as plain text.
+        ``explanation`` is the JSON body. If it is empty, the JSON body has only the text of the fault. If it is None,
+        the client does not prefer JSON, and the body is the text of the fault as plain text.
         """
         fault = self._to_fault(error)
         status = http.HTTPStatus(_STATUSES.get(fault.code, fault.code))
@@ -87,7 +91,10 @@ class CoverEndpoint:
 
 
 def _item_path(environ: "WSGIEnvironment") -> str:
-    """Return the path below ``ROOT``. WSGI has it as latin-1 (PEP 3333). Raises InvalidParams if it is not UTF-8."""
+    """Return the part of the path below ``ROOT``.
+
+    A WSGI server decodes paths as latin-1 (PEP 3333). Raises InvalidParams if the path is not UTF-8.
+    """
     path: str = environ["PATH_INFO"].removeprefix(ROOT)
     try:
         return path.encode("latin-1").decode()
@@ -98,7 +105,10 @@ def _item_path(environ: "WSGIEnvironment") -> str:
 def _json_response(
     environ: "WSGIEnvironment", explanation: dict[str, Any], headers: tuple[tuple[str, str], ...]
 ) -> Response:
-    """Return a record as JSON, or 304 if If-None-Match has its ETag. The ETag does not depend on the cache status."""
+    """Return the record as JSON, or 304 if If-None-Match lists the ETag.
+
+    The ETag does not depend on the cache status, which may differ between responses with the same record.
+    """
     etag = weak_etag(_encode(explanation | {"cache": ""}))
     headers = (*headers, ("ETag", etag))
     if is_not_modified(environ, etag):

@@ -11,7 +11,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def weak_etag(content: bytes) -> str:
-    """Return a weak ETag of this content (RFC 9110, 8.8.3). It is the same for every content coding, such as gzip."""
+    """Return the weak ETag (RFC 9110, 8.8.3) of uncompressed content. Compressed responses have the same ETag."""
     return f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 

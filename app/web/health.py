@@ -11,7 +11,7 @@ from app.web.response import Response, plain_text
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: A worker whose hub lags by more than this, in seconds, is overloaded and not ready.
+#: The maximum hub lag, in seconds, of a worker that is ready. With a larger lag it is overloaded.
 MAX_LAG = 1.0
 
 _HEADERS = (("Cache-Control", "no-store"),)
@@ -28,15 +28,15 @@ class Health:
         self._is_shutting_down = is_shutting_down
 
     def healthz(self, _environ: "WSGIEnvironment") -> Response:
-        """Serve /healthz: always 200."""
+        """Respond to /healthz, always with 200."""
         return plain_text(http.HTTPStatus.OK, "alive", _HEADERS)
 
     def readyz(self, _environ: "WSGIEnvironment") -> Response:
-        """Serve /readyz: 200, or 503 with the reasons why the worker is not ready."""
+        """Respond to /readyz with 200, or with 503 and the reasons why the worker is not ready."""
         problems = "; ".join(self._problems())
         if problems:
             return plain_text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {problems}", _HEADERS)
-        # Without its store the worker is slower, but serves every request.
+        # A worker that bypasses the store is slower, but still serves every request.
         note = "; the store is bypassed" if self._store.is_bypassed else ""
         return plain_text(http.HTTPStatus.OK, f"ready{note}", _HEADERS)
 

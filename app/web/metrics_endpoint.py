@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class MetricsEndpoint:
     """Serves /metrics. ``exposition`` returns the metrics in Prometheus' text format.
 
-    It runs in a thread, one call at a time, since a long exposition takes milliseconds.
+    ``exposition`` is called in a thread, because it may take milliseconds. Only one call runs at a time.
     """
 
     def __init__(self, exposition: Callable[[], bytes]) -> None:

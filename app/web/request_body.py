@@ -1,4 +1,4 @@
-"""Request bodies: read in full within limits of size and time, and decompressed if sent as gzip."""
+"""Reads request bodies in full, within limits of size and time, and decompresses gzip."""
 
 import http
 import io
@@ -12,7 +12,7 @@ from app.concurrency.greenlets import yield_to_hub
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: The timeout, in seconds, for the whole body to arrive, whatever its length.
+#: The timeout, in seconds, for the whole body to arrive, regardless of the length of the body.
 BODY_TIMEOUT = 10.0
 
 #: A decompressed body may be this many times as large as ``max_body``.
@@ -22,7 +22,7 @@ _CHUNK_BYTES = 65_536
 
 
 class BodyRejected(Exception):
-    """The request is rejected because of its body: the response has this status, text and headers."""
+    """The request is rejected because of its body. The exception has the status, text and headers of the response."""
 
     def __init__(self, status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(text)
@@ -33,17 +33,17 @@ class BodyRejected(Exception):
 def read_body(environ: "WSGIEnvironment", *, max_body: int, timeout: float = BODY_TIMEOUT) -> bytes:
     """Return the request's body, decompressed.
 
-    It may have ``max_body`` bytes as sent, and ``MAX_INFLATION`` times as many when decompressed. ``seconds`` is the
-    timeout for all of it to arrive.
+    The body may have up to ``max_body`` bytes as sent, and ``MAX_INFLATION`` times as many when decompressed. The whole
+    body must arrive within ``timeout`` seconds.
 
     Raises:
-        BodyRejected: 411 without a length, 413 too large, 408 too slow, 400 malformed, 415 an encoding other than gzip,
-            501 a transfer coding other than chunked (RFC 9112, 6.1).
+        BodyRejected: with status 400 (malformed), 408 (too slow), 411 (no length), 413 (too large), 415 (an encoding
+            other than gzip) or 501 (a transfer coding other than chunked; RFC 9112, 6.1).
 
     """
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
-        # The header lists what would have been accepted (RFC 9110, 12.5.3).
+        # Accept-Encoding in the response lists the supported encodings (RFC 9110, 12.5.3).
         raise BodyRejected(
             http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "The only supported Content-Encoding is gzip.",
@@ -53,8 +53,8 @@ def read_body(environ: "WSGIEnvironment", *, max_body: int, timeout: float = BOD
     return body if encoding in {"", "identity"} else _gunzip(body, MAX_INFLATION * max_body)
 
 
-def _read_encoded(environ: "WSGIEnvironment", max_body: int, seconds: float) -> bytes:
-    """Return the body as sent: without its transfer coding, but still with its content coding."""
+def _read_encoded(environ: "WSGIEnvironment", max_body: int, timeout: float) -> bytes:
+    """Return the body without its transfer coding (chunked), but with its content coding (gzip)."""
     coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
     if coding not in {"", "chunked"}:
         raise BodyRejected(http.HTTPStatus.NOT_IMPLEMENTED, "The only supported Transfer-Encoding is chunked.")
@@ -69,7 +69,7 @@ def _read_encoded(environ: "WSGIEnvironment", max_body: int, seconds: float) -> 
     if length is not None and type(environ["wsgi.input"]) is io.BytesIO:
         body = environ["wsgi.input"].read(length)  # the body is in memory already, so no timeout is needed
     else:
-        body = _read_with_timeout(environ, max_body + 1 if length is None else length, seconds)
+        body = _read_with_timeout(environ, max_body + 1 if length is None else length, timeout)
 
     if length is None and len(body) > max_body:
         raise _too_large(max_body)
@@ -88,7 +88,7 @@ def _read_with_timeout(environ: "WSGIEnvironment", limit: int, seconds: float) -
         raise BodyRejected(
             http.HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} seconds."
         ) from None
-    except Exception as error:  # a malformed chunk, a reset: gunicorn's errors have no common class
+    except Exception as error:  # such as a malformed chunk or a reset; gunicorn's errors have no common class
         raise BodyRejected(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
     finally:
         timeout.close()
@@ -98,7 +98,8 @@ def _read_with_timeout(environ: "WSGIEnvironment", limit: int, seconds: float) -
 def _read(environ: "WSGIEnvironment", limit: int) -> bytes:
     """Read up to ``limit`` bytes in chunks.
 
-    It yields to the hub after each chunk: a read from a fast peer never blocks, so it would not switch greenlets.
+    The function yields to the hub after each chunk, because a read from a fast client never blocks and therefore never
+    switches greenlets.
     """
     source = environ["wsgi.input"]
     if limit <= _CHUNK_BYTES:

@@ -1,4 +1,4 @@
-"""WSGI middleware that gives each request an id, for its response header and its log lines."""
+"""WSGI middleware that gives each request an id, which is sent in a response header and written to the log."""
 
 import http
 import itertools
@@ -22,19 +22,19 @@ _log = logging.getLogger(__name__)
 HEADER: Final = "X-Request-Id"
 _ENVIRON_KEY: Final = "HTTP_X_REQUEST_ID"
 
-#: The environ key under which app/server passes ``allow_caching(header, next_value)``. By calling it, the application
-#: allows the server to send the response again to identical requests, each time with the next value of that header.
+#: The environ key under which app/server passes the function ``allow_caching(header, next_value)``. A call allows the
+#: server to reuse the response for identical requests. Each time, ``next_value`` returns the value of ``header``.
 _ALLOW_CACHING: Final = "covers.cache_response"
 
-#: The environ key under which this middleware then passes ``on_cacheable(is_valid)`` to the application. By calling it,
-#: an endpoint makes its response cacheable for as long as ``is_valid`` returns True.
+#: The environ key under which this middleware passes the function ``on_cacheable(is_valid)`` to endpoints if the server
+#: passes ``allow_caching``. A call makes the response reusable for as long as ``is_valid`` returns True.
 ON_CACHEABLE: Final = "covers.on_cacheable"
 
 _ERROR_STATUS: Final = f"{http.HTTPStatus.INTERNAL_SERVER_ERROR.value} {http.HTTPStatus.INTERNAL_SERVER_ERROR.phrase}"
 
 
 class RequestIdMiddleware:
-    """Wraps a WSGI application. A request keeps the id that its client sent, if that is valid, or gets a new one."""
+    """Wraps a WSGI application. A request has the id that the client sent, or a new id if there is no valid one."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
@@ -43,16 +43,16 @@ class RequestIdMiddleware:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Call the application (PEP 3333). An exception that it raises becomes a response with status 500."""
         client_id = accept_request_id(environ.get(_ENVIRON_KEY, ""))
-        own_id = client_id or self._next_id().decode()
-        request_id.set(own_id)
-        environ[ACCESS_FIELDS] = {"request_id": own_id}
+        current_id = client_id or self._next_id().decode()
+        request_id.set(current_id)
+        environ[ACCESS_FIELDS] = {"request_id": current_id}
         if (allow_caching := environ.get(_ALLOW_CACHING)) is not None:
-            # Identical requests have the same client id, if any. Otherwise each cached response gets a new id.
+            # Identical requests have the same client id. Without a client id, each reuse of the response has a new id.
             next_id = itertools.repeat(client_id.encode()).__next__ if client_id else self._next_id
             environ[ON_CACHEABLE] = partial(_allow_caching_while, allow_caching, next_id)
 
-        # Not a nested function: to create its annotations each time would take as long as the rest of this method.
-        start = partial(_start_response, start_response, own_id)
+        # A nested function would double the time of this method: its annotations would be created for each request.
+        start = partial(_start_response, start_response, current_id)
         try:
             return _ResponseBody(self._application(environ, start))
         except (Exception, Timeout) as error:  # noqa: BLE001 - every exception becomes a 500 with a reference
@@ -68,13 +68,13 @@ def _allow_caching_while(
 
 
 def _start_response(
-    start_response: "StartResponse", own_id: str, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    start_response: "StartResponse", current_id: str, status: str, headers: list[tuple[str, str]], exc_info: Any = None
 ) -> Callable[[bytes], object]:
-    return start_response(status, [*headers, (HEADER, own_id)], exc_info)
+    return start_response(status, [*headers, (HEADER, current_id)], exc_info)
 
 
 def _internal_error(error: BaseException, start_response: "StartResponse") -> Iterable[bytes]:
-    """Log an exception under a new reference, and send a response that names the reference alone."""
+    """Log an exception with a new reference, and send a response that contains only the reference."""
     reference = secrets.token_hex(4)
     _log.error("internal error %s", reference, exc_info=error, extra={"reference": reference})
     body = f"internal error, reference {reference}\n".encode()
@@ -84,7 +84,7 @@ def _internal_error(error: BaseException, start_response: "StartResponse") -> It
 
 
 class _ResponseBody:
-    """The iterable that an application returned. Its ``close`` ends the request and so clears the request id."""
+    """Wraps the iterable that an application returned. ``close`` also clears the request id."""
 
     __slots__ = ("_chunks",)
 
@@ -95,7 +95,7 @@ class _ResponseBody:
         return iter(self._chunks)
 
     def close(self) -> None:
-        """Close the application's iterable. The server calls this in every case, also after an error (PEP 3333)."""
+        """Close the iterable and clear the request id. The server calls this even after an error (PEP 3333)."""
         if hasattr(self._chunks, "close"):
             self._chunks.close()
         request_id.set("")

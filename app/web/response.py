@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response: status, body, Content-Type, further headers."""
+    """A response: its status, its body, its Content-Type and its other headers."""
 
     status: http.HTTPStatus
     body: bytes
@@ -19,7 +19,7 @@ class Response(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-#: Serves one path and method. It may raise ``app.web.request_body.BodyRejected``.
+#: A function that serves one path and method. It may raise ``app.web.request_body.BodyRejected``.
 Handler = Callable[["WSGIEnvironment"], Response]
 
 

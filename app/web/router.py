@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 
-#: The handlers of one path by method.
+#: The handlers of one path, keyed by HTTP method.
 MethodHandlers = Mapping[str, Handler]
 
 
 class Router:
-    """The WSGI application. ``routes`` maps paths to their handlers by method.
+    """The WSGI application. ``routes`` maps each path to its handlers, which are keyed by HTTP method.
 
     A path that ends in ``/*`` matches every path below it.
     """
@@ -29,11 +29,13 @@ class Router:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve a request (PEP 3333)."""
         response = self._dispatch(environ)
-        content = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        content_headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
         if response.status is http.HTTPStatus.NOT_MODIFIED:
-            content.clear()  # they would have to be those of the 200 response (RFC 9110, 8.6)
-        start_response(_STATUS_LINES[response.status], [*content, *response.headers])
-        # gunicorn drops the body of a response to HEAD too, but logs a warning each time.
+            # In a 304 response, Content-Length would have to be that of the 200 response (RFC 9110, 8.6), so both
+            # headers are omitted.
+            content_headers.clear()
+        start_response(_STATUS_LINES[response.status], [*content_headers, *response.headers])
+        # gunicorn would also omit the body of a response to HEAD, but it would log a warning each time.
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body,)
 
     def _dispatch(self, environ: "WSGIEnvironment") -> Response:

@@ -15,7 +15,7 @@ from app.web.response import Response, plain_text
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: Method names are cut to this many characters in the access log, since clients may send names of any length.
+#: The access log has at most this many characters of a method name, because clients may send names of any length.
 _MAX_LOGGED_NAME = 64
 
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
@@ -23,7 +23,7 @@ _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.
 
 
 class RpcEndpoint:
-    """Serves POST /RPC2. ``max_body`` is the largest request body in bytes, as sent."""
+    """Serves POST /RPC2. ``max_body`` is the maximum size of a request body in bytes, before decompression."""
 
     def __init__(self, *, dispatcher: Dispatcher, max_body: int) -> None:
         self._dispatcher = dispatcher
@@ -43,7 +43,7 @@ class RpcEndpoint:
             on_cacheable=environ.get(ON_CACHEABLE),
             on_finished=functools.partial(_set_access_fields, environ[ACCESS_FIELDS]),
         )
-        # The charset is not quoted, since some clients fail to parse a quoted one.
+        # The charset is not quoted, because some clients fail to parse a quoted charset.
         return compress_response(environ, Response(http.HTTPStatus.OK, result, "text/xml; charset=utf-8"))
 
 
@@ -54,7 +54,7 @@ def _set_access_fields(fields: dict[str, Any], method: str, fault: int | None) -
 
 @functools.lru_cache(256)
 def _parse_content_type(content_type: str) -> tuple[bool, str | None]:
-    """Return whether a Content-Type is XML, and its charset."""
+    """Return whether a Content-Type is XML, and the charset that it names, if any."""
     charset = _CHARSET.search(content_type)
     is_xml = _XML_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
     return is_xml, charset[1] if charset else None

@@ -1,4 +1,4 @@
-"""Static files of the web page, loaded once at start and served with ETag and gzip."""
+"""The static files of the web page. They are loaded once at start, and served with ETag and gzip."""
 
 import gzip
 import http
@@ -29,13 +29,15 @@ _CONTENT_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-#: The page may load its own scripts and styles only, but images from every host: covers are on the origins' hosts.
+#: The page may load scripts and styles only from the service. It may load images from every host, because the hosts of
+#: covers are not known in advance.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src *; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-#: With no-cache, caches revalidate each file on each use. So files of different versions are not mixed after an update.
+#: With no-cache, caches revalidate a file at each use. A page therefore never mixes files from before and after an
+#: update.
 _HEADERS: Final = (
     ("Cache-Control", "no-cache"),
     ("Vary", "Accept-Encoding"),
@@ -46,7 +48,7 @@ _HEADERS: Final = (
 
 
 class _File(msgspec.Struct, frozen=True):
-    """The responses with a file: uncompressed, compressed with gzip, and 304. Small files are never compressed."""
+    """The responses for a file: uncompressed, compressed with gzip, and 304. Small files are never compressed."""
 
     identity: Response
     gzip: Response
@@ -55,7 +57,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class StaticFiles:
-    """Serves GET and HEAD of ``/`` and below /static/."""
+    """Serves GET and HEAD for ``/`` and for the paths below /static/."""
 
     def __init__(self) -> None:
         self._files: Mapping[str, _File] = {
@@ -63,7 +65,7 @@ class StaticFiles:
         }
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Return a file, 304 if the client has it already, or 404 if there is no file of this name."""
+        """Return the file, or 304 if the client has its current version, or 404 if there is no such file."""
         path: str = environ["PATH_INFO"]
         file = self._files.get(_INDEX if path == "/" else path.removeprefix(ROOT))
         if file is None:

@@ -30,7 +30,7 @@ class Server:
         slot = self.shared.free_slot(self.taken_slots)
         self.taken_slots.add(slot)
         worker = Counters(self.shared, slot, LABELS, monotonic=self.clock)
-        worker.record_hub_lag(lag=0, due=self.clock.now + 0.25, entries=10)
+        worker.record_tick(lag=0, next_tick=self.clock.now + 0.25, memory_entries=10)
         return worker
 
     def stop_worker(self, slot: int) -> None:
@@ -201,7 +201,7 @@ def test_hosts_that_no_source_names_have_no_metric(server: Server) -> None:
 
 def test_the_hub_lag_is_the_largest_of_all_workers(server: Server) -> None:
     for lag in (0.1, 0.7, 0.2):
-        server.start_worker().record_hub_lag(lag=lag, due=server.clock.now + 0.25, entries=0)
+        server.start_worker().record_tick(lag=lag, next_tick=server.clock.now + 0.25, memory_entries=0)
     assert server.samples().total("covers_hub_lag_seconds") == 0.7
 
 

@@ -1,9 +1,9 @@
-// The card of one id: it shows the state of the lookup, and then the cover or the reason why there is none.
+// The card of one id. It shows the state of the lookup, then the cover or the reason why there is no cover.
 
 import { createElement, isHttpUrl } from "./dom.js";
 import { formatDuration, hasTranslation, translate } from "./i18n.js";
 
-/** A card. `element` is its list item; a click on a card that has a result calls `onSelect(result)`. */
+/** A card. `element` is its list item. A click on a card with a result calls `onSelect(result)`. */
 export class Card {
   #button = createElement("button", { type: "button", class: "card" });
   #thumbnail = createElement("span", { class: "thumbnail" });
@@ -51,7 +51,7 @@ export class Card {
   }
 }
 
-/** Returns the content of the thumbnail of a found cover: its image, or a note if the image cannot be shown. */
+/** Returns the content of a thumbnail with a cover: the image, or a note if the image cannot be shown. */
 export function createPicture(result) {
   const note = () => createNote(translate("broken_picture"), result.record.url ?? "");
   if (!isHttpUrl(result.record.url)) return note();
@@ -62,12 +62,12 @@ export function createPicture(result) {
   return [createElement("span", { class: "vinyl" }), image];
 }
 
-/** Returns the content of the thumbnail where there is no cover: the reason and the service's error message. */
+/** Returns the content of a thumbnail without a cover: the reason and the service's error message. */
 function createReason(result) {
   return createNote(reasonLabel(result.reason), result.error);
 }
 
-/** Returns the translation of a reason, or its name if there is none. */
+/** Returns the translation of a reason, or the reason itself if there is no translation. */
 export function reasonLabel(reason) {
   return hasTranslation("reasons", reason) ? translate(`reasons.${reason}`) : reason;
 }

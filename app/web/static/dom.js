@@ -1,4 +1,4 @@
-// DOM helpers. Strings from outside become text nodes or attribute values, never markup.
+// DOM helpers. Strings become text nodes or attribute values, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -12,12 +12,12 @@ export function createElement(tag, attributes = {}, ...children) {
   return populate(document.createElement(tag), attributes, children);
 }
 
-/** Creates an SVG element in the same way. */
+/** Creates an SVG element. The parameters are those of `createElement`. */
 export function createSvgElement(tag, attributes = {}, ...children) {
   return populate(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Creates a link to a URL from outside, or only its text if the URL is not http or https. */
+/** Creates a link to a URL, or an element with the URL as plain text if it is not an http or https URL. */
 export function createLink(url) {
   if (!isHttpUrl(url)) return createElement("span", {}, url);
   return createElement("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url);

@@ -7,7 +7,7 @@ import { formatDuration, formatTime, hasTranslation, translate } from "./i18n.js
 const dialog = byId("explain");
 
 byId("explain-close").addEventListener("click", () => dialog.close());
-// The target of a click on the backdrop is the dialog itself; that of a click inside is one of its children.
+// A click on the backdrop has the dialog itself as its target. A click inside the dialog has a child as its target.
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
@@ -21,7 +21,7 @@ export function openExplainDialog(result) {
   dialog.scrollTop = 0;
 }
 
-/** Returns the facts that a result has, each as [name, string or element]. */
+/** Returns the facts of a result, each as [name, string or element]. Facts without a value are omitted. */
 function factsOf({ id, state, reason, record = {}, error, duration }) {
   const facts = [
     ["reason", reasonLabel(reason)],
@@ -42,7 +42,7 @@ function factsOf({ id, state, reason, record = {}, error, duration }) {
   return facts.filter(([, fact]) => fact);
 }
 
-/** Returns the URL of the cover over plain HTTP. Slashes in the id are not encoded. */
+/** Returns the URL at which the service redirects to the cover. Slashes in the id are not encoded. */
 function coverUrl(source, id) {
   return new URL(["cover", source, ...id.split("/").map(encodeURIComponent)].join("/"), document.baseURI).href;
 }

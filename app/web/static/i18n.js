@@ -184,7 +184,7 @@ const TEXTS = {
   },
 };
 
-/** The language of the page: the first preferred language that has texts, or English. */
+/** The language of the page: the first of the browser's languages that has texts, or English. */
 const language =
   navigator.languages.map((tag) => tag.split("-")[0].toLowerCase()).find((tag) => tag in TEXTS) ?? "en";
 
@@ -202,8 +202,8 @@ const secondFormat = createUnitFormat("second", { minimumFractionDigits: 1, maxi
 const timeFormat = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 
 /**
- * Returns the text of a key, such as "find" or "reasons.found". `values` replace the placeholders of their names;
- * numbers are formatted. If the text has plural forms, the value `count` selects one.
+ * Returns the text of a key, such as "find" or "reasons.found". `values` has the value of each placeholder by its name.
+ * Numbers are formatted. If the text has plural forms, `values.count` selects one of them.
  */
 export function translate(key, values = {}) {
   const entry = key.split(".").reduce((table, part) => table[part], texts);
@@ -214,9 +214,9 @@ export function translate(key, values = {}) {
   });
 }
 
-/** Returns whether a table of texts, such as "reasons", has this key. */
-export function hasTranslation(table, key) {
-  return Object.hasOwn(texts[table], key);
+/** Returns whether a group of texts, such as "reasons", has a text with this key. */
+export function hasTranslation(group, key) {
+  return Object.hasOwn(texts[group], key);
 }
 
 /** Formats a number with at most three significant digits and at most one fraction digit. */
@@ -229,7 +229,7 @@ export function formatPercent(value) {
   return percentFormat.format(value);
 }
 
-/** Formats a duration, given in milliseconds. From one second on, the unit is seconds. */
+/** Formats a duration in milliseconds. A duration of one second or more is shown in seconds. */
 export function formatDuration(value) {
   return value < 1000 ? millisecondFormat.format(value) : secondFormat.format(value / 1000);
 }
@@ -240,7 +240,7 @@ export function formatTime(timestamp) {
   return Number.isNaN(date.valueOf()) ? timestamp : timeFormat.format(date);
 }
 
-/** Inserts the texts and labels of index.html. */
+/** Inserts the texts and labels into index.html. */
 export function translatePage() {
   document.documentElement.lang = language;
   document.title = translate("title");

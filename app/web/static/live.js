@@ -5,12 +5,12 @@ import { formatNumber, formatPercent, translate } from "./i18n.js";
 import { Metrics } from "./metrics.js";
 import { ChartPanel, OriginsPanel } from "./panels.js";
 
-// All in milliseconds. The second scrape follows soon after the first, since a rate takes two of them.
+// Intervals in milliseconds. The second scrape follows soon after the first, because a rate needs two scrapes.
 const FIRST_INTERVAL = 500;
 const INTERVAL = 2000;
 const RETRY_INTERVAL = 10_000;
 
-/** The cache ratio is computed over this many intervals: over a single one it would fluctuate. */
+/** The cache ratio is computed over this many intervals, because it would fluctuate over a single one. */
 const RATIO_INTERVALS = 5;
 
 const lookups = new ChartPanel("lookups", formatNumber);
@@ -22,7 +22,7 @@ const origins = new OriginsPanel();
 let scrapes = []; // the newest last, each {at, metrics} with `at` in seconds
 let timer = null;
 
-/** Starts the live view. It fetches the metrics now and whenever the page becomes visible. */
+/** Starts the live view, which fetches the metrics repeatedly while the page is visible. */
 export function startLiveView() {
   byId("panels").append(...[lookups, ratio, fetches, callers, origins].map(({ element }) => element));
   byId("panels").hidden = true;
@@ -40,15 +40,15 @@ function restart() {
 async function poll() {
   const succeeded = await scrape();
   const delay = !succeeded ? RETRY_INTERVAL : scrapes.length === 1 ? FIRST_INTERVAL : INTERVAL;
-  // If the page is hidden by now, polling starts again when it becomes visible. If it was hidden and shown again, two
-  // polls were in progress, and only the one that ends first sets the timer.
+  // If the page is hidden by now, polling starts again when the page becomes visible. If the page was hidden and shown
+  // again during the scrape, two polls are in progress, and only the first that ends sets the timer.
   if (timer === null && document.visibilityState === "visible") timer = setTimeout(restart, delay);
 }
 
-/** Fetches the metrics once and renders them; returns whether that succeeded. */
+/** Fetches and renders the metrics once. Returns whether this succeeded. */
 async function scrape() {
   try {
-    // On a timeout the panels are hidden, since their values are out of date.
+    // After a timeout the panels are hidden, because their values are out of date.
     const response = await fetch("metrics", { cache: "no-store", signal: AbortSignal.timeout(RETRY_INTERVAL) });
     if (!response.ok) return showUnavailable(response.status === 404 ? "live_absent" : "live_failed");
     render({ at: performance.now() / 1000, metrics: new Metrics(await response.text()) });
@@ -73,7 +73,7 @@ function render(current) {
   const { at, metrics } = current;
   const notReported = translate("not_reported");
   if (previous === undefined) {
-    // There is no earlier scrape to compute rates from, so the charts have a gap here.
+    // Rates need an earlier scrape. Without one, the charts have a gap here.
     for (const panel of [lookups, ratio, fetches, callers]) panel.add(at, null, translate("measuring"));
   } else {
     const withoutRatio = translate(metrics.samples("covers_lookups_total") === null ? "not_reported" : "no_lookups");
@@ -85,13 +85,13 @@ function render(current) {
   origins.render(metrics.samples("covers_circuit_open"), metrics.samples("covers_host_throttled"));
 }
 
-/** Returns the increase of a counter per second; null if it is unknown, for example after a restart of the service. */
+/** Returns the increase of a counter per second, or null if it is unknown, for example after the service restarted. */
 function rate(previous, current, name) {
   const delta = increase(previous, current, name);
   return delta === null ? null : delta / (current.at - previous.at);
 }
 
-/** Returns the share of lookups between two scrapes that needed no fetch; null if there were none. */
+/** Returns the share of the lookups between two scrapes that needed no fetch, or null if there were no lookups. */
 function cacheRatio(previous, current) {
   const all = increase(previous, current, "covers_lookups_total");
   const fetched = increase(previous, current, "covers_lookups_total", ({ cache }) => cache === "fetched");
@@ -101,6 +101,6 @@ function cacheRatio(previous, current) {
 function increase(previous, current, name, matches) {
   const [before, after] = [previous.metrics.sum(name, matches), current.metrics.sum(name, matches)];
   if (after === null) return null;
-  const delta = after - (before ?? 0); // a counter is absent until it first counts
+  const delta = after - (before ?? 0); // the earlier scrape may lack a counter that was 0
   return delta < 0 ? null : delta;
 }

@@ -2,21 +2,21 @@
 
 import { Fault, call } from "./xmlrpc.js";
 
-/** The number of concurrent calls. Browsers open six connections to a host: one stays free for the live view. */
+/** The number of concurrent calls. Browsers open six connections to a host, and the live view needs one of them. */
 const CONCURRENCY = 5;
 
 /** The maximum number of ids in a batch. */
 export const MAX_IDS = 1000;
 
-/** The reasons of faults by their codes. */
+/** The reason for each fault code. For any other code the reason is "fault". */
 const REASONS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time"]]);
 
-/** The states of results by their reasons. For any other reason the state is "failed". */
+/** The state of a result for each reason. For any other reason the state is "failed". */
 const STATES = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
 
 /**
- * Returns the distinct ids in a text. They are separated by white space, commas or semicolons; a URL is not split at its
- * commas and semicolons.
+ * Returns the distinct ids in a text. Ids are separated by white space, commas or semicolons. A URL is not split at the
+ * commas and semicolons inside it.
  */
 export function parseIds(text) {
   const ids = text.split(/\s+/).flatMap((word) => {
@@ -26,7 +26,7 @@ export function parseIds(text) {
   return [...new Set(ids.filter((id) => id !== ""))];
 }
 
-/** A batch of lookups. If `source` is empty, ids may name their own sources, and the others use the default one. */
+/** A batch of lookups. If `source` is empty, an id may name its source; any other id uses the default source. */
 export class LookupBatch {
   #ids;
   #source;
@@ -38,13 +38,13 @@ export class LookupBatch {
   }
 
   /**
-   * Looks up the ids in order, until `stop` is called. It calls `view.showLoading(id)` when a lookup starts, and
-   * `view.showResult(result)` when it ends. A result is {id, state, reason, error, duration}, with the `record` if
-   * there is one. `error` is the message of the service; `duration` is in milliseconds.
+   * Looks up the ids in order, until `stop` is called. Calls `view.showLoading(id)` when a lookup starts, and
+   * `view.showResult(result)` when the lookup ends. A result is {id, state, reason, error, duration}, and also has
+   * `record` if the service returned one. `error` is the message of the service. `duration` is in milliseconds.
    */
   async run(view) {
     const remaining = this.#ids.values();
-    const worker = async () => {
+    const lookUpRemaining = async () => {
       for (const id of remaining) {
         if (this.isStopped) return;
         view.showLoading(id);
@@ -52,7 +52,7 @@ export class LookupBatch {
         if (!this.isStopped) view.showResult(result);
       }
     };
-    await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+    await Promise.all(Array.from({ length: CONCURRENCY }, lookUpRemaining));
   }
 
   get isStopped() {
@@ -65,8 +65,8 @@ export class LookupBatch {
 
   async #lookUp(id) {
     const startedAt = performance.now();
-    const outcome = await this.#callService(id);
-    return { id, state: STATES.get(outcome.reason) ?? "failed", duration: performance.now() - startedAt, ...outcome };
+    const answer = await this.#callService(id);
+    return { id, state: STATES.get(answer.reason) ?? "failed", duration: performance.now() - startedAt, ...answer };
   }
 
   async #callService(id) {

@@ -5,7 +5,7 @@ const SAMPLE = /^([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?$/;
 const LABEL = /([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"/g;
 const INFINITIES = { "+Inf": Infinity, "-Inf": -Infinity };
 
-/** The samples of one scrape by metric name. */
+/** The samples of one scrape, by the name of their metric. */
 export class Metrics {
   #samples = new Map();
 
@@ -13,7 +13,7 @@ export class Metrics {
   constructor(text) {
     for (const line of text.split("\n")) {
       const type = TYPE.exec(line);
-      if (type !== null) this.#samplesFor(type[1]); // a counter has no samples until it first counts
+      if (type !== null) this.#samplesFor(type[1]); // a metric may be declared without samples
       const sample = SAMPLE.exec(line.trim());
       if (sample === null) continue;
       const [, name, labels, value] = sample;
@@ -21,12 +21,12 @@ export class Metrics {
     }
   }
 
-  /** Returns the samples of a metric, each {labels, value}; null if the scrape does not have the metric. */
+  /** Returns the samples of a metric, each {labels, value}, or null if the scrape does not have the metric. */
   samples(name) {
     return this.#samples.get(name) ?? null;
   }
 
-  /** Returns the sum of those samples whose labels `matches` accepts; null if the scrape does not have the metric. */
+  /** Returns the sum of the samples whose labels `matches` accepts, or null if the scrape does not have the metric. */
   sum(name, matches = () => true) {
     return this.samples(name)?.reduce((sum, { labels, value }) => (matches(labels) ? sum + value : sum), 0) ?? null;
   }

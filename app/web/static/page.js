@@ -9,7 +9,10 @@ import { call } from "./xmlrpc.js";
 
 const [ids, source, find, stop, clear] = ["ids", "source", "find", "stop", "clear"].map(byId);
 
-/** The sources by their values in the form. The default source has the empty value, so that ids may name their own. */
+/**
+ * The sources by the values of their options. The value of the default source is empty. Calls then pass no source, so an
+ * id may name its source.
+ */
 let sources = new Map();
 let batch = null;
 
@@ -22,7 +25,7 @@ byId("lookup-form").addEventListener("submit", (event) => {
 });
 ids.addEventListener("input", updateFindButton);
 ids.addEventListener("keydown", (event) => {
-  // While an input method composes a word, as for Chinese, Enter ends the composition.
+  // While an input method composes a word, for example in Chinese, Enter ends the composition.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   lookUp();
@@ -81,7 +84,7 @@ function updateHash(lookedUp) {
   try {
     history.replaceState(null, "", `#${params}`);
   } catch {
-    // Browsers reject very long URLs and too frequent changes of the URL. The lookup works without its link.
+    // Browsers reject very long URLs and too frequent changes of the URL. The lookup does not need the new URL.
   }
 }
 
@@ -106,13 +109,13 @@ async function lookUp() {
   const view = new ResultsView(lookedUp, entered.length > MAX_IDS ? translate("too_many", { number: MAX_IDS }) : "");
   showButton(stop);
   await current.run(view);
-  if (current !== batch) return; // a newer batch has replaced this one's results
+  if (current !== batch) return; // a newer batch has replaced the results of this batch
   if (current.isStopped) view.showStopped();
   else view.showFinished();
   showButton(clear);
 }
 
-/** Shows `stop` or `clear` and hides the other; null hides both. Focus moves from the hidden one to the shown one. */
+/** Shows `stop` or `clear` and hides the other button; null hides both. The shown button takes over the focus. */
 function showButton(button) {
   const hadFocus = [stop, clear].includes(document.activeElement);
   for (const each of [stop, clear]) each.hidden = each !== button;

@@ -27,7 +27,7 @@ export class ChartPanel {
   #chart;
   #area = createSvgElement("path", { class: "area" });
 
-  /** `limit` is the value at the top of the chart; null scales the chart to its largest value. */
+  /** `limit` is the value at the top of the chart. If it is null, the largest value is at the top. */
   constructor(name, format, limit = null) {
     this.#name = name;
     this.#format = format;
@@ -42,7 +42,7 @@ export class ChartPanel {
     this.element = createElement("section", { class: "panel" }, heading, this.#number, this.#chart, this.#note);
   }
 
-  /** Adds the value at a time in seconds. If it is null, the chart has a gap there and the note is `reason`. */
+  /** Adds the value at time `at`, in seconds. If `value` is null, the chart has a gap and `reason` is shown. */
   add(at, value, reason) {
     this.#points = [...this.#points, { at, value }].filter((point) => at - point.at <= TIME_RANGE);
     const peak = Math.max(0, ...this.#points.map((point) => point.value)); // null counts as 0
@@ -82,8 +82,8 @@ export class OriginsPanel {
   }
 
   /**
-   * Lists the hosts, first those with an open circuit, then those that throttle the service. Both arguments are samples
-   * by host with the value 0 or 1, or null if the metric is not reported.
+   * Lists the hosts: first those with an open circuit, then those that throttle the service, then the others. Each
+   * argument has a sample for each host, with the value 0 or 1, or is null if the metric is not reported.
    */
   render(circuitOpen, throttled) {
     const throttledHosts = new Set((throttled ?? []).filter(({ value }) => value > 0).map(({ labels }) => labels.host));
@@ -107,7 +107,7 @@ function createHostItem({ host, state }) {
   return item;
 }
 
-/** Splits points at null, and returns the segments that are not empty. */
+/** Splits a list of points at each null, and returns the segments that are not empty. */
 function splitAtGaps(points) {
   const segments = [[]];
   for (const point of points) {

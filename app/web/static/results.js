@@ -5,7 +5,7 @@ import { byId } from "./dom.js";
 import { openExplainDialog } from "./explain.js";
 import { formatDuration, translate } from "./i18n.js";
 
-/** The interval between announcements to screen readers, in milliseconds: one per result would be too many. */
+/** Milliseconds between announcements to screen readers. An announcement for each result would be too much. */
 const ANNOUNCE_INTERVAL = 5000;
 
 const STATES = ["found", "missing", "failed"];
@@ -87,7 +87,7 @@ export function clearResults() {
   byId("empty").hidden = false;
 }
 
-/** Shows only the cards in this state, or all of them for "all". */
+/** Shows only the cards in this state, or all cards if `state` is "all". */
 function setFilter(state) {
   byId("filter").querySelector(`[value="${state}"]`).checked = true;
   byId("results").dataset.filter = state;

@@ -23,7 +23,7 @@ export async function call(method, params, signal) {
   return parseResponse(await response.text());
 }
 
-/** Returns a call as XML. Characters that XML does not allow become U+FFFD, so the service rejects such an id. */
+/** Returns a call as XML. Characters that XML does not allow are replaced by U+FFFD. */
 export function serializeCall(method, params) {
   const values = params.map((text) => `<param><value><string>${escapeText(text)}</string></value></param>`);
   return `<?xml version="1.0"?><methodCall><methodName>${method}</methodName><params>${values.join("")}</params></methodCall>`;
