@@ -1,4 +1,4 @@
-"""Response patterns: how to recognise a response that is not the item's page, such as an error or a challenge page."""
+"""Response patterns, which recognise responses that are not the item's page, such as error or challenge pages."""
 
 import functools
 from typing import Annotated, Self
@@ -12,11 +12,15 @@ from app.domain.records import Outcome
 
 
 class ResponsePattern(Matcher, frozen=True, cache_hash=True, forbid_unknown_fields=True):
-    """One pattern that classifies a response. The key that is set is its kind.
+    """A pattern that classifies a response.
 
-    ``status`` matches an HTTP status other than 200. The others match a page: a regular expression, a CSS selector
-    that selects an element, or a JMESPath expression whose result is true in JMESPath's sense (anything but false,
-    null, "", [] and {}).
+    Exactly one of the keys in ``KINDS`` is set. Its name is the kind of the pattern.
+
+    - ``status`` matches a response with this HTTP status, which must not be 200.
+    - ``regex`` matches a page that contains a match of the regular expression.
+    - ``css`` matches an HTML page in which the selector selects an element.
+    - ``json`` matches a JSON page for which the result of the expression is true. In JMESPath, all values are true
+      except false, null, "", [] and {}.
     """
 
     KINDS = ("status", "regex", "css", "json")
@@ -28,7 +32,10 @@ class ResponsePattern(Matcher, frozen=True, cache_hash=True, forbid_unknown_fiel
 
 
 class ResponsePatterns(tuple[ResponsePattern, ...]):  # noqa: SLOT001 - combined_regex is cached in the __dict__
-    """The patterns of one outcome. The configuration has one pattern or an array; a plain text is a ``regex``."""
+    """The patterns of one outcome.
+
+    In the configuration, the value is one pattern or an array of patterns. A string is a pattern of kind ``regex``.
+    """
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -42,14 +49,16 @@ class ResponsePatterns(tuple[ResponsePattern, ...]):  # noqa: SLOT001 - combined
         try:
             patterns = cls(msgspec.convert(tables, list[ResponsePattern], dec_hook=decode_hook))
         except msgspec.ValidationError as error:
-            # The message ends with msgspec's path, such as " - at `$[0].regex`"; app.config.conversion adds that path
-            # to the key. A single value has no index in the configuration.
+            # The message ends with the path inside the value, such as " - at `$[0].regex`", which app.config.conversion
+            # appends to the key. The index is removed for a single pattern, which is no array in the configuration.
             raise ValueError(str(error) if items is value else str(error).replace("`$[0]", "`$", 1)) from None
         try:
             if (regex := patterns.combined_regex) is not None:
                 compile_regex(regex)
         except re2.error as error:
-            raise ValueError(f"expected regular expressions that can be joined by |: {error}") from None
+            raise ValueError(
+                f"expected regular expressions that are also valid when combined with |: {error}"
+            ) from None
         return patterns
 
     @functools.cached_property
@@ -59,5 +68,5 @@ class ResponsePatterns(tuple[ResponsePattern, ...]):  # noqa: SLOT001 - combined
         return "|".join(regexes) if regexes else None
 
 
-#: Response patterns with the outcome that they stand for, in the order in which they are tried.
-PatternsByOutcome = tuple[tuple[Outcome, ResponsePatterns], ...]
+#: Outcomes with their response patterns, in the order in which they are tried.
+OutcomePatterns = tuple[tuple[Outcome, ResponsePatterns], ...]

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 import msgspec
 
 from app.config.challenge_pages import CHALLENGE_PAGES
-from app.config.response_patterns import PatternsByOutcome, ResponsePatterns
+from app.config.response_patterns import OutcomePatterns, ResponsePatterns
 from app.config.rules import HTML_RULE_KINDS, Regex, Rule
 from app.config.url_templates import HostPattern, ImageUrlTemplate, PageUrlTemplate
 from app.domain.records import Outcome
@@ -136,7 +136,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str = ""
 
     @cached_property
-    def response_patterns(self) -> PatternsByOutcome:
+    def response_patterns(self) -> OutcomePatterns:
         """The response patterns of all outcomes, in the order in which they are tried."""
         return (
             (Outcome.THROTTLED, self.throttled),

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.config.response_patterns import PatternsByOutcome, ResponsePattern
+from app.config.response_patterns import OutcomePatterns, ResponsePattern
 from app.config.rules import HTML_RULE_KINDS, Rule, compile_jmespath, compile_regex
 from app.domain.records import Outcome
 from app.extract.document import Document, UnreadablePage
@@ -50,7 +50,7 @@ def extract(
     page_url: str,
     charset: str | None = None,
     image_url: str | None = None,
-    response_patterns: PatternsByOutcome = (),
+    response_patterns: OutcomePatterns = (),
 ) -> Extraction:
     """Try the response patterns, then the rules in order until one finds a cover. Never raises.
 
@@ -76,7 +76,7 @@ def extract(
     return Extraction(misses=tuple(misses), is_malformed=is_malformed)
 
 
-def _classify(document: Document, response_patterns: PatternsByOutcome) -> tuple[Outcome, ResponsePattern] | None:
+def _classify(document: Document, response_patterns: OutcomePatterns) -> tuple[Outcome, ResponsePattern] | None:
     """Return the first pattern that matches the page, and its outcome."""
     for outcome, patterns in response_patterns:
         if not patterns:

@@ -75,7 +75,7 @@ def test_any_other_table_changes_only_the_keys_that_it_has(tmp_path: Path) -> No
 
 
 def test_a_builtin_source_can_get_another_page_url(tmp_path: Path) -> None:
-    """Its rules and response patterns are unchanged."""
+    """The rules and response patterns of the source do not change."""
     table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
     builtin, deezer = (
         load_settings({}).sources["deezer"],
@@ -237,7 +237,7 @@ INVALID = [
     ),
     (css_rule("a ~ b"), "sources.shop.extract[0].css: expected a CSS selector without ~, which takes too long"),
     (css_rule("a:not(b c)"), "sources.shop.extract[0].css: expected no combinators in :not(), which take too long"),
-    (css_rule("a:has(:has(b))"), "sources.shop.extract[0].css: expected a CSS selector without :has() here"),
+    (css_rule("a:has(:has(b))"), "sources.shop.extract[0].css: expected no :has() in this position, because"),
     (css_rule("a:nth-child(2 of b)"), 'sources.shop.extract[0].css: expected no "of" in :nth-child(), which takes'),
     (css_rule("a["), "sources.shop.extract[0].css: expected a CSS selector, got [{'css': 'a['}]"),
     (f"{SHOP}blocked = 5", "sources.shop.blocked: expected a regular expression, or a table with one of status, regex"),
@@ -249,7 +249,10 @@ INVALID = [
         f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
         "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
     ),
-    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can be joined by |"),
+    (
+        f"{SHOP}failed = ['\\Qoh', 'no']",
+        "sources.shop.failed: expected regular expressions that are also valid when combined with |: ",
+    ),
     (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
     (f"{SHOP}not_found = [{{ status = 1000 }}]", "sources.shop.not_found[0].status: expected `int` <= 999, got"),
     (f"{SHOP}css = 5", "sources.shop.css: unknown key"),
@@ -293,7 +296,7 @@ INVALID = [
 
 @pytest.mark.parametrize(("text", "line"), INVALID, ids=[line.partition(": ")[0] for _, line in INVALID])
 def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, line: str) -> None:
-    """The line has the file, the key and what was expected."""
+    """The line contains the file, the key and the expected value."""
     environ = write_config(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         load_settings(environ)

@@ -1,4 +1,4 @@
-"""CSS selectors: evaluation of compound selectors one by one matches what lexbor matches for the whole selector."""
+"""CSS selectors: evaluating the compound selectors one by one gives the elements that lexbor finds."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from app.extract.document import Document, UnreadablePage
 PAGE = """<html><body class=a><div id=1 class=a><p id=2 class=b><img id=3><b id=4></b></p><p id=5 class="a b">
 <img id=6></p><div id=7><div id=8 class=b><img id=9></div></div></div><ul id=10><li id=11><img id=12><li id=13 class=a>
 <img id=14></ul><p id=15></body></html>"""
-# No functions: lexbor does not match all elements of ":not(.a) *".
+# No functional pseudo-classes, because lexbor misses some elements of ":not(.a) *".
 COMPOUNDS = ["*", "div", "p", "img", "li", ".a", ".b", "p.b", "[class~='a']", "[id='1']", "#\\31 "]
 
 
@@ -31,8 +31,10 @@ def ids(tree: LexborHTMLParser, selector: str) -> list[str | None]:
         max_size=3,
     )
 )
-def test_a_selector_matches_what_lexbor_matches(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
-    """In document order, and each element once."""
+def test_a_selector_matches_the_same_elements_as_in_lexbor(
+    alternatives: list[tuple[str, list[tuple[str, str]]]],
+) -> None:
+    """The elements are in document order, and each occurs once."""
     tree = LexborHTMLParser(PAGE)
     text = ", ".join(first + "".join(map("".join, rest)) for first, rest in alternatives)
     CssSelector.parse(text)
@@ -81,7 +83,6 @@ def test_the_elements_of_a_selector(selector: str, expected: list[str]) -> None:
         "!",
         "a:not()",
         "a(b) c",
-        "a:has(~ b)",
     ],
 )
 def test_an_invalid_selector_is_refused(selector: str) -> None:
@@ -100,6 +101,7 @@ def test_an_invalid_selector_is_refused(selector: str) -> None:
         "a:has(> b c)",
         "a:has(> :not(:has(> b)))",
         "a:has(b)",
+        "a:has(~ b)",
         "a:has(> b:nth-child(2))",
         "a:has(> b:first-of-type)",
         "a:has(> b, c > d)",
@@ -115,7 +117,7 @@ def test_a_selector_that_could_be_slow_is_refused(selector: str) -> None:
 
 
 def test_nth_child_needs_a_limited_number_of_siblings() -> None:
-    """The cost per sibling is half of their number."""
+    """For each child, a selector that counts siblings visits half of the siblings on average."""
     assert Document(b"<p>" * 900).select("p:nth-child(900)")
     with pytest.raises(UnreadablePage, match="more than 1000 children"):
         Document(b"<p>" * 1200).select("p:nth-child(2)")
