@@ -1,4 +1,4 @@
-"""Patterns of challenge pages: pages that ask the visitor to prove to be human, sometimes sent with status 200."""
+"""Patterns of challenge pages: which ask visitors to prove that they are human, sometimes with status 200."""
 
 from app.config.response_patterns import ResponsePattern, ResponsePatterns
 from app.config.rules import Regex
@@ -6,7 +6,7 @@ from app.config.rules import Regex
 #: Each pattern matches challenge pages, but not ordinary pages of a site with the same bot protection. Ordinary pages
 #: load the vendor's scripts too (Cloudflare's /cdn-cgi/challenge-platform/ and __CF$cv$params, Incapsula's
 #: _Incapsula_Resource, DataDome's js.datadome.co/tags.js, PerimeterX' _pxAppId, AWS WAF's awswaf.com, DDoS-Guard's
-#: check.js, Akamai's sensor scripts). So each pattern is for text or markup that only the challenge itself has.
+#: check.js, Akamai's sensor scripts). Each pattern therefore matches text or markup that only challenge pages have.
 CHALLENGE_PAGES = ResponsePatterns(
     ResponsePattern(regex=Regex(pattern))
     for pattern in (

@@ -12,21 +12,21 @@ from app.config.response_patterns import ResponsePattern, ResponsePatterns
 from app.config.rules import Rule, decode_hook
 from app.domain.errors import SettingsError
 
-#: Keys whose values may be secrets. Error messages, which may be logged, do not repeat these values.
+#: Keys whose values may be secrets. Error messages may be logged, so they do not contain these values.
 _SECRET = re.compile(r"admin_token|headers", re.IGNORECASE)
 #: The user name and password of a store URL.
 _PASSWORD = re.compile(r"(?<=/).*@|(?<=redis).*@|(?<=rediss).*@")
 #: msgspec's message for an unknown key of a rule or a response pattern.
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(.+)`")
-#: A number in the syntax that TOML and a variable have in common.
+#: The numbers that an environment variable may contain: a subset of the numbers of TOML.
 _NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
-_MAX_LINE = 200  # characters of a text that an error message repeats: two rows of a terminal
+_MAX_LINE = 200  # characters of a value in an error message: two rows of a terminal
 
 
 def config_fields(struct: type[msgspec.Struct]) -> dict[str, FieldInfo]:
     """Return the fields of a struct that are keys of a table, by name: all but ``sources`` and ``name``.
 
-    The loader sets these two itself, from the names of tables.
+    The loader sets these two fields itself.
     """
     return {field.name: field for field in fields(struct) if field.name not in {"sources", "name"}}
 
@@ -34,7 +34,7 @@ def config_fields(struct: type[msgspec.Struct]) -> dict[str, FieldInfo]:
 def convert_table(table: dict[str, Any], struct: type[msgspec.Struct], prefix: str) -> dict[str, Any]:
     """Convert each value of a table to the type of its field. ``prefix`` precedes the key in an error message.
 
-    Each value is converted separately because msgspec's messages do not have the invalid value.
+    msgspec's messages do not contain the invalid value, so each value is converted separately.
 
     Raises:
         SettingsError: a key is unknown or missing, or a value is invalid.
@@ -53,7 +53,7 @@ def convert_table(table: dict[str, Any], struct: type[msgspec.Struct], prefix: s
 
 
 def convert_variable(text: str, expected: Any, location: str) -> Any:
-    """Convert the text of an environment variable: as a text if the field accepts it, else as a number.
+    """Convert the text of an environment variable: to a string if the field accepts the string, else to a number.
 
     Raises:
         SettingsError: the value is invalid.
@@ -84,7 +84,7 @@ def _convert(value: object, expected: Any, location: str) -> Any:
 
 
 def unknown_key(key: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the error text for an unknown key: it suggests a similar known key, or lists all of them.
+    """Return the error text for an unknown key, with a similar known key or a list of all known keys.
 
     With a ``prefix``, the keys are written as environment variables.
     """

@@ -23,7 +23,9 @@ _PREFIX = "COVERS_"
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the file that ``COVERS_CONFIG`` names, if any. Variables ``COVERS_<KEY>`` take precedence over its keys.
+    """Read the settings from the file that ``COVERS_CONFIG`` names, if any, and from the variables ``COVERS_<KEY>``.
+
+    The variables take precedence over the file.
 
     Raises:
         SettingsError: the configuration is invalid.
@@ -56,10 +58,10 @@ def load_server_settings(environ: Mapping[str, str]) -> ServerSettings:
 
 @functools.cache
 def current_settings() -> Settings:
-    """Return the settings of this process: read at the first call, cached afterwards.
+    """Return the settings of this process, which are read at the first call and then cached.
 
-    gunicorn.conf.py makes the first call in the master, and workers inherit the result through fork. So all workers
-    have the same settings, and a changed or broken file has no effect before the next reload.
+    gunicorn.conf.py makes the first call in the master, and workers inherit the result through fork. Therefore all
+    workers have the same settings, and a changed or broken file has no effect before the next reload.
     """
     return load_settings(os.environ)
 
@@ -85,7 +87,7 @@ def _read_environment(environ: Mapping[str, str], struct: type[Settings | Server
     """Read the variables for the fields of ``struct``.
 
     Raises:
-        SettingsError: a value is invalid, or a variable ``COVERS_…`` stands for no setting.
+        SettingsError: a value is invalid, or a variable ``COVERS_…`` does not correspond to a setting.
 
     """
     known = {"config", *config_fields(Settings), *config_fields(ServerSettings)}
@@ -123,7 +125,7 @@ def _read_sources(tables: object, config_name: str) -> dict[str, Source]:
     for name, table in tables.items():
         if sources[name].is_disabled and "page_url" in table:
             location = f"{config_name}: sources.{name}.allowed_hosts"
-            raise SettingsError(f"{location}: expected the hosts that an id may name, since page_url has none")
+            raise SettingsError(f"{location}: expected at least one host, since the id selects the host in page_url")
     return sources
 
 

@@ -23,7 +23,7 @@ _ATTRIBUTE_NAME = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
 
 
 class Regex(str):
-    """A regular expression of google-re2: matches in linear time, so has no look-around and no back-references."""
+    """A regular expression of google-re2, which runs in linear time and has no look-around and no back-references."""
 
     __slots__ = ()
 
@@ -37,10 +37,12 @@ class Regex(str):
         except re2.error as error:
             text = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
             raise ValueError(
-                f"expected a regular expression of RE2 (it has no look-around and no back-references): {text}"
+                f"expected a regular expression of RE2 (without look-around and back-references): {text}"
             ) from None
         if compiled.programsize > _MAX_PROGRAM_SIZE:
-            raise ValueError("expected a regular expression with smaller counts: {1,500} is 500 times what it repeats")
+            raise ValueError(
+                "expected a regular expression with smaller counts: x{1,500} is compiled to 500 copies of x"
+            )
         return cls(value)
 
 
@@ -48,7 +50,7 @@ class Regex(str):
 def compile_regex(pattern: str) -> Any:
     """Compile a pattern for searching UTF-8 bytes.
 
-    A pattern for str would encode the whole text at each search.
+    A pattern that is compiled from a str would encode the whole text at each search.
     """
     options = re2.Options()
     options.log_errors = False  # re2 would write them to standard error
@@ -69,7 +71,7 @@ class JmesPath(str):
             # Unknown functions and missing arguments are reported by a search, not by compiling.
             compile_jmespath(value).search(None)
         except jmespath.exceptions.JMESPathTypeError:
-            return cls(value)  # a function does not accept null; on a page it gets another value
+            return cls(value)  # a function that does not accept null may accept the values of a page
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             raise ValueError(f"expected a JMESPath expression: {str(error).splitlines()[0]}") from None
         return cls(value)
@@ -79,7 +81,7 @@ compile_jmespath = functools.cache(jmespath.compile)
 
 
 class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the configuration in which exactly one of the keys ``KINDS`` is set."""
+    """A table of the configuration in which exactly one of the keys in ``KINDS`` is set."""
 
     KINDS: ClassVar[tuple[str, ...]]
 
@@ -92,21 +94,22 @@ class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def kind(self) -> str:
-        """The key that is set."""
+        """The name of the key that is set."""
         for kind in self.KINDS:  # four times as fast as a generator, and read several times per page
             if getattr(self, kind) is not None:
                 return kind
-        raise AssertionError("__post_init__ requires one")
+        raise AssertionError("__post_init__ rejects a table without a kind")
 
     def __str__(self) -> str:
         return f"{self.kind} {getattr(self, self.kind)}"
 
 
 class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
-    """One way to find the cover on a page. The key that is set is its kind.
+    """One way to find the cover on a page.
 
-    ``attribute`` is for ``css`` only: the attribute that holds the URL, ``src`` by default. ``image_url`` is the
-    template for the rule's matches; it takes precedence over the source's template.
+    Exactly one of the keys in ``KINDS`` is set. Its name is the kind of the rule. ``attribute`` is allowed only with
+    ``css``; it is the attribute that contains the URL, ``src`` by default. ``image_url`` is the template for the
+    matches of the rule, and takes precedence over the template of the source.
     """
 
     KINDS = ("regex", "css", "meta", "jsonld", "json")
@@ -132,7 +135,7 @@ class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
         return f"{super().__str__()}{attribute}{image_url}"
 
 
-#: The kinds that need the page parsed as HTML.
+#: The kinds of rules that read the page as HTML.
 HTML_RULE_KINDS = frozenset({"css", "meta", "jsonld"})
 
 

@@ -71,7 +71,7 @@ class _Choice(str):
 
 
 class LogLevel(_Choice):
-    """The lowest level of the events that are logged."""
+    """The lowest level of the messages that are logged."""
 
     __slots__ = ()
     CHOICES = ("debug", "info", "warning", "error")
@@ -111,7 +111,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def redacted_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings for a log: without secrets, and with only the names of the enabled sources."""
+    """Return the settings for a log, without secrets, and with only the names of the enabled sources."""
     store: str = settings.store
     if store.startswith("redis"):
         store = re.sub(r"//.*@", "//***@", store.partition("?")[0])

@@ -1,7 +1,8 @@
 """A source as data: the URL of an item's page, the rules that find the cover on it, and limits for its origin.
 
 Each value type has a class method ``parse`` that returns the value, or raises ValueError with a text that begins with
-"expected". So an existing ``Source`` is valid. Rules, response patterns and URL templates have modules of their own.
+"expected". Therefore every ``Source`` that the loader creates is valid. Rules, response patterns and URL templates are
+defined in modules of their own.
 """
 
 import re
@@ -65,7 +66,7 @@ class Timeout(Duration):
 
 
 class Delay(Duration):
-    """A duration that callers wait for: at most ten minutes, the longest deadline."""
+    """A duration of at most ten minutes. Callers wait for it, and no deadline is longer."""
 
     __slots__ = ()
 
@@ -91,14 +92,14 @@ class Headers(dict[str, str]):
         for name, text in value.items():
             if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
                 raise ValueError(
-                    f"expected header names and printable ASCII values, which {name!r} or its value is not"
+                    f"expected header names and printable ASCII values, but {name!r} or its value is invalid"
                 )
             if len(text) > _MAX_HEADER_VALUE:
                 raise ValueError(
-                    f"expected header values of at most {_MAX_HEADER_VALUE} characters, which that of {name} is not"
+                    f"expected header values of at most {_MAX_HEADER_VALUE} characters, but that of {name} is longer"
                 )
             if name.lower() in _OWN_HEADERS:
-                raise ValueError(f"{name} is set by the service itself (user_agent is a key of its own)")
+                raise ValueError(f"{name} is set by the service itself (for User-Agent, set the key user_agent)")
         if len({name.lower() for name in value}) < len(value):
             raise ValueError("expected each header once (names are case-insensitive)")
         return cls(value)
@@ -160,7 +161,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def is_disabled(self) -> bool:
-        """Whether the source cannot be used: its ids select the host, and no hosts are allowed."""
+        """Whether the source cannot be used, because its ids select the host and ``allowed_hosts`` is empty."""
         return self.id_selects_host and not self.allowed_hosts
 
     @cached_property
@@ -181,10 +182,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
 
     def page_url_for(self, item_id: str) -> str:
-        """Return the URL of an item's page, as ``PageUrlTemplate.expand`` does.
+        """Return the URL of an item's page.
 
         Raises:
-            InvalidUrl: the id must be a URL, and is not a valid one.
+            InvalidUrl: the ids of the source are whole URLs, and this id is not a valid URL.
 
         """
         return self.page_url.expand(item_id)

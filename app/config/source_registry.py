@@ -8,7 +8,7 @@ from app.domain.errors import InvalidParams
 from app.domain.records import ItemId
 from app.domain.url import InvalidUrl
 
-_MAX_QUOTED = 80  # characters of a caller's text that an error message repeats
+_MAX_QUOTED = 80  # characters of a caller's text in an error message
 MAX_ID = 2000  # characters; the longest ids are the URLs of the source "page"
 
 
@@ -40,7 +40,7 @@ class SourceRegistry(Mapping[str, Source]):
         if type(source) is not str:
             raise InvalidParams(f"source: expected a string, got {_type_name(source)}")
         if source in self._disabled:
-            raise InvalidParams(f"source {source} is off until it is given allowed_hosts")
+            raise InvalidParams(f"source {source} is disabled because its allowed_hosts is empty")
         if source and source not in self._sources:
             raise InvalidParams(f"unknown source {_quote(source)}")
         return source or self.default
@@ -48,8 +48,9 @@ class SourceRegistry(Mapping[str, Source]):
     def resolve(self, content_id: object, source: object = "") -> ItemId:
         """Return the item that an id stands for.
 
-        ``content_id`` is an int or a string; ``42`` and ``"42"`` are the same item. A string may have its source as a
-        prefix, as in ``"caa:ID"``. ``source`` is a source's name, or empty for the prefix or the default source.
+        ``content_id`` is an int or a string; ``42`` and ``"42"`` are the same item. A string may have the name of its
+        source as a prefix, as in ``"caa:ID"``. ``source`` is the name of a source. If it is empty, the prefix names the
+        source; without a prefix, the default source is used.
 
         Raises:
             InvalidParams: a wrong type, an unknown or disabled source, or an id that is not valid in its source.
@@ -74,7 +75,10 @@ class SourceRegistry(Mapping[str, Source]):
         return item
 
     def resolve_path(self, path: str) -> ItemId:
-        """Return the item of a URL path: ``SOURCE/ID`` if the first segment is a source, else an id as in ``resolve``.
+        """Return the item of a URL path.
+
+        If the first segment of the path is the name of a source, the rest is the id. Otherwise the whole path is an id
+        as in ``resolve``.
 
         Raises:
             InvalidParams: see ``resolve``.
@@ -94,7 +98,7 @@ class SourceRegistry(Mapping[str, Source]):
             hint = "" if unknown_prefix is None else f", and {_quote(unknown_prefix)} is no source"
             raise InvalidParams(f"{_quote(own_id)} is no id of {name}{hint}: expected {self._sources[name].id_pattern}")
         if {".", ".."} & set(own_id.split("/")):
-            # Dot segments are removed from a URL's path (RFC 3986, 5.2.4), so another page would be requested.
+            # Dot segments are removed from the path of a URL (RFC 3986, 5.2.4). The URL would be that of another page.
             raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected no . or .. between slashes")
         if self._sources[name].id_selects_host:
             try:

@@ -1,6 +1,6 @@
 """Templates of page and image URLs, and patterns of host names, as the configuration has them.
 
-URLs are absolute, http or https, in ASCII. Nothing is resolved or requested here; the fetcher checks addresses.
+The URLs are absolute http or https URLs in ASCII. This module resolves no host names; the fetcher checks the addresses.
 """
 
 import re
@@ -70,7 +70,7 @@ class ImageUrlTemplate(str):
 
 
 class HostPattern(str):
-    """A host that redirects may lead to: a name, or ``*.`` and a name for all of its subdomains."""
+    """A host to which redirects may lead: a name, or ``*.`` and a name for all subdomains of that name."""
 
     __slots__ = ()
 
@@ -93,17 +93,17 @@ def _split(text: str, expected: str) -> SplitResult:
     if not is_valid or not _is_url_text(text):
         raise ValueError(expected)
     if parts.username is not None:
-        raise ValueError("expected a URL without a user name: use headers")
+        raise ValueError("expected a URL without a user name: use headers instead")
     return parts
 
 
 def _has_braces(text: str) -> bool:
-    """Whether the text has anything that looks like another placeholder."""
+    """Return whether the text contains a brace, which could belong to another placeholder."""
     return "{" in text or "}" in text
 
 
 def _is_host(host: str) -> bool:
-    """Whether this is an IPv6 address, which urlsplit validates, or a host name of labels of at most 63 characters."""
+    """Return whether ``host`` is an IPv6 address, which urlsplit has validated, or a valid host name."""
     return ":" in host or (not host.startswith("*") and _HOST_PATTERN.fullmatch(host.removesuffix(".")) is not None)
 
 

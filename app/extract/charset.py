@@ -13,16 +13,18 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: Where the Encoding Standard (https://encoding.spec.whatwg.org/) prescribes a decoder, the Python codec that is one.
-#: "utf-16" means UTF-16LE there; the Python codec also reads a byte order mark.
+#: The Python codecs of labels and encodings for which webencodings returns another codec. The Encoding Standard
+#: (https://encoding.spec.whatwg.org/) decodes GBK as gb18030, and the label "utf-16" as UTF-16LE. Python's "utf-16" is
+#: used for this label because it also reads a byte order mark. None means that the encoding is not supported.
 _CODECS = {"gbk": "gb18030", "utf-16": "utf-16", "x-user-defined": None, "replacement": None}
 
 
 def detect_codec(body: bytes, charset: str | None) -> str:
-    """Return the name of the Python codec for a page: by the header, the byte order mark or ``<meta>``, else UTF-8.
+    """Return the name of the Python codec for a page.
 
+    The encoding is the first one that is given by ``charset``, a byte order mark or ``<meta>``, otherwise UTF-8.
     ``charset`` is the parameter of the Content-Type header. Unknown labels are ignored. The encoding is never guessed
-    from the text, which would be slow and unreliable.
+    from the text, because that would be slow and unreliable.
     """
     if (codec := _codec_of(charset)) is not None:
         return codec
@@ -40,7 +42,7 @@ def _codec_of(label: str | None) -> str | None:
     """Return the name of the Python codec for an encoding label, or None for an unknown label.
 
     webencodings looks labels up in the table of the Encoding Standard. Python's own lookup also finds codecs that are
-    not encodings of text (zlib, idna) or not used on the web (utf-7), and it caches each name that it is asked for.
+    not encodings of text (zlib, idna) or not used on the web (utf-7), and it caches every name that is looked up.
     """
     text = (label or "").strip(" \t\"'").lower()
     encoding = webencodings.lookup(text)

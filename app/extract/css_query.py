@@ -1,9 +1,8 @@
 """Evaluation of CSS selectors in linear time, one compound selector after the other.
 
-lexbor, given a whole selector, searches the ancestors of each element again (see ``app.config.css_selector``). Here
-lexbor matches each compound selector in one pass over the page, and the combinators between them are applied to the
-results. lexbor holds the GIL during a pass; the steps between are Python, so that other threads can run even while a
-thread evaluates selectors on a hostile page.
+To evaluate a whole selector, lexbor would search the ancestors of each element again (``app.config.css_selector``).
+Here lexbor matches each compound selector in one pass over the page, and Python applies the combinators to the results.
+lexbor holds the GIL during a pass. Between the passes other threads can run, even if the page is hostile.
 """
 
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ def select_elements(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
     results = [_select(tree, compounds) for compounds in alternatives]
     if len(results) == 1:
         return results[0]
-    # A search for the last compound selectors of all alternatives gives the document order.
+    # The results have to be in document order, which is the order of this search for the last compound selectors.
     ids = {element.mem_id for elements in results for element in elements}
     candidates = tree.css(", ".join(compounds[-1][1] for compounds in alternatives))
     return [element for element in candidates if element.mem_id in ids]
@@ -35,21 +34,21 @@ def select_elements(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
 def _select(tree: LexborHTMLParser, selector: ComplexSelector) -> list[LexborNode]:
     elements: list[LexborNode] = []
     for combinator, compound in selector:
-        left = {element.mem_id for element in elements}  # matched by the part to the left of the combinator
-        if combinator and not left:
+        left_ids = {element.mem_id for element in elements}  # matched by the part to the left of the combinator
+        if combinator and not left_ids:
             return []
         elements = tree.css(compound)
         if combinator == ">":
-            elements = [e for e in elements if e.parent is not None and e.parent.mem_id in left]
+            elements = [e for e in elements if e.parent is not None and e.parent.mem_id in left_ids]
         elif combinator == "+":
-            elements = [e for e in elements if (s := _previous_sibling_element(e)) is not None and s.mem_id in left]
+            elements = [e for e in elements if (s := _previous_sibling_element(e)) is not None and s.mem_id in left_ids]
         elif combinator:
-            elements = _descendants(elements, left)
+            elements = _descendants(elements, left_ids)
     return elements
 
 
-def _descendants(elements: Iterable[LexborNode], ancestors: set[int]) -> list[LexborNode]:
-    """Return the elements that have one of ``ancestors`` above them. Each node of the page is visited at most once."""
+def _descendants(elements: Iterable[LexborNode], ancestor_ids: set[int]) -> list[LexborNode]:
+    """Return those of ``elements`` that have an ancestor in ``ancestor_ids``. Each node is visited at most once."""
     is_within: dict[int, bool] = {}
     descendants = []
     for element in elements:
@@ -60,7 +59,7 @@ def _descendants(elements: Iterable[LexborNode], ancestors: set[int]) -> list[Le
                 result = cached
                 break
             visited.append(node.mem_id)
-            if node.mem_id in ancestors:
+            if node.mem_id in ancestor_ids:
                 result = True
                 break
             node = node.parent

@@ -1,4 +1,4 @@
-"""A page as rules read it: as text, as an HTML tree or as JSON. Each form is made once, when it is first used."""
+"""A page in the forms that rules read: text, HTML tree and JSON. Each form is created when it is first used."""
 
 import functools
 import re
@@ -15,9 +15,10 @@ from app.extract.css_query import select_elements
 from app.extract.html_sanitizer import sanitize
 from app.extract.image_url import MAX_LENGTH
 
-#: JSON values per page. JMESPath expressions over 2 MB of "[],[],[]" take ten seconds.
+#: The limit on JSON values per page. Without a limit, a JMESPath expression takes ten seconds on 2 MB of "[],[],[]".
 MAX_VALUES = 100_000
-#: Children of one element. A selector that counts siblings visits, on average, half of them for each child.
+#: The limit on children of one element for selectors that count siblings. For each child, such a selector visits half
+#: of the siblings on average.
 MAX_SIBLINGS = 1_000
 
 _RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
@@ -41,7 +42,7 @@ class Document:
 
     @functools.cached_property
     def utf8(self) -> bytes:
-        """The text as UTF-8. For a page in UTF-8 these are the unchanged bytes, even if they are not valid."""
+        """The text as UTF-8. If the page is in UTF-8, these are its unchanged bytes, even if some are invalid."""
         return self._body if self._codec == "utf-8" else self.text.encode()
 
     def select(self, selector: str) -> list[LexborNode]:
@@ -54,14 +55,16 @@ class Document:
         if self._tree is None:
             raise UnreadablePage("the page cannot be parsed")
         if counts_siblings(selector) and self._most_siblings > MAX_SIBLINGS:
-            raise UnreadablePage(f"an element has more than {MAX_SIBLINGS} children, too many to be counted")
+            raise UnreadablePage(
+                f"an element has more than {MAX_SIBLINGS} children, too many for a selector that counts siblings"
+            )
         try:
             return select_elements(self._tree, selector)
         except (ValueError, SelectolaxError):
             raise UnreadablePage("the selector is not valid") from None
 
     def base_url(self, page_url: str) -> str:
-        """Return the document base URL (WHATWG, 2.4.3): that of ``<base href>``, else the URL of the page.
+        """Return the document base URL (WHATWG, 2.4.3): that of the first ``<base href>``, or else the URL of the page.
 
         Raises:
             UnreadablePage: the page cannot be parsed.
@@ -70,8 +73,8 @@ class Document:
         for element in self.select("base[href]")[:1]:
             try:
                 url = urljoin(page_url, (element.attributes["href"] or "")[: MAX_LENGTH + 1].strip())
-                # With an unusable base, every match would be unusable. Joining the matches of one rule with a base of
-                # 2 MB would take seconds.
+                # A base with another scheme would make all relative matches unusable. Joining the matches of one rule
+                # with a base of 2 MB would take seconds.
                 if urlsplit(url).scheme in {"http", "https"} and len(url) <= MAX_LENGTH:
                     return url
             except ValueError:
@@ -80,7 +83,7 @@ class Document:
 
     @property
     def json(self) -> Any:
-        """The value of a JSON page. Raises UnreadablePage if the page is not JSON, or JSON beyond the limits."""
+        """The value of a JSON page. Raises UnreadablePage if ``parse_json`` cannot read the page."""
         value, problem = self._json
         if problem:
             raise UnreadablePage(problem)
@@ -88,10 +91,10 @@ class Document:
 
     @functools.cached_property
     def json_ld(self) -> list[Any]:
-        """The values of the JSON-LD blocks. Invalid blocks are ignored, but if all are, UnreadablePage is raised."""
+        """The values of the JSON-LD blocks, without invalid blocks. Raises UnreadablePage if all blocks are invalid."""
         scripts = [script.text() for script in self.select('script[type^="application/ld+json" i]')]
-        left = MAX_VALUES
-        results = [parse_json(script) for script in scripts if (left := left - _count_values(script)) >= 0]
+        remaining = MAX_VALUES
+        results = [parse_json(script) for script in scripts if (remaining := remaining - _count_values(script)) >= 0]
         if scripts and not results:
             raise UnreadablePage(f"its JSON-LD: {_TOO_MANY_VALUES}")
         values = [value for value, problem in results if not problem]
@@ -125,7 +128,7 @@ _TOO_MANY_VALUES = "JSON with too many values"
 
 
 def parse_json(text: str) -> tuple[Any, str]:
-    """Return the value of a JSON text and "", or None and a short reason why it cannot be read.
+    """Return the value of a JSON text and "", or None and a short reason why the text cannot be read.
 
     Raw line breaks and tabs inside strings, which are common in descriptions, are read as spaces. The limits are those
     of msgspec (less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates) and ``MAX_VALUES``.
@@ -143,5 +146,5 @@ def parse_json(text: str) -> tuple[Any, str]:
 
 
 def _count_values(text: str) -> int:
-    """Return an upper limit of the number of values in a JSON text. Commas inside strings are counted too."""
+    """Estimate the number of values in a JSON text by its commas and opening brackets, even those inside strings."""
     return text.count(",") + text.count("[") + text.count("{")

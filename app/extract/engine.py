@@ -1,7 +1,7 @@
 """The extraction engine: classifies a page by response patterns, then applies rules until one finds a usable URL.
 
-Pages are hostile. No page makes ``extract`` raise, and its cost grows linearly with the size of the page
-(``app.extract.html_sanitizer`` ensures this for HTML).
+Pages may be hostile. ``extract`` raises no exception for any page, and its cost is linear in the size of the page. For
+HTML, ``app.extract.html_sanitizer`` ensures the linear cost.
 """
 
 import itertools
@@ -19,9 +19,9 @@ from app.extract.json_ld import find_json_ld_images
 from app.extract.meta_tags import find_meta_contents
 from app.extract.srcset import largest_image
 
-MAX_CANDIDATES = 100  # matches of one rule that are tried; a page full of unusable ones has no usable one
-#: The first bytes of a page, in which challenge patterns are searched. Challenge pages are short, and searching for all
-#: patterns takes 3 ns per byte of an ordinary page.
+MAX_CANDIDATES = 100  # matches of one rule that are tried; if these are unusable, another one is unlikely to be usable
+#: Bytes at the start of a page in which the ``regex`` patterns of ``blocked`` are searched. Challenge pages are short,
+#: and a search for all challenge patterns takes 3 ns per byte of an ordinary page.
 MAX_CHALLENGE = 16_384
 
 
@@ -29,10 +29,11 @@ class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """The result of ``extract``.
 
     If a response pattern matched, ``outcome`` is its outcome and ``matched_pattern`` its text, and no rule was tried.
-    Otherwise ``url`` is the absolute URL of the cover and ``rule`` the index of the rule that found it, or "" and -1 if
-    none did. ``misses`` has, for each rule that found nothing, ``"<rule>: <short reason>"``.
+    Otherwise ``url`` is the absolute URL of the cover and ``rule`` is the index of the rule that found it. If no rule
+    found a cover, they are "" and -1. ``misses`` has ``"<rule>: <short reason>"`` for each rule that found nothing.
 
-    ``is_malformed`` is true if the source expects JSON and the page is not JSON. It says nothing about the item then.
+    ``is_malformed`` is true if the source expects JSON and the page cannot be read as JSON. Such a page says nothing
+    about the item.
     """
 
     url: str = ""
@@ -52,10 +53,11 @@ def extract(
     image_url: str | None = None,
     response_patterns: OutcomePatterns = (),
 ) -> Extraction:
-    """Try the response patterns, then the rules in order until one finds a cover. Never raises.
+    """Try the response patterns, then the rules in order until one finds a cover. Raises no exceptions.
 
-    ``page_url`` is the final URL of the page, the base of relative URLs. ``charset`` is the parameter of its
-    Content-Type header. ``image_url`` is the template with ``{match}`` for rules without a template of their own.
+    ``page_url`` is the URL of the page after redirects, against which relative URLs are resolved. ``charset`` is the
+    parameter of the Content-Type header of the page. ``image_url`` is the template with ``{match}`` for rules without a
+    template of their own.
     """
     document = Document(body, charset)
     if (classified := _classify(document, response_patterns)) is not None:
@@ -77,12 +79,12 @@ def extract(
 
 
 def _classify(document: Document, response_patterns: OutcomePatterns) -> tuple[Outcome, ResponsePattern] | None:
-    """Return the first pattern that matches the page, and its outcome."""
+    """Return the first pattern that matches the page, with its outcome, or None."""
     for outcome, patterns in response_patterns:
         if not patterns:
             continue
         end = MAX_CHALLENGE if outcome is Outcome.BLOCKED else len(document.utf8)
-        # One search with the combined expression is enough for an ordinary page, which no pattern matches.
+        # No pattern matches an ordinary page, so one search with the combined expression is enough for such a page.
         regex = patterns.combined_regex
         may_match_regex = regex is not None and _matches_regex(document, regex, end)
         for pattern in patterns:
@@ -98,7 +100,7 @@ def _matches(document: Document, pattern: ResponsePattern, end: int) -> bool:
         if pattern.css is not None:
             return bool(document.select(str(pattern.css)))
         if pattern.json is not None:
-            # Truth as in JMESPath (https://jmespath.org/specification.html#or-expressions): 0 is true.
+            # JMESPath (https://jmespath.org/specification.html#or-expressions), unlike Python, treats 0 as true.
             value = _search_json(document, pattern.json)
             return value is not None and value is not False and value not in ("", [], {})
     except (UnreadablePage, UnusableMatch):
@@ -115,7 +117,7 @@ def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | N
 
     Raises:
         UnreadablePage: the page is not in the form that the rule reads.
-        UnusableMatch: there is no usable match; the text is the reason for the first one.
+        UnusableMatch: there is no match, or none is usable. The text says why the first match is not usable.
 
     """
     reason = "no match"
@@ -165,5 +167,5 @@ def _search_json(document: Document, path: str) -> Any:
     value = document.json
     try:
         return compile_jmespath(path).search(value)
-    except Exception as error:  # noqa: BLE001 - functions raise any Python exception on hostile data
+    except Exception as error:  # noqa: BLE001 - JMESPath functions may raise any exception on hostile data
         raise UnusableMatch(f"the expression failed: {type(error).__name__}") from None

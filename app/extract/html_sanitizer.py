@@ -1,22 +1,22 @@
-"""Sanitises hostile HTML: keeps the elements in their order, but properly nested and within limits.
+"""Sanitises hostile HTML: the elements keep their order, are properly nested, and are within limits.
 
 The tree construction of HTML (WHATWG, 13.2.6) is not a linear algorithm. Its cost is quadratic in the nesting depth and
 in the number of attributes of a tag, it reopens unclosed formatting elements in each paragraph, and it may copy text
 repeatedly. lexbor takes 7 s for 40,000 nested ``<div>``, 0.2 s for 10,000 attributes, and 1.1 GB of memory for 34 kB of
 ``<p><b id=1><p><b id=2>...``.
 
-So a page is first tokenised here, by the rules of 13.2.5 but with a simple stack of open elements, and written again
-with an end tag for each element. Comments are dropped, and so is all text except that of scripts. An element beyond a
-limit is dropped, but its children are kept. A parser has little to repair in the result. For ordinary markup it builds
-the same tree of elements as from the original page.
+``sanitize`` therefore tokenises a page by the rules of 13.2.5, keeps a simple stack of open elements, and writes the
+page again with an end tag for each element. Comments and all text outside scripts are dropped. An element beyond a
+limit is dropped, but its children are kept. A parser has little to repair in the result. For ordinary markup, it builds
+the same tree of elements from the result as from the original page.
 """
 
 import re
 from itertools import islice
 
-MAX_ELEMENTS = 20_000  # per page; the rest is cut off. The cost of selectors such as :nth-child is quadratic in it
-MAX_TOKENS = 4 * MAX_ELEMENTS  # start and end tags; an end tag without a start tag costs as much as any other
-MAX_DEPTH = 64  # of nesting; the cost of a selector "a b c" per element is up to quadratic in it
+MAX_ELEMENTS = 20_000  # per page; the rest of the page is dropped
+MAX_TOKENS = 4 * MAX_ELEMENTS  # tags and declarations per page; an end tag without a start tag costs as much as another
+MAX_DEPTH = 64  # nested elements
 MAX_FORMATTING = 8  # open formatting elements, each of which may be reopened in each paragraph
 MAX_ATTRIBUTES = 128  # per tag
 MAX_TAG = 65_536  # characters of a tag; the rest is read as text
@@ -27,9 +27,10 @@ _ATTRIBUTE = (
     rf"[^{_SPACE}/>][^{_SPACE}/>=]*+"
     rf"""(?:[{_SPACE}]*+=[{_SPACE}]*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^{_SPACE}>]*+))?+"""
 )
-# Each alternative may also end at the end of the text, and all repetitions are possessive. So a match that has begun
-# does not fail and the whole scan is linear. No backtracking state is kept: it would take 700 MB for a tag of 2 MB.
-# (A group inside a possessive repetition raises SystemError in Python 3.11, so "gap" follows the repetition.)
+# Each alternative may also end at the end of the text, and all repetitions are possessive. Therefore a match that has
+# begun does not fail, and the whole scan is linear. Possessive repetitions keep no backtracking state, which would take
+# 700 MB for a tag of 2 MB. "gap" follows the repetition, because Python 3.11 raises SystemError for a group inside a
+# possessive repetition.
 _TOKEN = re.compile(
     rf"<(?:(?P<slash>/?)(?P<name>[a-zA-Z][^{_SPACE}/>]*+)(?:[{_SPACE}/]*+{_ATTRIBUTE})*+"
     rf"(?P<gap>[{_SPACE}/]*+)(?:(?P<closed>>)|\Z)"
@@ -52,10 +53,10 @@ _RAW_TEXT = {
     name: re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE)
     for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
 }
-#: Written once and never closed: a parser puts elements that follow their end tags inside them as well.
+#: Written once and never closed, because a parser also puts the elements after their end tags inside them.
 _SINGLETONS = frozenset({"html", "head", "body"})
-#: Dropped, with their children kept: the content of <noscript> is wanted since no script runs here, <frameset> would
-#: replace the body, and <plaintext> never ends.
+#: Dropped, but their children are kept. The content of <noscript> is wanted because no script runs here, <frameset>
+#: would replace the body, and <plaintext> never ends.
 _DROPPED = frozenset({"noscript", "frameset", "plaintext"})
 _VOID = _elements("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
 _FORMATTING = _elements("a b big code em font i nobr s small strike strong tt u")
@@ -92,7 +93,7 @@ def sanitize(html: str) -> str:
         and (start := _TOKEN_START.search(html, position)) is not None
     ):
         if html.startswith("<!--", start.start()):
-            # The search includes the dashes of "<!--": "<!-->" and "<!--->" are complete comments.
+            # The search starts at the dashes of "<!--", because "<!-->" and "<!--->" are complete comments.
             end = _COMMENT_END.search(html, start.start() + 2)
             position = len(html) if end is None else end.end()
             continue
@@ -131,8 +132,8 @@ class _SanitizedPage:
         """Write an element without child elements. The content is kept for scripts only."""
         if not self._accept(name, tag):
             return
-        # Inside <svg>, or after "<!--", a "<" could start a tag even in a script (13.2.5.20). In JSON, the escape
-        # sequence means the same.
+        # Inside <svg>, or after "<!--", a "<" could start a tag even in a script (13.2.5.20). In JSON strings, the
+        # escape sequence has the same meaning.
         content = content.replace("<", r"\u003c") if name == "script" else ""
         self.output += tag, content, f"</{name}>"
 
@@ -155,7 +156,7 @@ class _SanitizedPage:
     def end_tag(self, name: str) -> None:
         """Close an element and the elements inside it.
 
-        The tag is ignored if the element is not open, or if the elements inside it are ones that the tag cannot close.
+        The tag is ignored if the element is not open, or if it contains open elements that the tag cannot close.
         """
         if name not in self._open:
             return

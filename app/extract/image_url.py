@@ -7,13 +7,13 @@ from urllib.parse import urldefrag, urljoin
 from app.domain.url import InvalidUrl, normalize_url
 
 MAX_LENGTH = 2048  # characters of a URL
-MAX_TEXT = 16 * MAX_LENGTH  # characters of a match before decoding: each one of a URL may be a character reference
+MAX_TEXT = 16 * MAX_LENGTH  # characters of a match in which each character of a URL is a character reference
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CHARACTER_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _BEFORE_QUERY = re.compile(r"[^?#]*")
-# The fast path is for a path without anything to resolve or to encode, and a base without anything to normalise. Most
-# pages have these, and urllib would take as long for them as the transport takes for the page.
+# The fast path is for a path that needs no resolution and no encoding, and a base that needs no normalisation, as on
+# most pages. For these, urllib would take as long as the transport takes for the page.
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,100}", re.ASCII)
 _PLAIN_ORIGIN = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[1-9][0-9]{0,4})?(?=/)", re.ASCII)
 
@@ -25,19 +25,20 @@ class UnusableMatch(Exception):
 def decode_entities(text: str) -> str:
     """Decode HTML character references that end with a semicolon; ``&copy`` in ``?a=1&copy=2`` is left unchanged.
 
-    A text that is too long for a URL is returned unchanged, because 2 MB of references would take a second.
+    A text that is too long for a URL is returned unchanged, because decoding 2 MB of references would take a second.
     """
     return text if len(text) > MAX_TEXT else _CHARACTER_REFERENCE.sub(lambda reference: unescape(reference[0]), text)
 
 
 def absolute_url(match: str, *, base: str, template: str | None = None) -> str:
-    """Return the absolute URL for a match: inserted into ``template`` if there is one, then resolved against ``base``.
+    """Return the absolute URL for a match.
 
-    The result is normalised by ``normalize_url`` and has at most 2,048 characters. As in browsers
-    (https://url.spec.whatwg.org/), backslashes before the query are read as slashes.
+    The match is inserted into ``template``, if there is one, and then resolved against ``base``. The result is
+    normalised by ``normalize_url`` and has at most 2,048 characters. As in browsers (https://url.spec.whatwg.org/),
+    backslashes before the query are read as slashes.
 
     Raises:
-        UnusableMatch: the match does not become a valid URL, or is the URL of the page itself.
+        UnusableMatch: the URL is not valid, or it is ``base`` itself.
 
     """
     if template is None and (url := _plain_url(match, base)) is not None:
@@ -65,7 +66,7 @@ def absolute_url(match: str, *, base: str, template: str | None = None) -> str:
 
 
 def _plain_url(match: str, base: str) -> str | None:
-    """Return the URL for a match if it is the base's origin followed by the match, else None."""
+    """Return the URL for a match if that URL is the origin of ``base`` followed by the match, else None."""
     if len(match) > MAX_LENGTH // 2 or _PLAIN_PATH.fullmatch(match) is None:
         return None
     origin = _PLAIN_ORIGIN.match(base)

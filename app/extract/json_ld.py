@@ -8,12 +8,12 @@ from app.extract.image_url import decode_entities
 
 
 def find_json_ld_images(document: Document, name: str) -> Iterator[str]:
-    """Return the image URLs in the property ``name`` (such as ``image``) of all node objects that describe the page.
+    """Return the image URLs in the property ``name`` (such as ``image``) of all top-level node objects.
 
-    A value is a URL, an ImageObject, a reference to one (``{"@id": …}``), or an array of these.
+    A value is a URL, an ImageObject, a reference to an ImageObject (``{"@id": …}``), or an array of these.
 
     Raises:
-        UnreadablePage: the page cannot be parsed, or none of its JSON-LD blocks can.
+        UnreadablePage: the page cannot be parsed, or all of its JSON-LD blocks are invalid.
 
     """
     nodes = [node for value in document.json_ld for node in _top_level_nodes(value)]
@@ -27,7 +27,7 @@ def find_json_ld_images(document: Document, name: str) -> Iterator[str]:
 def _top_level_nodes(value: Any) -> Iterator[dict[str, Any]]:
     """Return the node objects at the top level, in arrays and in ``@graph``, in document order.
 
-    Node objects in other properties are not included: the image of an author is not the image of the book.
+    Node objects in other properties are not included, because the image of an author is not the image of the book.
     """
     pending = [value]
     while pending:

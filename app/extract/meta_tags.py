@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from app.extract.document import Document
 
-#: Names that stand for the same image, the best first. Open Graph: https://ogp.me/#structured.
+#: Names that stand for the same image, the preferred one first. Open Graph: https://ogp.me/#structured.
 _ALIASES = {
     "og:image": ("og:image:secure_url", "og:image:url", "og:image"),
     "twitter:image": ("twitter:image:src", "twitter:image"),

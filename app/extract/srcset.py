@@ -4,13 +4,13 @@ import re
 
 MAX_SRCSET = 65_536  # characters; real ones may contain a dozen data: URLs
 
-#: A URL, and its descriptor up to the next comma, unless a comma ends the URL.
+#: A URL and, unless the URL ends with a comma, a descriptor up to the next comma.
 _CANDIDATE = re.compile(r"([^\s,]\S*)(?:(?<!,)\s+([^,]*))?")
 _SIZE = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 
 
 def largest_image(srcset: str) -> str:
-    """Return the URL with the largest width or density, the first one of equals, or "" if there is none."""
+    """Return the URL with the largest width or density, or "" if there is none. Of several such URLs, the first one."""
     if len(srcset) > MAX_SRCSET:
         return ""
     largest = max(_CANDIDATE.finditer(srcset), key=_size_of, default=None)

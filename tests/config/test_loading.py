@@ -203,11 +203,11 @@ INVALID = [
     (SHOP.replace("shop.example", "a:b@shop.example"), "sources.shop.page_url: expected a URL without a user name"),
     (
         SHOP.replace("shop.example", "{id}.example"),
-        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+        "sources.shop.allowed_hosts: expected at least one host",
     ),
     (
         SHOP.replace("https://shop.example/item/{id}", "{id}"),
-        "sources.shop.allowed_hosts: expected the hosts that an id may name",
+        "sources.shop.allowed_hosts: expected at least one host",
     ),
     (
         SHOP.replace("https://shop.example/item/{id}", "{id}/x"),

@@ -1,4 +1,4 @@
-"""The registry of sources: the source and the item of an id."""
+"""The registry of sources: the item that an id stands for."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +90,7 @@ def test_an_invalid_id_is_refused_in_one_line(content_id: object) -> None:
 
 @pytest.mark.parametrize("item_id", ["..", "a/../b", "./a", "a/."])
 def test_an_id_with_dot_segments_is_refused(item_id: str) -> None:
-    """Another page than the item's would be requested."""
+    """Otherwise the page of another item would be requested."""
     with pytest.raises(InvalidParams):
         SOURCES.resolve(item_id, "uri")
 
@@ -142,7 +142,7 @@ def test_the_message_for_a_disabled_source_names_allowed_hosts() -> None:
         lambda: SOURCES.resolve("off:x"),
         lambda: SOURCES.resolve_name("off"),
     ):
-        with pytest.raises(InvalidParams, match=r"^source off is off until it is given allowed_hosts$"):
+        with pytest.raises(InvalidParams, match=r"^source off is disabled because its allowed_hosts is empty$"):
             call()
 
 
@@ -159,7 +159,7 @@ def test_the_message_for_a_disabled_source_names_allowed_hosts() -> None:
     ],
 )
 def test_an_id_may_be_a_whole_url(item_id: str, url: str) -> None:
-    """Its page URL is the same URL in ASCII; existing percent-encoding is kept."""
+    """The page URL is the id in ASCII. Existing percent-encoding is kept."""
     item = SOURCES.resolve(item_id, "page")
     assert item == ItemId("page", item_id)
     assert SOURCES["page"].page_url_for(item.id) == url

@@ -103,7 +103,7 @@ def test_an_invalid_store_url_is_a_usage_error(origin: Origin, tmp_path: Path) -
     ("name", "message"),
     [
         ("nosuch", "unknown source 'nosuch'; there are ozon, caa"),
-        ("page", "source page is off until it is given allowed_hosts"),
+        ("page", "source page is disabled because its allowed_hosts is empty"),
     ],
 )
 def test_an_unusable_source_is_reported_in_one_line(name: str, message: str) -> None:

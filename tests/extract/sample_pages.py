@@ -1,9 +1,9 @@
 """Samples of challenge pages, and of ordinary pages of sites with the same bot protections.
 
-The markup is shortened to what such pages have in common; numbers and keys are made up.
+The markup is reduced to what such pages have in common. Numbers and keys are made up.
 """
 
-#: Challenge pages by vendor. Each kind has been seen with status 200.
+#: Challenge pages by vendor. All of these have been seen with status 200.
 CHALLENGES = {
     "ozon": """<html lang="ru"><head><title>Доступ ограничен</title></head><body><noscript><div class="message"><h2>
     Пожалуйста, включите JavaScript для продолжения</h2><span>Нам нужно убедиться, что вы не робот.</span></div>
@@ -50,7 +50,7 @@ CHALLENGES = {
     "vercel": "<html><head><title>Vercel Security Checkpoint</title></head></html>",
 }
 
-#: Ordinary pages by vendor of the protection, or by what resembles a challenge.
+#: Ordinary pages by the vendor of the bot protection, or by the content that resembles a challenge.
 ORDINARY = {
     "cloudflare": """<html><head><title>A book</title></head><body><img src="/cover.jpg"><script>(function(){
     window.__CF$cv$params={r:'8a1b',t:'MTcw'};var a=document.createElement('script');

@@ -30,7 +30,7 @@ def extract_with(name: str, response: Any, page_url: str = "https://api.example/
 
 
 def caa_response(**keys: Any) -> dict[str, Any]:
-    """Return a response of the Cover Art Archive whose second image, the front, has these keys."""
+    """Return a response of the Cover Art Archive with a back image and a front image, which has these keys."""
     back = {"types": ["Back"], "front": False, "image": "http://caa.example/back.jpg", "id": 1, "thumbnails": {}}
     front = {"types": ["Front"], "front": True, "id": "2", **keys}
     return {"images": [back, front], "release": "https://musicbrainz.org/release/1"}
@@ -124,7 +124,7 @@ def test_the_cover_of_a_response(name: str, response: Any, url: str) -> None:
     ],
 )
 def test_the_outcome_of_a_response_without_a_cover(name: str, response: Any, outcome: Outcome | None) -> None:
-    """If it is None, the item has no cover."""
+    """The outcome is None if the page is valid and has no cover."""
     found = extract_with(name, response)
     assert (found.url, found.outcome, found.is_malformed) == ("", outcome, False)
 
@@ -198,7 +198,7 @@ def test_the_page_url_of_an_id(name: str, item_id: str, page_url: str) -> None:
     ],
 )
 def test_an_invalid_id_is_refused(name: str, item_id: str) -> None:
-    with pytest.raises(InvalidParams, match=r"is no id of|is off until"):
+    with pytest.raises(InvalidParams, match=r"is no id of|is disabled"):
         SourceRegistry(SOURCES, "ozon").resolve(item_id, name)
 
 
@@ -221,7 +221,7 @@ def test_the_id_pattern_of_page_matches_whole_urls(item_id: str, fits: bool) -> 
 
 
 def test_only_page_is_disabled() -> None:
-    """Its ids select the host."""
+    """The source ``page`` is disabled because its ids select the host."""
     assert [name for name, source in SOURCES.items() if source.is_disabled] == ["page"]
     assert set(SourceRegistry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
 
@@ -231,5 +231,5 @@ def test_caa_may_redirect_to_archive_org() -> None:
 
 
 def test_builtin_sources_have_no_canaries() -> None:
-    """`check` requests the canaries of all sources by default; each operator chooses them."""
+    """Operators choose the canaries, because `check` requests the canaries of all sources by default."""
     assert not any(source.canary for source in SOURCES.values())

@@ -39,7 +39,7 @@ from tests.extract.extraction import url_of
     ],
 )
 def test_charset(body: bytes | str, charset: str | None, text: str) -> None:
-    """The encoding is that of the header, the byte order mark or <meta>, in this order, else UTF-8.
+    """The encoding is the first one that the header, a byte order mark or <meta> gives, otherwise UTF-8.
 
     Unknown labels are ignored.
     """

@@ -210,7 +210,7 @@ def test_image_url(template: str, match: str, url: str) -> None:
 
 
 def test_the_template_of_a_rule_overrides_that_of_the_source() -> None:
-    """It is part of the rule's text."""
+    """The text of a rule includes its template."""
     rules = [
         Rule(regex=Regex("small=(.+)-s.jpg"), image_url=ImageUrlTemplate("{match}-l.jpg")),
         Rule(regex=Regex("small=(.+)")),

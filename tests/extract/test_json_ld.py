@@ -35,7 +35,7 @@ def test_jsonld(blocks: list[str], url: str | None) -> None:
 
 
 def test_json_ld_blocks_with_too_many_values_are_ignored() -> None:
-    """The limit is for all blocks of a page; those before the limit is exceeded are read."""
+    """The limit applies to all blocks of a page together. Blocks before the limit are read."""
     flood = f'{{"image": [{"1," * 60_000}1]}}'
     assert url_of(json_ld_page('{"image": "/a.jpg"}', flood, flood), JSONLD) == "https://shop.example/a.jpg"
     assert extract_from(json_ld_page(flood * 2), JSONLD).misses == (

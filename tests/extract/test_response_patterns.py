@@ -1,4 +1,4 @@
-"""Response patterns: the outcome of a response, which is determined before any rule is tried."""
+"""Response patterns determine the outcome of a response before any rule is tried."""
 
 import time
 from typing import Any
@@ -25,7 +25,7 @@ def source_with(**patterns: Any) -> Source:
 
 
 def default_source(rule: Rule = RULE) -> Source:
-    """Return a source with the default response patterns: those of challenge pages."""
+    """Return a source with the default response patterns, which are those of challenge pages."""
     return Source(page_url=PageUrlTemplate("https://shop.example/{id}"), extract=[rule])
 
 
@@ -68,7 +68,7 @@ def test_a_challenge_in_another_encoding_is_blocked() -> None:
 
 
 def test_blocked_patterns_are_searched_at_the_start_of_a_page() -> None:
-    """A later match is on a page that is only about challenges. Other patterns are searched in the whole page."""
+    """A page with a later match is an ordinary page about challenges. Other patterns are searched in the whole page."""
     page = "x" * MAX_CHALLENGE + "window._cf_chl_opt = {}; gone"
     assert extract_with(page, default_source()).outcome is None
     assert extract_with(page, source_with(not_found="gone")).outcome is Outcome.NO_SUCH_ITEM
@@ -100,14 +100,14 @@ def test_blocked_patterns_are_searched_at_the_start_of_a_page() -> None:
     ],
 )
 def test_each_kind_of_pattern(pattern: Any, page: str, is_match: bool) -> None:  # noqa: FBT001 - a column of the table
-    """A JMESPath result is true as in JMESPath, which includes 0. A page that is not JSON has no result."""
+    """In JMESPath, 0 is true. A ``json`` pattern does not match a page that is not JSON."""
     found = extract_with(page, source_with(failed=pattern))
     assert found.outcome is (Outcome.ORIGIN_FAILED if is_match else None)
     assert bool(found.matched_pattern) == is_match
 
 
 def test_the_first_matching_outcome_wins() -> None:
-    """The order is throttled, blocked, not_found, failed; that of the configuration and of the page does not matter."""
+    """The order is throttled, blocked, not_found, failed. The order in the configuration and the page has no effect."""
     patterns = {"failed": "d", "not_found": ["x", {"css": "p"}], "blocked": "b", "throttled": {"regex": "a"}}
     outcomes = [extract_with(page, source_with(**patterns)).outcome for page in ("<p>dba", "<p>db", "<p>d", "d", "")]
     assert outcomes == [
@@ -157,7 +157,7 @@ def test_needs_html_parser(rule: Rule, patterns: Any, needs_parser: bool) -> Non
 
 
 def test_challenge_patterns_are_cheap() -> None:
-    """They take some 100 microseconds, whatever the length of the page. Parsing its HTML takes 14,000."""
+    """The search takes some 100 microseconds for a page of any length. Parsing this page as HTML takes 14,000."""
     page = "".join(f'<div class="c{n}"><a href="/item/{n}"><img data-x="{n}"></a> id="{n}"</div>' for n in range(900))
     patterns_only = default_source(Rule(regex=Regex("^$")))
     html_only = source_with()
