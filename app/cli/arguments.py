@@ -10,9 +10,10 @@ from app.domain.version import NAME, VERSION
 
 _DEFAULT_URL = "http://127.0.0.1:8080/RPC2"
 
-#: The default concurrency of a source. Further calls would wait in the service's queue, within the source's deadline.
+#: The same as the default ``concurrency`` of a source. Further calls would only wait in the service, at most until its
+#: ``deadline``.
 _DEFAULT_JOBS = 8
-#: Each job opens a connection, and the usual limit is 1,024 open files per process.
+#: Each job opens a connection, and a process may usually have 1,024 open files.
 _MAX_JOBS = 1000
 
 _COMMANDS_EPILOG = (
@@ -22,7 +23,7 @@ _STATUS_EPILOG = "Exit status: 0 all found, 1 some not found, 2 wrong usage, 3 t
 
 
 class GetArguments(NamedTuple):
-    """Arguments of ``get``. Without ``ids``, the ids are read from standard input."""
+    """Arguments of ``get``. If ``ids`` is empty (the argument was ``-``), the ids are read from standard input."""
 
     ids: tuple[str, ...]
     url: str
@@ -40,7 +41,7 @@ class ExplainArguments(NamedTuple):
 
 
 class CheckArguments(NamedTuple):
-    """Arguments of ``check``. Without ``sources``, all sources that have canary ids are checked."""
+    """Arguments of ``check``. If ``sources`` is empty, all sources that have canary ids are checked."""
 
     sources: tuple[str, ...]
 
@@ -53,7 +54,7 @@ def parse_arguments(argv: Sequence[str]) -> GetArguments | ExplainArguments | Ch
     parser = _build_parser()
     if not argv:
         parser.exit(2, parser.format_help())
-    # Arguments are decoded as UTF-8 whatever the locale, as standard input is.
+    # Like standard input, arguments are decoded as UTF-8. The locale has no effect.
     parsed = parser.parse_args([os.fsencode(argument).decode("utf-8", "replace") for argument in argv])
     if parsed.command == "check":
         return CheckArguments(tuple(parsed.sources))
@@ -61,7 +62,7 @@ def parse_arguments(argv: Sequence[str]) -> GetArguments | ExplainArguments | Ch
         return ExplainArguments(parsed.id.strip(), parsed.url, parsed.source)
     ids = tuple(content_id.strip() for content_id in parsed.ids)
     if "-" in ids and len(ids) > 1:
-        parser.error("get: - reads all ids from standard input and cannot be combined with other ids")
+        parser.error('get: "-" reads all ids from standard input and cannot be combined with other ids')
     return GetArguments(() if ids == ("-",) else ids, parsed.url, parsed.source, parsed.format, parsed.jobs)
 
 
@@ -72,14 +73,16 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     get = commands.add_parser("get", help="ask a running service for the covers of ids", epilog=_STATUS_EPILOG)
-    get.add_argument("ids", nargs="+", metavar="ID", help="42, or shop:42; - alone reads ids from standard input")
+    get.add_argument(
+        "ids", nargs="+", metavar="ID", help='42 or shop:42; a single "-" reads the ids from standard input'
+    )
     _add_service_options(get)
     get.add_argument(
         "--format",
         choices=tuple(FORMATTERS),
         default="text",
-        help="what is printed for each id: the URL or an empty line (text), or a row (csv) or an object (jsonl) with "
-        "the URL or the fault; default: %(default)s",
+        help="text prints the URL or an empty line for each id; csv prints a row and jsonl an object, with the URL or "
+        "the fault; default: %(default)s",
     )
     get.add_argument(
         "--jobs", type=_job_count, default=_DEFAULT_JOBS, metavar="N", help="concurrent calls; default: %(default)s"
@@ -100,7 +103,12 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _add_service_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--url", default=_DEFAULT_URL, help="the service's XML-RPC endpoint; default: %(default)s")
-    command.add_argument("--source", default="", metavar="NAME", help="the source of ids that do not name one")
+    command.add_argument(
+        "--source",
+        default="",
+        metavar="NAME",
+        help="the source of ids that do not name one; default: the service's default source",
+    )
 
 
 def _job_count(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The ``check`` command: fetches the canary ids of sources from their origins, as the service would."""
+"""The ``check`` command: looks up the canary ids of sources at their origins, with the code of the service."""
 
 import sys
 import time
@@ -12,10 +12,11 @@ from app.lookup.cover_page import CoverPageReader
 
 
 def check(names: Sequence[str], settings: Settings, build_reader: Callable[[], CoverPageReader]) -> ExitStatus:
-    """Look up the canary ids of the named sources and print a line for each; return FAILURE if any has no cover.
+    """Look up the canary ids of the named sources and print a line for each id.
 
-    Without names, all sources that have canary ids are checked. ``build_reader`` is called once the names have been
-    validated. Raises UsageError if a name is not that of a usable source.
+    If ``names`` is empty, all sources that have canary ids are checked. ``build_reader`` is called after the names have
+    been validated. Returns FAILURE if an id has no cover, else SUCCESS. Raises UsageError if there is no enabled source
+    with one of the names.
     """
     sources = SourceRegistry(settings.sources, settings.default_source)
     try:

@@ -11,8 +11,8 @@ class ExitStatus(enum.IntEnum):
     FAILURE = 1
     USAGE_ERROR = 2
     UNREACHABLE = 3
-    INTERRUPTED = 130  # the shell convention: 128 + SIGINT
-    BROKEN_PIPE = 141  # likewise, 128 + SIGPIPE
+    INTERRUPTED = 130  # by the convention of shells, 128 + SIGINT
+    BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class CommandError(Exception):

@@ -14,7 +14,7 @@ _TIME_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def explain(arguments: ExplainArguments) -> ExitStatus:
-    """Print the id's cover record, a field per line; return SUCCESS if the record has a cover URL, else FAILURE.
+    """Print the cover record of the id, one field per line. Return SUCCESS if the record has a cover URL, else FAILURE.
 
     Raises:
         ServiceUnreachable: the service could not be reached.
@@ -33,9 +33,9 @@ def explain(arguments: ExplainArguments) -> ExitStatus:
 
 
 def format_record(record: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Yield the lines that show an ``explain_cover`` record: the field names, and the values aligned in a column.
+    """Yield the lines that show an ``explain_cover`` record: field names, and values that are aligned in a column.
 
-    Empty fields are omitted. A list has a line per entry. Times are also given relative to ``now``.
+    Empty fields are omitted. Each entry of a list has its own line. Times are shown with their distance from ``now``.
     """
     values = {str(name): _format_values(value, now) for name, value in record.items()}
     width = max((len(name) for name, texts in values.items() if texts), default=0)
@@ -51,7 +51,7 @@ def _format_values(value: object, now: datetime) -> list[str]:
 
 
 def _format_value(text: str, now: datetime) -> str:
-    """Return a timestamp such as ``2026-11-22T12:45:21Z`` with its distance from now, and any other text as it is."""
+    """Return a timestamp such as ``2026-11-22T12:45:21Z`` with its distance from ``now``, and other texts unchanged."""
     try:
         time = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The ``get`` command: prints the covers of many ids, which a running service looks up."""
+"""The ``get`` command: looks up the covers of many ids by calls of a running service, and prints the results."""
 
 import codecs
 import functools
@@ -15,24 +15,24 @@ from app.cli.service_client import ServiceClient, ServiceFault
 
 _STDIN_FD = 0
 
-#: How many ids are read ahead of the one that is printed next, so that a slow lookup does not hold up the others.
+#: The number of ids that are read ahead of the next id to be printed, so that a slow lookup does not delay the others.
 _READ_AHEAD = 1000
 
-#: In bytes. No id is nearly as long, and input without line ends must not be read into memory as a whole.
+#: In bytes. All ids are much shorter. Input without line ends must not be read into memory as a whole.
 MAX_LINE = 65_536
 
 
 def get(arguments: GetArguments) -> ExitStatus:
-    """Print a line per id, in the order of the ids; return SUCCESS if all covers were found, else FAILURE.
+    """Print a line for each id, in the order of the ids. Return SUCCESS if all covers were found, else FAILURE.
 
     Raises:
-        ServiceUnreachable: the service could not be reached, or was away for too long.
+        ServiceUnreachable: the service could not be reached, or was down for too long.
         UsageError: the service's URL or the standard input is invalid.
 
     """
     service = ServiceClient(arguments.url)
-    # os.read and not sys.stdin: a daemon thread that is blocked in sys.stdin holds its lock, and Python aborts at
-    # exit because it cannot acquire the lock.
+    # os.read is used because a daemon thread that is blocked in a read of sys.stdin holds the lock of sys.stdin. Python
+    # aborts at exit if it cannot acquire this lock.
     ids = arguments.ids or read_ids(functools.partial(os.read, _STDIN_FD, MAX_LINE))
     is_typed = not arguments.ids and os.isatty(_STDIN_FD)
     format_line = FORMATTERS[arguments.format]
@@ -57,7 +57,7 @@ def get(arguments: GetArguments) -> ExitStatus:
 
 @contextmanager
 def _lookup_worker(service: ServiceClient, source: str) -> Iterator[Callable[[str], IdResult]]:
-    """Yield a function that looks up ids over its own connection."""
+    """Open a connection, and yield a function that looks up an id over this connection."""
     with service.connect(source) as connection:
 
         def look_up(content_id: str) -> IdResult:
@@ -84,7 +84,7 @@ def read_ids(read: Callable[[], bytes]) -> Iterator[str]:
 
 
 def _read_lines(read: Callable[[], bytes]) -> Iterator[bytes]:
-    """Yield the lines without their line feeds; stop after the beginning of a line that exceeds MAX_LINE."""
+    """Yield the lines without line feeds. Of a line that exceeds MAX_LINE, yield only the beginning, and stop."""
     rest = b""
     try:
         while len(rest) <= MAX_LINE and (received := read()):

@@ -1,8 +1,8 @@
-"""A parallel map over threads whose results keep the order of the input.
+"""A map that runs in threads and yields the results in the order of the input.
 
-``concurrent.futures`` does not fit: ``Executor.map`` reads all of its input before it yields a result, and the
-interpreter waits for the pool's threads when it exits. Greenlets do not fit either: monkey patching would more than
-double the start-up time of a command, and reading standard input would block all of them.
+``concurrent.futures`` is not suitable, because ``Executor.map`` reads all of its input before it yields a result, and
+the interpreter waits for the threads of the pool when it exits. Greenlets are not suitable either, because monkey
+patching would more than double the start-up time of a command, and reading standard input would block all greenlets.
 """
 
 import threading
@@ -19,7 +19,7 @@ _IDLE_INTERVAL_SECONDS = 0.5
 
 
 class _Task(Generic[T, R]):
-    """An input item, and a queue that receives its result, or the exception that was raised instead."""
+    """An input item, and a queue that receives the result for the item or the exception that was raised instead."""
 
     __slots__ = ("item", "result")
 
@@ -39,14 +39,14 @@ def map_in_order(
     """Yield the result of each item, in the order of the items, as soon as it and all earlier results are available.
 
     One thread iterates over ``items``. Up to ``max_workers`` worker threads, but no more than there are items, compute
-    the results. Each worker calls ``open_worker`` once, and enters the context manager that it returns to get the
-    function that maps an item to its result. At most ``max_queued`` tasks, pending and completed, are queued behind the
-    one whose result is due next. ``on_idle`` is called twice a second while that result is not available.
+    the results. Each worker calls ``open_worker`` once. The context manager that it returns gives the function that
+    maps an item to its result. At most ``max_queued`` tasks, pending and completed, are queued behind the task whose
+    result is yielded next. ``on_idle`` is called twice a second while that result is not available.
 
     An exception that the function or ``items`` raises is raised here after the results of all earlier items.
 
-    All threads are daemons, and tasks in progress cannot be cancelled: a caller that stops early should exit the
-    process.
+    All threads are daemons, and tasks in progress cannot be cancelled. A caller that stops early should therefore exit
+    the process.
     """
     ordered: Queue[_Task[T, R] | Exception | None] = Queue(max_queued)
     pending: SimpleQueue[_Task[T, R] | None] = SimpleQueue()
@@ -95,7 +95,7 @@ def _call(function: Callable[[T], R], item: T) -> R | Exception:
 
 
 def _get(queue: Queue[Q] | SimpleQueue[Q], on_idle: Callable[[], None]) -> Q:
-    """Return the queue's next entry; call ``on_idle`` at intervals until there is one."""
+    """Return the next entry of the queue. Call ``on_idle`` at intervals until an entry is available."""
     while True:
         try:
             return queue.get(timeout=_IDLE_INTERVAL_SECONDS)

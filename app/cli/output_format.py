@@ -30,7 +30,7 @@ def printable_line(text: str) -> str:
 
 
 def error_line(result: IdResult) -> str:
-    """Return the message for standard error, or an empty string if there is a cover."""
+    """Return the error message for standard error, or an empty string if there is a cover."""
     if result.is_found:
         return ""
     return printable_line(f"{result.content_id}: {result.fault_text} (fault {result.fault_code})")
@@ -66,5 +66,5 @@ FORMATTERS: Mapping[str, Callable[[IdResult], str]] = {
     "jsonl": _format_jsonl,
 }
 
-#: The header line of each format that has one.
+#: The header lines, by output format. Some formats have no header line.
 HEADERS: Mapping[str, str] = {"csv": _csv_row("id", "url", "code", "text")}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import http.client
     import socket
 
-#: Timeouts in seconds. The longest deadline that a service can have is 600 s: the service reports that a lookup took
-#: too long before this client gives up.
+#: Timeouts in seconds. The longest ``deadline`` of a service is 600 s, so the service reports a slow lookup as a fault
+#: before this client times out.
 _CONNECT_TIMEOUT = 10.0
 _RESPONSE_TIMEOUT = 620.0
 
@@ -45,8 +45,8 @@ class ServiceFault(Exception):
 class ServiceClient:
     """Opens connections to the service whose XML-RPC endpoint is at ``url``.
 
-    Until the service has responded once, a failed call raises an error immediately, because the URL is probably wrong.
-    After that, calls are retried for up to ``retry_seconds`` while the service is down.
+    Before the first response of the service, a failed call raises an error immediately, because the URL is probably
+    wrong. After the first response, calls are retried for up to ``retry_seconds`` while the service is down.
 
     Raises UsageError if ``url`` is not a valid http or https URL.
     """
@@ -60,12 +60,12 @@ class ServiceClient:
         self.has_responded = False
 
     def connect(self, source: str = "") -> "Connection":
-        """Return a connection. ``source`` applies to ids that do not name one; empty means the service's default."""
+        """Return a connection. ``source`` is the source of ids that do not name one; "" is the service's default."""
         return Connection(self, source)
 
 
 class Connection:
-    """A persistent HTTP connection to the service. A context manager that closes it. Not thread-safe.
+    """A persistent HTTP connection to the service, and a context manager that closes it. Not thread-safe.
 
     Both methods raise ServiceFault if the service returns a fault, and ServiceUnreachable if it does not respond.
     """
@@ -97,7 +97,7 @@ class Connection:
         raise self._unreachable("the result is not a record")
 
     def _call(self, method: str, content_id: str) -> object:
-        """Call a method; retry while the service is down, which is safe because both methods are idempotent."""
+        """Call a method, and retry while the service is down. Retries are safe because both methods are idempotent."""
         params = (content_id, self._source) if self._source else (content_id,)
         if any(_FORBIDDEN_IN_XML.search(param) for param in params):
             raise ServiceFault(_INVALID_PARAMS, "expected no control characters")
@@ -108,7 +108,7 @@ class Connection:
             except xmlrpc.client.Fault as fault:
                 self._service.has_responded = True
                 raise ServiceFault(fault.faultCode, str(fault.faultString)) from fault
-            except Exception as error:  # any exception: xmlrpc.client does not map what it cannot parse
+            except Exception as error:  # xmlrpc.client raises various exceptions for responses that it cannot parse
                 if deadline is None:
                     deadline = time.monotonic() + self._service.retry_seconds
                 if not (self._service.has_responded and _is_retryable(error)) or time.monotonic() > deadline:
@@ -123,7 +123,7 @@ class Connection:
 
 
 def _is_valid_url(url: str) -> bool:
-    """Whether this is an http or https URL that can be sent in a request without further encoding."""
+    """Return whether ``url`` is an http or https URL that can be sent in a request without further encoding."""
     try:
         parts = urlsplit(url)
         has_host = bool((parts.hostname or "").encode("idna")) and parts.port != 0
@@ -134,7 +134,7 @@ def _is_valid_url(url: str) -> bool:
 
 
 class _Transport(xmlrpc.client.Transport):
-    """The transport of xmlrpc.client with timeouts, of which it has none."""
+    """The transport of xmlrpc.client, extended by timeouts."""
 
     user_agent = f"{NAME}/{VERSION}"
 
@@ -148,11 +148,11 @@ class _Transport(xmlrpc.client.Transport):
 
 
 class _TlsTransport(_Transport, xmlrpc.client.SafeTransport):
-    """The same over TLS."""
+    """``_Transport`` over TLS."""
 
 
 def _is_retryable(error: Exception) -> bool:
-    """Whether a service that is down or shutting down may have caused this error."""
+    """Return whether a service that is down or shutting down may have caused ``error``."""
     if isinstance(error, xmlrpc.client.ProtocolError):
         return error.errcode in _RETRYABLE_STATUSES
     return not isinstance(error, TimeoutError)

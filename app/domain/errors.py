@@ -4,16 +4,16 @@
     ├── InvalidParams     -32602  an invalid id, source or number of ids
     ├── NotAllowed           403  an administrative call without a valid token
     ├── LookupFailed              the call was valid, but there is no cover to return
-    │   ├── NoCover          404  the item's page has no cover
+    │   ├── NoCover          404  the page of the item has no cover
     │   │   └── NoSuchItem   404  the origin has no such item
-    │   └── OriginError           the origin sent no usable response; its item is fetched again soon
-    │       ├── Blocked      403  a refusal, a challenge page, or robots.txt forbids the page
+    │   └── OriginError           the origin sent no usable response, so nothing is known about the item
+    │       ├── Blocked      403  a refusal, a challenge page, or a page that robots.txt forbids
     │       ├── Throttled    429  the origin asked the service to slow down
     │       ├── OriginFailed 502  an invalid or oversized response, or a redirect that is not allowed
-    │       │   └── OriginDown   502  a connection failure or a 5xx status: a retry may succeed
-    │       └── TooSlow      504  a timeout of the page, or of the whole call
-    └── Overloaded           503  too many requests are waiting in this worker
-    SettingsError                 the configuration is invalid: the service does not start
+    │       │   └── OriginDown   502  a connection failure or a 5xx status, after which a retry may succeed
+    │       └── TooSlow      504  a timeout of the page fetch or of the whole call
+    └── Overloaded           503  too much work in this worker, or a store that is unavailable
+    SettingsError                 an invalid configuration, with which the service does not start
 
 Any other exception that reaches the dispatcher is a bug. The caller then receives only a reference to the log.
 """
@@ -22,13 +22,13 @@ from typing import ClassVar
 
 
 class ServiceError(Exception):
-    """An error that is reported to the caller: ``fault_code`` is the XML-RPC fault code, ``str(error)`` the text."""
+    """An error that is reported to the caller. ``fault_code`` is the XML-RPC fault code, ``str(error)`` is the text."""
 
     fault_code: ClassVar[int]
 
 
 class InvalidParams(ServiceError):
-    """An argument is invalid: a malformed id, an unknown source, too many ids."""
+    """An argument is invalid, for example a malformed id, an unknown source, or too many ids."""
 
     fault_code = -32602
 
@@ -51,7 +51,7 @@ class LookupFailed(ServiceError):
 
 
 class NoCover(LookupFailed):
-    """The item's page has no cover. ``misses`` has, for each rule, the reason why it found none."""
+    """The page of the item has no cover. ``misses`` has a text for each rule: the rule, and why it found no cover."""
 
     fault_code = 404
 
@@ -67,7 +67,7 @@ class NoSuchItem(NoCover):
 class OriginError(LookupFailed):
     """The origin sent no usable response, so nothing is known about the item.
 
-    ``retry_after`` is the number of seconds to wait before the next request, or 0 if the origin named none.
+    ``retry_after`` is the number of seconds to wait before the next request, or 0 if it is not known.
     """
 
     def __init__(self, text: str, retry_after: float = 0.0, *, status: int = 0) -> None:
@@ -76,13 +76,13 @@ class OriginError(LookupFailed):
 
 
 class Blocked(OriginError):
-    """The origin refuses the request (status 401, 403 or 451, or a challenge page), or its robots.txt forbids it."""
+    """The origin refused the request (status 401, 403, 451 or a challenge page), or robots.txt forbids the page."""
 
     fault_code = 403
 
 
 class Throttled(OriginError):
-    """The origin asked the service to slow down: status 429, for example."""
+    """The origin asked the service to slow down, for example with status 429."""
 
     fault_code = 429
 
@@ -94,20 +94,20 @@ class OriginFailed(OriginError):
 
 
 class OriginDown(OriginFailed):
-    """No connection, a broken connection, or a 5xx status: a retry may succeed."""
+    """No connection, a broken connection, or a 5xx status. A retry may succeed."""
 
 
 class TooSlow(OriginError):
-    """The page took longer than the source's ``timeout``, or the call longer than ``deadline``."""
+    """The page fetch took longer than the ``timeout`` of the source, or the call took longer than ``deadline``."""
 
     fault_code = 504
 
 
 class Overloaded(ServiceError):
-    """Too many requests are waiting in this worker."""
+    """This worker has too many lookups in progress or waiting for a host, or a store is needed and unavailable."""
 
     fault_code = 503
 
 
 class SettingsError(Exception):
-    """The configuration is invalid. The text is one line: the place, the key, what was expected and what was found."""
+    """The configuration is invalid. The text is one line with the place, the key, the expected and the actual value."""

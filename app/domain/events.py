@@ -1,12 +1,11 @@
 """The observer interface: the events that modules report, for counters and tests.
 
-A module reports an event by one method call and does not depend on its effect. A method of an observer must return
-quickly, must not switch greenlets and must not raise, because the reporting code waits for it. Methods are called in
-greenlets of the hub's thread only.
+A module reports an event by calling one method. A method of an observer must return quickly, must not switch greenlets
+and must not raise, because the reporting code waits for it. Methods are called only in greenlets of the hub's thread.
 
-Arguments are plain values. ``method`` is a published method's name, or "" for a method that does not exist. ``outcome``
-is a value of ``app.domain.records.Outcome`` or one of the further labels beside it. ``cache`` is a value of
-``app.domain.records.CacheStatus``, or "" if there is no result.
+Arguments are plain values. ``method`` is the name of a published method, or "" for a method that does not exist.
+``outcome`` is a value of ``app.domain.records.Outcome``, or ``OVERLOADED``, ``INTERNAL_ERROR`` or ``NOT_MODIFIED`` of
+that module. ``cache`` is a value of ``app.domain.records.CacheStatus``, or "" if there is no result.
 """
 
 from collections.abc import Callable
@@ -19,10 +18,10 @@ class Observer:
         """Report an XML-RPC call: its fault code (None for success) and its duration."""
 
     def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for overrides
-        """Return a function to be called for each response that is sent again from the response cache.
+        """Return a function to be called for each response that is sent from the response cache.
 
-        The response holds a cover of ``source`` and answers the XML-RPC method ``method``, or a plain HTTP request if
-        that is "". ``call_finished`` and ``lookup_finished`` are not called for it.
+        Such a response contains a cover of ``source``. It is the response to the XML-RPC method ``method``, or to a
+        plain HTTP request if ``method`` is "". Neither ``call_finished`` nor ``lookup_finished`` is called for it.
         """
         return _do_nothing
 
@@ -39,7 +38,7 @@ class Observer:
         """Report that a caller joined a flight that was already in progress."""
 
     def page_fetched(self, source: str, outcome: str, seconds: float) -> None:
-        """Report one page request to an origin: the outcome of reading the page, and the duration of the request."""
+        """Report one attempt to fetch a page: the outcome of reading the page, and the duration of the request."""
 
     def store_operation_failed(self) -> None:
         """Report that a store operation failed, or that a stored value could not be decoded."""
@@ -51,7 +50,7 @@ class Observer:
         """Report that the store is used again."""
 
     def host_state_changed(self, host: str, circuit_open_for: float, throttled_for: float) -> None:
-        """Report a host's state: for how many more seconds its circuit is open, and for how many it is throttled."""
+        """Report the state of a host: the seconds until its circuit closes, and until it is no longer throttled."""
 
 
 def _do_nothing() -> None:

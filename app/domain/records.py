@@ -1,7 +1,7 @@
 """The values of a lookup: item ids, outcomes and cover records. All are frozen.
 
 A record keeps an *outcome*, not just a URL, because each reason for having no cover has its own lifetime and its own
-fault. A shop that blocks the service for an hour must not be reported as an item without a cover.
+fault. For example, while a shop blocks the service, its items must not be reported as items without a cover.
 """
 
 import enum
@@ -24,7 +24,7 @@ from app.domain.errors import (
 
 
 class ItemId(msgspec.Struct, frozen=True):
-    """One item: the name of its source and its id in that source. ``str(item)`` is its key in memory and in stores."""
+    """The name of a source and the id of an item in it. ``str(item)`` is the key of the item in memory and stores."""
 
     source: str
     id: str
@@ -65,11 +65,11 @@ def error_for_outcome(outcome: Outcome, text: str, *, status: int = 0, retry_aft
 
 
 def outcome_of(error: LookupFailed) -> Outcome:
-    """Return the outcome that an exception stands for: that of its class, or of the nearest base class with one."""
+    """Return the outcome of an exception: that of its class, or of the nearest base class that has an outcome."""
     return next(_OUTCOMES[cls] for cls in type(error).__mro__ if cls in _OUTCOMES)
 
 
-#: Further labels of a lookup or a page request: overload of this worker, a bug, and a page that has not changed (304).
+#: Labels for lookups and page requests that are not outcomes: overload, a bug, and a page that has not changed (304).
 OVERLOADED, INTERNAL_ERROR, NOT_MODIFIED = "overloaded", "internal_error", "not_modified"
 
 
@@ -83,18 +83,19 @@ def outcome_label(error: Exception) -> str:
 class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
     """The cached result of the last fetch of one item.
 
-    ``url`` is the cover's absolute URL if ``outcome`` is ``FOUND``, else empty. ``rule`` is the index of the rule that
-    found it, or -1, and ``source_fingerprint`` the fingerprint of the source at that time. ``error`` says why there is
-    no cover or, next to a URL, why the last refresh failed. ``etag`` and ``last_modified`` are the page's validators
-    (RFC 9110, 8.8).
+    ``url`` is the absolute URL of the cover if ``outcome`` is ``FOUND``, else empty. ``rule`` is the index of the rule
+    that found the cover, or -1, and ``source_fingerprint`` is the fingerprint of the source at that time. ``error``
+    says why there is no cover. If there is a cover, ``error`` says why the last refresh failed, or is empty. ``etag``
+    and ``last_modified`` are the validators of the page (RFC 9110, 8.8).
 
-    ``status`` is the HTTP status of the page, or 0 if there was no response. ``final_url`` is the page's URL if
-    redirects changed it, else empty. ``misses`` lists the rules that found nothing, each with its reason.
+    ``status`` is the HTTP status of the page, or 0 if there was no response. ``final_url`` is the URL of the page after
+    redirects, or empty if redirects did not change the URL. ``misses`` lists the rules that found nothing, each with
+    the reason.
 
     Times are seconds since the epoch. The page was fetched at ``fetched_at``, and the record is fresh until
-    ``fresh_until``. After a failed refresh, the origin is not requested again before ``not_before``.
+    ``fresh_until``. After a failed refresh, the page is not requested again before ``not_before``.
 
-    ``tag`` is the version of the encoding in stores. An incompatible change needs another tag; appending a field with
+    ``tag`` is the version of the encoding in stores. An incompatible change needs another tag. Appending a field with
     a default value is compatible.
     """
 
@@ -119,11 +120,11 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
 
     @property
     def refresh_due_at(self) -> float:
-        """The time from which the origin may be requested again."""
+        """The time from which the page may be requested again."""
         return self.fresh_until if self.not_before is None else self.not_before
 
     def to_error(self, now: float) -> LookupFailed:
-        """Return a new exception that says why there is no cover. Raises KeyError if there is one."""
+        """Return a new exception that says why there is no cover. Raises KeyError if there is a cover."""
         if self.outcome is not Outcome.THROTTLED:
             return error_for_outcome(self.outcome, self.error, status=self.status)
         seconds = max(1, math.ceil(self.fresh_until - now))
@@ -136,7 +137,7 @@ _decode = msgspec.msgpack.Decoder(CoverRecord).decode
 
 
 def encode_record(record: CoverRecord) -> bytes:
-    """Encode a record for memory and stores, as MessagePack: some 130 bytes, a quarter of the object's size."""
+    """Encode a record as MessagePack, for memory and stores. The result has some 130 bytes, a quarter of the object."""
     return _encode(record)
 
 
@@ -149,7 +150,7 @@ def decode_record(data: bytes) -> CoverRecord:
 
 
 class FoundCover(msgspec.Struct, frozen=True, kw_only=True):
-    """A cover that was just found on its page. The fields have the same meaning as in ``CoverRecord``."""
+    """A cover that was found on a page just fetched. The fields have the same meaning as in ``CoverRecord``."""
 
     url: str
     rule: int

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?", re.ASCII)
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_RESERVED = "%:/?#[]@!$&'()*+,;="  # RFC 3986, 2.2; and "%", so that existing percent-encoding is kept
+_RESERVED = "%:/?#[]@!$&'()*+,;="  # RFC 3986, 2.2, and "%" to keep existing percent-encoding
 
 
 class InvalidUrl(Exception):
@@ -15,7 +15,7 @@ class InvalidUrl(Exception):
 def normalize_url(url: str) -> str:
     """Return an absolute http or https URL in ASCII.
 
-    Characters that RFC 3986 does not allow are percent-encoded as UTF-8; existing percent-encoding is kept. An
+    Characters that RFC 3986 does not allow are percent-encoded as UTF-8. Existing percent-encoding is kept. An
     internationalised host name is converted by IDNA (RFC 3490).
 
     Raises:

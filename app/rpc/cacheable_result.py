@@ -7,12 +7,12 @@ import msgspec
 
 V = TypeVar("V")
 
-#: Called before each reuse of the response: returns whether it is still valid.
+#: Called before each reuse of a response; returns whether the response is still valid.
 IsValid = Callable[[], bool]
 
 
 class CacheableResult(msgspec.Struct, Generic[V], frozen=True):
-    """A published function's result ``value`` and the function that says whether it is still valid."""
+    """The result ``value`` of a published function, and ``is_valid`` for the response with this result."""
 
     value: V
     is_valid: IsValid

@@ -17,24 +17,28 @@ DEFERRED_TYPES: Final = (AsyncResult, Greenlet, concurrent.futures.Future)
 
 
 def wait_for_result(deferred: "Deferred", timeout: float) -> Any:
-    """Return the result of ``deferred``, or raise its exception. Wait at most ``timeout`` seconds for it.
+    """Wait at most ``timeout`` seconds for ``deferred``. Return its result, or raise its exception.
 
-    Raises ``TimeoutError`` if it is not ready by then. Raises ``RuntimeError`` if it ended with ``GreenletExit`` or
-    ``gevent.Timeout``, which are not subclasses of ``Exception`` and would end the waiting greenlet.
+    Raises ``TimeoutError`` if ``deferred`` is not ready after ``timeout`` seconds. Raises ``RuntimeError`` if
+    ``deferred`` ended with ``GreenletExit`` or ``gevent.Timeout``. These are not subclasses of ``Exception`` and would
+    end the waiting greenlet.
     """
     _wait_until_ready(deferred, max(0.0, timeout))
-    try:  # It is ready, so no greenlet switch happens here: a GreenletExit is its result, not a kill of this greenlet.
+    try:
+        # The result is ready, so this call does not switch greenlets. A GreenletExit raised here comes from
+        # ``deferred``; this greenlet has not been killed.
         value = deferred.result() if isinstance(deferred, concurrent.futures.Future) else deferred.get(block=False)
     except (GreenletExit, Timeout) as error:
         raise RuntimeError(f"the deferred result ended with {error!r}") from error
     if isinstance(value, GreenletExit):  # get() of a killed greenlet returns the GreenletExit
-        raise RuntimeError("the greenlet of the deferred result was killed")
+        raise RuntimeError("the greenlet that computes the result was killed")
     return value
 
 
 def _wait_until_ready(deferred: "Deferred", timeout: float) -> None:
     if isinstance(deferred, concurrent.futures.Future):
-        deferred.exception(timeout=timeout)  # returns the exception; raises only TimeoutError and CancelledError
+        # Used to wait: unlike result(), exception() returns the function's exception instead of raising it.
+        deferred.exception(timeout=timeout)
     elif not deferred.ready():
         gevent.wait((deferred,), timeout=timeout)
         if not deferred.ready():

@@ -30,10 +30,13 @@ _is_name: Final = re.compile(r"[A-Za-z0-9_.:/]{1,256}").fullmatch
 class Dispatcher:
     """The published functions, and ``dispatch``, which turns a request into a response.
 
-    ``map_error`` maps an error of the domain to a ``Fault``, or returns None for any other exception. Those are logged
-    with a traceback, and the client gets an internal error with a reference to the log record. ``max_calls`` limits the
-    entries of one ``system.multicall``, and their lookups. ``deadline`` is how many seconds after the start of a call
-    its deferred result is abandoned; the ``TimeoutError`` is mapped by ``map_error`` like other exceptions.
+    ``map_error`` maps an error of the domain to a ``Fault``, and returns None for any other exception. An exception
+    without a fault is logged with a traceback, and the client gets an internal error with a reference to the log
+    record.
+
+    ``max_calls`` limits the entries of one ``system.multicall``, and the lookups of all these entries together. If a
+    deferred result is not ready ``timeout`` seconds after the start of the call, the call fails with ``TimeoutError``,
+    which ``map_error`` maps like other exceptions.
     """
 
     def __init__(
@@ -77,19 +80,20 @@ class Dispatcher:
     ) -> None:
         """Publish ``function`` as the method ``name``, by default under its own name.
 
-        Its docstring and annotations are the method's help and signatures. Parameters of other types than annotated
-        are fault -32602. The function may return its result, a deferred result (``app.rpc.deferred_result``) or a
-        cacheable one (``app.rpc.cacheable_result``). It may raise ``Fault``, or an exception that ``map_error`` maps.
+        The docstring and the annotations of ``function`` are the help and the signatures of the method. A call whose
+        parameters have other types fails with fault -32602. The function may return its result, a deferred result
+        (``app.rpc.deferred_result``) or a cacheable result (``app.rpc.cacheable_result``). It may raise ``Fault``, or
+        an exception that ``map_error`` maps.
 
-        ``count_lookups`` returns how many lookups a call with these parameters makes, which a multicall adds up. The
-        parameters may be invalid. Without it a call is one lookup.
+        ``count_lookups`` gets the parameters of a call, which may be invalid, and returns the number of lookups that
+        the call makes. Without ``count_lookups``, each call counts as one lookup.
 
         Raises ``ValueError`` for a name that is invalid or already published, and for a function that cannot be called
         with positional arguments alone.
         """
         name = function.__name__ if name is None else name
         if not _is_name(name) or name in self._methods:
-            raise ValueError(f"{name!r} is already published or is no valid method name")
+            raise ValueError(f"{name!r} is already published or is not a valid method name")
         self._methods[name] = inspect_method(function, name)
         if count_lookups is not None:
             self._lookup_counters[name] = count_lookups
@@ -102,14 +106,14 @@ class Dispatcher:
         on_cacheable: Callable[[IsValid], None] | None = None,
         on_finished: Callable[[str, int | None], None] | None = None,
     ) -> bytes:
-        """Return the response to the request ``body``. ``charset`` is that of its Content-Type, or None.
+        """Return the response to the request ``body``. ``charset`` is the parameter of the Content-Type, or None.
 
-        ``on_cacheable`` is called if the response may be reused for an identical request, with the function that says
-        whether it is still valid. ``on_finished`` is called with the method's name as in the request, "" if it could
-        not be parsed, and the fault code, None without a fault.
+        If the response may be reused for an identical request, ``on_cacheable`` is called with the function that
+        returns whether the response is still valid. ``on_finished`` is called with the method name of the request and
+        the fault code. The name is "" if the request could not be parsed. The code is None if there is no fault.
 
         Raises only ``GreenletExit``, ``KeyboardInterrupt`` and ``SystemExit``, which end the greenlet or the process. A
-        ``gevent.Timeout`` that a function lets escape is a bug of the function, and becomes an internal error.
+        ``gevent.Timeout`` that escapes from a function is a bug of the function, and becomes an internal error.
         """
         started_at = time.monotonic()
         method, fault_code = "", None
@@ -131,7 +135,7 @@ class Dispatcher:
         return response
 
     def to_fault(self, error: BaseException) -> Fault:
-        """Return the fault for ``error``. One that ``map_error`` does not map is logged, and is an internal error."""
+        """Return the fault for ``error``. An error that ``map_error`` does not map is logged as an internal error."""
         if isinstance(error, Fault):
             return error
         if isinstance(error, Exception):
@@ -175,7 +179,7 @@ class Dispatcher:
         return self._find_method(name).help
 
     def _method_signature(self, name: str) -> list[list[str]] | str:
-        """Return the signatures of the method, each a list of type names, that of the result first; or "undef"."""
+        """Return the signatures of the method, each a list of type names with the result first, or "undef"."""
         return self._find_method(name).signatures
 
     def _get_capabilities(self) -> dict[str, dict[str, Any]]:
@@ -184,6 +188,6 @@ class Dispatcher:
 
 
 def _code_and_response(fault: Fault) -> tuple[int, bytes]:
-    # In a function of its own: a local variable for the fault in dispatch() would be a reference cycle, from the frame
-    # to the fault, its traceback and back to the frame.
+    # This is a separate function because a local variable for the fault in dispatch() would create a reference cycle:
+    # the frame refers to the fault, the fault to its traceback, and the traceback to the frame.
     return fault.code, serialize_fault(fault.code, fault.text)

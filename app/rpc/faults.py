@@ -1,7 +1,7 @@
 """XML-RPC faults, and the fault codes of protocol errors.
 
-The codes are those of the "Specification for Fault Code Interoperability", version 20010516, of xmlrpc-epi, which
-reserves -32768 to -32000.
+The codes are those of the "Specification for Fault Code Interoperability" of xmlrpc-epi, version 20010516. It reserves
+the codes from -32768 to -32000.
 """
 
 from typing import Final

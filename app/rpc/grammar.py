@@ -1,8 +1,8 @@
 """The grammar of an XML-RPC call, as a pushdown automaton over the tags of the document.
 
-A start tag selects a transition of the current state. The transition gives two states: the one inside the element, and
-the one after its end tag, which the parser keeps on a stack. A start tag without a transition is an error, so the
-``Unmarshaller`` that builds the values receives well-formed calls only. The initial state is ``DOCUMENT``.
+A start tag selects a transition of the current state. A transition has two states: the state inside the element, and
+the state after its end tag, which the parser keeps on a stack. A start tag without a transition is an error, so the
+``Unmarshaller`` that builds the values receives valid calls only. The initial state is ``DOCUMENT``.
 """
 
 import re
@@ -22,17 +22,17 @@ _is_method_name: Final = re.compile(r"[A-Za-z0-9_.:/]+").fullmatch
 class GrammarState:
     """A state of the automaton: the position within an element.
 
-    ``name`` is for error messages. ``transitions`` maps a tag to the state inside that element and the state after it.
-    A leaf, which may contain text, has ``parse_text``: it turns the text into the value. Other states allow only white
-    space; their ``on_close``, if any, is called at the element's end tag. ``is_container`` marks the states that start
-    an array or a struct.
+    ``name`` is for error messages. ``transitions`` maps a tag to the state inside that element and the state after the
+    element. A leaf is an element that may contain text; ``parse_text`` converts the text to the value. Other elements
+    may contain only white space between their child elements. ``on_close``, if any, is called at the end tag of such an
+    element. ``is_container`` marks the states that start an array or a struct.
     """
 
     name: str
     parse_text: Callable[[str], Any] | None = None
     on_close: Callable[[Unmarshaller], None] | None = None
     is_container: bool = False
-    # Filled in after the states exist, because they refer to each other.
+    # Filled in after all states have been created, because the states refer to each other.
     transitions: dict[str, tuple["GrammarState", "GrammarState"]] = field(default_factory=dict)
 
 

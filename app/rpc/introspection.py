@@ -1,7 +1,7 @@
 """Introspection of published functions: their help, XML-RPC signatures and parameter checks.
 
-A function is inspected once, when it is published. Its annotations give the signatures that ``system.methodSignature``
-returns, and the types that a call's parameters are checked against.
+A function is inspected once, when it is published. Its annotations determine the signatures that
+``system.methodSignature`` returns, and the types that are accepted for the parameters of a call.
 """
 
 import inspect
@@ -17,8 +17,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from app.rpc.cacheable_result import CacheableResult
 from app.rpc.faults import INVALID_PARAMS, Fault
 
-# Python type, XML-RPC type, and the types of parsed values that are accepted for it. The first match counts: bool comes
-# before int, and str and bytes before the other sequences. An int is accepted for a double, as in Python.
+# Each row has a Python type, its XML-RPC type, and the types of parsed values that are accepted for it. The first row
+# that matches is used, so bool comes before int, and str and bytes before the other sequences. Like Python, a double
+# parameter accepts an int.
 _TYPES: Final[tuple[tuple[type, str, frozenset[type]], ...]] = (
     (NoneType, "nil", frozenset({NoneType})),
     (bool, "boolean", frozenset({bool})),
@@ -48,7 +49,7 @@ CAPABILITIES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """A published function. ``param_types`` has the accepted types of each parameter, None if any type is accepted."""
+    """A published function. ``param_types`` has the accepted types of each parameter, or None for any type."""
 
     name: str
     function: Callable[..., Any]
@@ -59,7 +60,7 @@ class Method:
     param_types: tuple[frozenset[type] | None, ...]
 
     def call(self, params: tuple[Any, ...]) -> Any:
-        """Call the function and return its result. Raises ``Fault`` -32602 for parameters that it does not accept."""
+        """Call the function and return its result. Raises ``Fault`` -32602 if it does not accept the parameters."""
         if not self.min_params <= len(params) <= self.max_params:
             raise Fault(INVALID_PARAMS, f"{self.name} takes {self._describe_param_count()}, not {len(params)}")
         for number, (param, accepted) in enumerate(zip(params, self.param_types, strict=False), 1):
@@ -83,10 +84,10 @@ class Method:
 def inspect_method(function: Callable[..., Any], name: str) -> Method:
     """Return the ``Method`` that publishes ``function`` as ``name``.
 
-    Its ``help`` is the docstring, dedented. Its ``signatures`` is a list of signatures, one for each number of
-    parameters and each type of a union; a signature is a list of type names, that of the result first. It is
-    ``"undef"`` if an annotation has no XML-RPC type. A parameter whose default is None has no signature with nil,
-    because clients omit it instead.
+    ``help`` is the dedented docstring. ``signatures`` has a signature for each number of parameters and each
+    combination of the types of unions. A signature is a list of type names with the type of the result first.
+    ``signatures`` is ``"undef"`` if an annotation has no XML-RPC type. For a parameter with the default None, there is
+    no signature with nil, because clients omit the parameter instead.
 
     Raises ``ValueError`` for a function that cannot be called with positional arguments alone.
     """
@@ -123,7 +124,12 @@ def inspect_method(function: Callable[..., Any], name: str) -> Method:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
-    except (NameError, TypeError, AttributeError, SyntaxError):  # a name that is imported only for type checking
+    except (
+        NameError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+    ):  # such as a name that only type checkers import
         return inspect.signature(function)
 
 
@@ -135,12 +141,12 @@ def _expand_signatures(result: tuple[str, ...], params: list[tuple[str, ...]], m
 
 
 def _type_names(annotation: Any) -> tuple[str, ...] | None:
-    """Return the XML-RPC types of an annotation, several for a union, or None if a part of it has none."""
+    """Return the XML-RPC types of an annotation, or None if a part of the annotation has no XML-RPC type."""
     origin = get_origin(annotation)
     if origin in {Union, UnionType}:
         names = [_type_names(member) for member in get_args(annotation)]
         return None if None in names else tuple(dict.fromkeys(name for some in names for name in some or ()))
-    if origin in {Future, CacheableResult}:  # the result is what it holds
+    if origin in {Future, CacheableResult}:  # the client receives the value inside
         return _type_names(get_args(annotation)[0])
     if origin is Literal:
         return tuple(dict.fromkeys(_type_name(type(member)) for member in get_args(annotation)))

@@ -20,7 +20,7 @@ class Multicall:
     """The method ``system.multicall``.
 
     ``max_calls`` limits the entries of one multicall, and the lookups of all its entries together. Entries that are not
-    finished ``timeout`` seconds after the start become faults. The dispatcher provides the other functions:
+    finished ``timeout`` seconds after the start become faults. The dispatcher provides the functions:
 
     - ``call_method(name, params, deadline)`` calls a method; the deadline is a time of ``time.monotonic``.
     - ``count_lookups(name, params)`` returns how many lookups a call makes. The parameters may be invalid.
@@ -61,7 +61,8 @@ class Multicall:
                 greenlet.value if greenlet.ready() else self._late_entry(entry, started_at)
                 for entry, greenlet in zip(calls, greenlets, strict=True)
             ]
-        finally:  # unfinished at the deadline, or because this greenlet was killed when the client disconnected
+        finally:
+            # Entries are unfinished after the deadline, or if this greenlet was killed because the client disconnected.
             gevent.killall([greenlet for greenlet in greenlets if not greenlet.ready()], block=False)
 
     def _run_entry(self, entry: Any, started_at: float, budget: "_LookupBudget") -> list[Any] | dict[str, Any]:
@@ -80,7 +81,7 @@ class Multicall:
         return [result]
 
     def _late_entry(self, entry: Any, started_at: float) -> dict[str, Any]:
-        """Return the fault struct of an entry that is unfinished at the deadline, and may not have been parsed."""
+        """Return the fault struct of an entry that is unfinished at the deadline. The entry may be malformed."""
         name = entry.get("methodName") if isinstance(entry, dict) else None
         error = TimeoutError("the result was not ready before the deadline")
         return self._fault_struct(name if isinstance(name, str) else "", error, started_at)
@@ -92,21 +93,21 @@ class Multicall:
 
 
 class _LookupBudget:
-    """The lookups that all entries of a multicall may make: 1,000 entries of 1,000 ids each would be a million."""
+    """Limits the lookups of all entries of a multicall. Otherwise 1,000 entries of 1,000 ids would make a million."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._remaining = limit
 
     def spend(self, lookups: int) -> None:
-        """Subtract ``lookups``. Raises ``Fault`` -32602 if that is more than what remains."""
+        """Subtract ``lookups`` from the budget. Raises ``Fault`` -32602 if the budget is exceeded."""
         if lookups > self._remaining:
             raise Fault(INVALID_PARAMS, f"at most {self._limit} lookups in one multicall")
         self._remaining -= lookups
 
 
 def _parse_entry(entry: Any) -> tuple[str, tuple[Any, ...]]:
-    """Return the method name and the parameters of an entry; ``params`` may be absent, as in a single call."""
+    """Return the method name and the parameters of an entry. ``params`` may be absent, like in a single call."""
     match entry:
         case {"methodName": "system.multicall"}:
             raise Fault(INVALID_REQUEST, "a multicall within a multicall")

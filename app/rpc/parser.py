@@ -1,9 +1,10 @@
 """The parser: turns the bytes of a request into a ``MethodCall``, or raises ``Fault``.
 
-``xmlrpc.client.Unmarshaller`` builds the values. It does not validate its input, so it is fed by an expat parser whose
-handlers follow the grammar of a call (``app.rpc.grammar``). Guarantees of this module:
+``xmlrpc.client.Unmarshaller`` builds the values but does not validate its input. The handlers of an expat parser
+therefore check the grammar of a call (``app.rpc.grammar``) before they call the ``Unmarshaller``. Guarantees of this
+module:
 
-- It raises no exception but ``Fault``, and its run time is linear in the size of the body.
+- It raises only ``Fault``, and its run time is linear in the size of the body.
 - expat is given UTF-8 only; a body in another encoding is transcoded first. Encoding names from a request are never
   looked up in Python's codec registry, which caches unknown names without a limit.
 - A DOCTYPE is an error. An exception in a handler stops expat at once, so no entity is ever declared.
@@ -23,9 +24,9 @@ from app.rpc.dialect import APACHE, APACHE_NAMESPACE, MAX_DEPTH, PLAIN, Dialect
 from app.rpc.faults import INVALID_CHARACTER, INVALID_REQUEST, PARSE_ERROR, UNSUPPORTED_ENCODING, Fault
 from app.rpc.grammar import DOCUMENT, GrammarState
 
-MAX_TAGS: Final = 100_000  # "<" in a body: a multicall of 1,000 entries has about 30,000
+MAX_TAGS: Final = 100_000  # "<" characters in a body; a multicall of 1,000 entries has about 30,000
 MAX_ATTRIBUTES: Final = 10_000  # attributes in a body, or text that looks like one
-MAX_TEXT: Final = 1 << 20  # characters of one string, or between two tags
+MAX_TEXT: Final = 1 << 20  # characters of one string, or of the white space between two tags
 
 # The encoding names of Content-Type and XML declarations that are accepted, each with Python's codec.
 _CODECS: Final = {
@@ -43,8 +44,8 @@ _CODECS: Final = {
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
-# Open tags when the innermost array or struct starts: methodCall, params, param, value and the array or struct itself,
-# and three for each level around it (value, array, data; or value, struct, member).
+# The number of open tags at the start of the innermost array or struct: methodCall, params, param, value, the array or
+# struct itself, and three for each level around it (value, array, data; or value, struct, member).
 _MAX_OPEN_TAGS: Final = 3 * MAX_DEPTH + 2
 
 _find_attributes: Final = re.compile(rb"""=[ \t\r\n]*["']""").findall
@@ -59,7 +60,7 @@ class MethodCall(msgspec.Struct, frozen=True):
 
 
 def parse_call(body: bytes, *, charset: str | None = None) -> MethodCall:
-    """Parse ``body``. ``charset`` is the parameter of the Content-Type, or None if it has none.
+    """Parse ``body``. ``charset`` is the parameter of the Content-Type header, or None.
 
     The encoding is the first one that is given by ``charset``, a byte order mark or the XML declaration, otherwise
     UTF-8. Raises ``Fault``: -32700 if the body is not well-formed or is over a limit, -32701 or -32702 for encoding
@@ -73,10 +74,10 @@ def parse_call(body: bytes, *, charset: str | None = None) -> MethodCall:
 
 
 def _parse(body: bytes, codec: str | None) -> MethodCall:
-    """Parse a body in UTF-8. ``codec`` is its original encoding, or None if only the XML declaration may name one."""
+    """Parse a body in UTF-8. ``codec`` is its original encoding, or None if only the XML declaration may name it."""
     if len(body) > MAX_ATTRIBUTES:
         _check_counts(body)
-    if 0 in body[:2]:  # expat would take the body for UTF-16
+    if 0 in body[:2]:  # expat would read the body as UTF-16
         raise Fault(PARSE_ERROR, "NUL at the start; UTF-16 is accepted only with a byte order mark")
     unmarshaller = Unmarshaller(use_builtin_types=True)
     text: list[str] = []
@@ -104,7 +105,7 @@ def _parse(body: bytes, codec: str | None) -> MethodCall:
 
 
 def _check_counts(body: bytes) -> None:
-    """Raise ``Fault`` for more tags or attributes than a call needs. It takes a thousandth of the time of parsing."""
+    """Raise ``Fault`` for too many tags or attributes. The check takes a thousandth of the time of parsing."""
     if body.count(b"<") > MAX_TAGS:
         raise Fault(PARSE_ERROR, f"more than {MAX_TAGS} tags")
     if len(_find_attributes(body)) > MAX_ATTRIBUTES:
@@ -112,7 +113,7 @@ def _check_counts(body: bytes) -> None:
 
 
 def _check_well_formed(body: bytes, declarations: "_Declarations") -> None:
-    """Raise ``Fault`` if the body is not well-formed. A DOCTYPE is refused before this is called."""
+    """Raise ``Fault`` if the body is not well-formed. Bodies with a DOCTYPE have been refused before this call."""
     try:
         expat.ParserCreate("utf-8", " ").Parse(body, True)  # noqa: FBT003 - as above
     except expat.ExpatError as error:
@@ -130,8 +131,8 @@ def _element_handlers(
 ) -> tuple[Callable[[str, list[str]], None], Callable[[str], None]]:
     """Return the handlers of start and end tags, which run the automaton of ``app.rpc.grammar``.
 
-    ``text`` is the list to which the parser appends character data. The handlers are closures because they run for
-    every tag: with bound methods a plain call takes a sixth longer.
+    ``text`` is the list to which the parser appends character data. The handlers run for every tag and are closures for
+    speed: with bound methods, parsing a plain call takes a sixth longer.
     """
     state = DOCUMENT
     states_after: list[GrammarState] = []  # for each open element, the state after its end tag
@@ -150,7 +151,7 @@ def _element_handlers(
         elif state.is_container:
             if len(states_after) > _MAX_OPEN_TAGS:
                 raise Fault(PARSE_ERROR, f"nested deeper than {MAX_DEPTH}")
-            unmarshaller.start("array", {})  # the same for a struct: it marks where the items start
+            unmarshaller.start("array", {})  # also for a struct: start() only marks where the items start
 
     def on_end(_tag: str) -> None:
         nonlocal state
@@ -166,14 +167,14 @@ def _element_handlers(
 
 
 def _discard_white_space(text: list[str]) -> None:
-    """Clear the text since the last leaf. Raises ``Fault`` if it is more than XML white space."""
+    """Clear the text since the last leaf. Raises ``Fault`` if the text contains more than XML white space."""
     if "".join(text).strip(" \t\r\n"):
         raise Fault(INVALID_REQUEST, "text between elements")
     text.clear()
 
 
 def _limited_append(text: list[str]) -> Callable[[str], None]:
-    """Return a handler that appends to ``text`` and raises ``Fault`` at more than ``MAX_TEXT`` characters."""
+    """Return a handler that appends to ``text``, and raises ``Fault`` if it has more than ``MAX_TEXT`` characters."""
 
     def on_text(piece: str) -> None:
         text.append(piece)
@@ -184,7 +185,7 @@ def _limited_append(text: list[str]) -> Callable[[str], None]:
 
 
 class _Declarations:
-    """The handlers of the XML, DOCTYPE and namespace declarations, and what was declared."""
+    """The handlers of the XML, DOCTYPE and namespace declarations. Keeps the declared codec and dialect."""
 
     __slots__ = ("codec", "dialect")
 
@@ -224,7 +225,7 @@ def _find_codec(encoding: str) -> str:
 
 
 def _codec_of_bom(body: bytes) -> str | None:
-    """Return the codec that a byte order mark indicates, or None if there is none."""
+    """Return the codec that the byte order mark indicates, or None if there is no byte order mark."""
     if body.startswith(_UTF8_BOM):
         return "utf-8"
     return "utf-16" if body.startswith(_UTF16_BOMS) else None

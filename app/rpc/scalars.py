@@ -1,8 +1,8 @@
 """The scalar types: each function parses the text of a typed value, or raises ``Fault``.
 
-The text has to be what http://xmlrpc.com/spec.md allows. Python's own conversions accept more: ``int`` accepts
-``1_000``, spaces and the digits of every script, ``float`` accepts ``nan``. There is one exception: a double may have
-an exponent, because Python's and Java's clients write one.
+Only texts that http://xmlrpc.com/spec.md allows are accepted. Python's own conversions accept more: ``int`` accepts
+``1_000``, spaces and the digits of every script, and ``float`` accepts ``nan``. There is one exception to the
+specification: a double may have an exponent, because the clients of Python and Java write exponents.
 """
 
 import binascii
@@ -39,7 +39,7 @@ def integer(bits: int) -> Callable[[str], int]:
 
 
 def double(text: str) -> float:
-    """Parse a decimal fraction that is finite as a double."""
+    """Parse a decimal fraction, with or without an exponent. The result must be finite."""
     if not _is_double(text) or not math.isfinite(number := float(text)):
         raise _invalid("double", text)
     return number
@@ -53,7 +53,7 @@ def boolean(text: str) -> bool:
 
 
 def date_time(text: str) -> datetime:
-    """Parse a time such as ``19980717T14:08:55``. The result is naive: the specification has no time zones."""
+    """Parse a time such as ``19980717T14:08:55``. The result is naive, because the specification has no time zones."""
     if not _is_date_time(text):
         raise _invalid("dateTime.iso8601", text)
     try:
@@ -63,7 +63,7 @@ def date_time(text: str) -> datetime:
 
 
 def base64(text: str) -> bytes:
-    """Decode base64 with lines of any length (RFC 2045, section 6.8); other characters are an error, not skipped."""
+    """Decode base64 with lines of any length (RFC 2045, section 6.8). Raises ``Fault`` for any other character."""
     try:
         return binascii.a2b_base64(text.encode("ascii").translate(None, b" \t\r\n"), strict_mode=True)
     except ValueError:  # the base class of binascii.Error and UnicodeEncodeError
@@ -86,8 +86,9 @@ SCALARS: Final[dict[str, Callable[[str], Any]]] = {
     "base64": base64,
 }
 
-# Accepted without a namespace and in Apache's. Apache's other extensions are not accepted: dom and serializable carry
-# documents and Java objects, and converting a bigdecimal or biginteger of a million digits takes hours.
+# Accepted without a namespace and in Apache's namespace. Apache's other extensions are not accepted, because dom and
+# serializable contain documents and Java objects, and converting a bigdecimal or biginteger of a million digits takes
+# hours.
 EXTENSIONS: Final[dict[str, Callable[[str], Any]]] = {
     "nil": nil,
     "i1": integer(8),

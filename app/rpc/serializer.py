@@ -1,7 +1,8 @@
 """The serialiser: turns a value or a fault into the bytes of a response.
 
-The bytes are well-formed XML 1.0 in UTF-8, whatever characters the strings have. A character that XML does not allow
-becomes U+FFFD. A carriage return becomes a character reference: XML parsers turn a literal one into a line feed.
+The bytes are well-formed XML 1.0 in UTF-8 for strings with any characters. A character that XML does not allow becomes
+U+FFFD. A carriage return becomes a character reference, because XML parsers turn a literal carriage return into a line
+feed.
 """
 
 import binascii
@@ -54,7 +55,7 @@ def serialize_fault(code: int, text: str) -> bytes:
 
 
 def _escape(text: str) -> str:
-    if text.isprintable():  # then only markup has to be escaped: the usual case, ten times as fast
+    if text.isprintable():  # the usual case, ten times as fast: only markup has to be escaped
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _special_characters.sub(lambda match: _REFERENCES.get(match[0], "\ufffd"), text)
 

@@ -42,7 +42,7 @@ def test_an_id_is_decoded_as_utf_8_in_any_locale() -> None:
         ("", "get       ask a running service for the covers of ids"),
         ("nosuch", "invalid choice: 'nosuch'"),
         ("get", "the following arguments are required: ID"),
-        ("get 1 -", "- reads all ids from standard input"),
+        ("get 1 -", '"-" reads all ids from standard input'),
         ("get --jobs 0 1", "--jobs: expected a number from 1 to 1000, got '0'"),
         ("get --jobs 1001 1", "--jobs: expected a number from 1 to 1000, got '1001'"),
         ("get --jobs many 1", "--jobs: expected a number from 1 to 1000, got 'many'"),

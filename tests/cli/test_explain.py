@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
 def test_a_record_has_a_line_per_field() -> None:
-    """Fields keep their order, empty fields are omitted, and each entry of a list has a line."""
+    """Fields keep their order, empty fields are omitted, and each entry of a list has its own line."""
     record: dict[str, Any] = {
         "outcome": "no_cover",
         "url": "",

@@ -28,7 +28,7 @@ def reader(*parts: bytes) -> Callable[[], bytes]:
     ],
 )
 def test_each_line_is_an_id(parts: list[bytes], ids: list[str]) -> None:
-    """It does not matter how the bytes are split. Whitespace, a byte order mark and blank lines are ignored."""
+    """The bytes may be split at any place. Whitespace, a byte order mark and blank lines are ignored."""
     assert list(read_ids(reader(*parts))) == ids
 
 
@@ -39,7 +39,7 @@ def test_an_id_is_yielded_as_soon_as_its_line_is_complete() -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\n2\n"])
 def test_a_line_that_is_too_long_is_rejected(end: bytes) -> None:
-    """It is not read to its end, and the ids before it are yielded first."""
+    """The rest of the line is not read. The ids before the line are yielded first."""
     parts = [b"1\n", *[b"x" * 10_000] * 7 + [end]]
     ids = read_ids(lambda: parts.pop(0))
     assert next(ids) == "1"

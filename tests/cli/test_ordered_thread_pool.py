@@ -1,4 +1,4 @@
-"""The parallel map: concurrent, and in order."""
+"""The parallel map runs tasks concurrently and yields the results in order."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("max_workers", [1, 3, 50])
 def test_results_keep_the_order_of_the_items(max_workers: int) -> None:
-    """Whichever task completes first."""
+    """The order in which the tasks complete has no effect."""
     completed: list[int] = []
 
     def function(number: int) -> int:
@@ -104,7 +104,7 @@ def test_the_number_of_concurrent_tasks_is_limited() -> None:
 
 
 def test_each_worker_has_its_own_function() -> None:
-    """Its context is closed when all tasks are done."""
+    """The context of a worker is closed when all tasks are done."""
     events: list[str] = []
 
     @contextmanager
@@ -132,7 +132,7 @@ def test_there_are_no_more_workers_than_items() -> None:
 
 
 def test_an_exception_of_the_function_is_raised_in_order() -> None:
-    """After the results of all earlier items."""
+    """The exception is raised after the results of all earlier items."""
 
     def function(number: int) -> float:
         return 1 / (3 - number)

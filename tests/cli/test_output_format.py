@@ -34,7 +34,7 @@ def test_an_error_line_has_the_id_and_the_fault() -> None:
 
 @pytest.mark.parametrize("content_id", ["a,b", 'say "a"', "строка", "a\u2028b", "a\x1b[2Jb"])
 def test_any_id_round_trips(content_id: str) -> None:
-    """Except for control characters in CSV, which are replaced."""
+    """In CSV, control characters are replaced."""
     result = IdResult(content_id, "https://shop.example/")
     assert json.loads(FORMATTERS["jsonl"](result))["id"] == content_id
     (row,) = csv.DictReader([HEADERS["csv"], FORMATTERS["csv"](result)])

@@ -23,7 +23,7 @@ def rpc_response(value: Any) -> Behaviour:
 
 
 def then_close(behaviour: Behaviour) -> Behaviour:
-    """Return a behaviour that closes the connection after a response that promised to keep it open."""
+    """Return a behaviour that closes the connection after a response that kept the connection alive."""
 
     def behave(connection: socket.socket, request: Request) -> None:
         behaviour(connection, request)
@@ -72,7 +72,7 @@ def test_explain_cover_is_called_with_the_same_parameters(server: Origin) -> Non
 
 @pytest.mark.parametrize(("content_id", "source"), [("4\x002", ""), ("42\x1b", ""), ("4\uffff2", ""), ("42", "\x07")])
 def test_characters_that_xml_forbids_are_rejected(server: Origin, content_id: str, source: str) -> None:
-    """Without a request, since the service could not parse the call."""
+    """No request is sent, because the service could not parse the call."""
     with ServiceClient(f"{server.url}/RPC2").connect(source) as connection, pytest.raises(ServiceFault) as raised:
         connection.get_cover(content_id)
     assert (raised.value.code, raised.value.text) == (-32602, "expected no control characters")
@@ -94,7 +94,7 @@ def test_credentials_in_the_url_are_sent_as_basic_authentication(server: Origin)
 
 
 def test_a_fault_is_raised_without_a_retry(server: Origin) -> None:
-    """Including the fault of an overloaded service."""
+    """This includes the fault of an overloaded service."""
     server.default = rpc_response(xmlrpc.client.Fault(503, "too much is waiting"))
     for call in (get_cover, explain_cover):
         with pytest.raises(ServiceFault) as raised:
@@ -129,7 +129,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("failure", FAILURES, ids=["reset", "closed", "incomplete response", "bad gateway"])
 def test_a_call_is_retried_while_the_service_restarts(server: Origin, failure: Behaviour) -> None:
-    """Once the service has responded on any connection."""
+    """Calls are retried after the service has responded once, on any connection."""
     server.default = one_after_the_other(COVER, failure, failure, failure, COVER)
     service = ServiceClient(f"{server.url}/RPC2")
     for _ in range(2):
@@ -174,7 +174,7 @@ def test_a_result_that_is_not_a_record_is_reported(server: Origin) -> None:
 
 
 def test_a_refused_connection_is_reported() -> None:
-    """Without the password in the URL."""
+    """The message does not contain the password of the URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(

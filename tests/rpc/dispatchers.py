@@ -9,7 +9,7 @@ from app.rpc.faults import Fault
 
 
 def map_error(error: Exception) -> Fault | None:
-    """Map errors as the service does: an error of the domain, and a missed deadline."""
+    """Map an error of the domain and a missed deadline to faults, and no other error."""
     match error:
         case KeyError():
             return Fault(404, "no such item")

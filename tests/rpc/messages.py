@@ -1,4 +1,4 @@
-"""Requests as clients write them, and parsers of responses that also validate them against a schema."""
+"""Requests in the forms that clients send, and functions that validate and parse responses."""
 
 import xmlrpc.client
 from pathlib import Path

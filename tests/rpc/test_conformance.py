@@ -1,4 +1,4 @@
-"""The conformance suites for XML-RPC servers: the eight methods of validator1, and the interop echo tests."""
+"""The conformance suites for XML-RPC servers: the eight tests of validator1, and the interop echo tests."""
 
 import xmlrpc.client
 from collections import Counter
@@ -166,7 +166,7 @@ def test_the_types_of_the_specification_are_parsed(dispatcher: Dispatcher) -> No
 
 
 def test_xmlrpc_client_multicall_accepts_the_response(dispatcher: Dispatcher) -> None:
-    """Its iterator expects an array of one for a result, and raises a fault for a struct."""
+    """The iterator of xmlrpc.client expects an array of one value for a result, and raises a fault for a struct."""
 
     class Transport(xmlrpc.client.Transport):
         def request(self, _host: Any, _handler: Any, request_body: Any, verbose: bool = False) -> Any:  # noqa: FBT001, FBT002

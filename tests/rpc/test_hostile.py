@@ -1,4 +1,4 @@
-"""Hostile request bodies: each gets the right fault, and takes no longer than a legitimate body of its size."""
+"""Hostile request bodies get the right fault, and take little longer than a legitimate body of the same size."""
 
 import codecs
 import gc
@@ -109,7 +109,7 @@ def test_other_encodings_are_unsupported(dispatcher: Dispatcher, encoding: str) 
 
 
 def test_an_encoding_name_from_a_request_is_not_looked_up(dispatcher: Dispatcher) -> None:
-    """Python caches the names of unknown codecs forever, so looking them up would leak memory."""
+    """Python caches the names of unknown codecs forever, so looking up these names would leak memory."""
     lookups: list[str] = []
     codecs.register(lookups.append)  # append returns None: no such codec
     try:
@@ -298,14 +298,14 @@ def test_only_published_methods_can_be_called(dispatcher: Dispatcher, name: str)
 
 
 def test_too_many_entries_are_invalid_params_and_not_a_parse_error(dispatcher: Dispatcher) -> None:
-    """A request reaches the limits that a client can understand before the limit on tags."""
+    """The limit on entries, whose fault a client can understand, is reached before the limit on tags."""
     calls = [{"methodName": "echo", "params": ["x"]}] * 1001
     assert fault_of(dispatcher.dispatch(client_request("system.multicall", calls)))[0] == INVALID_PARAMS
     assert len(result_of(dispatcher.dispatch(client_request("echo", list(range(20_000)))))) == 20_000
 
 
 def seconds_for(dispatcher: Dispatcher, body: bytes) -> float:
-    """Return the shortest of several times that the dispatcher takes for ``body``."""
+    """Return the shortest of three measured times of dispatching ``body``."""
     times = []
     for _ in range(3):
         started_at = time.perf_counter()
@@ -316,7 +316,7 @@ def seconds_for(dispatcher: Dispatcher, body: bytes) -> float:
 
 @pytest.fixture(scope="module")
 def legitimate_seconds(dispatcher: Dispatcher) -> float:
-    """Return the seconds for a legitimate call of a megabyte: an array of 20,000 short strings from xmlrpc.client."""
+    """Return the seconds for a legitimate call of a megabyte: 20,000 short strings, written by xmlrpc.client."""
     body = client_request("echo", ["x" * 16] * 20_000)
     assert len(body) > 0.9 * MEGABYTE
     return seconds_for(dispatcher, body)
@@ -363,7 +363,7 @@ def test_no_body_takes_much_longer_than_a_legitimate_one(
 
 
 def test_a_refused_request_creates_no_reference_cycles(dispatcher: Dispatcher) -> None:
-    """Its memory is freed immediately, without the garbage collector."""
+    """The memory of the request is freed immediately, without the garbage collector."""
     bodies = [
         request("<value>x</value>", head='<?xml version="1.0" encoding="q1"?>'),
         request("<t/>", method="none"),

@@ -33,7 +33,7 @@ def test_an_empty_multicall_has_an_empty_result() -> None:
 
 
 def test_entries_run_concurrently() -> None:
-    """Two entries wait for each other; if they ran one after the other, neither would finish."""
+    """Two entries wait for each other. If the entries ran one after the other, the first would never finish."""
     started = [Event(), Event()]
 
     def meet(index: int) -> bool:
@@ -129,7 +129,7 @@ def test_entries_are_killed_with_the_greenlet_of_the_multicall() -> None:
 
 
 def test_the_lookups_of_all_entries_are_limited() -> None:
-    """An entry that exceeds what remains of the limit gets a fault; the entries that fit are run."""
+    """An entry that would exceed the limit gets a fault. A later entry that stays within the limit is run."""
     dispatcher = Dispatcher(map_error=map_error, max_calls=10)
     dispatcher.publish(len, "count", count_lookups=lambda params: len(params[0]))
     calls = [{"methodName": "count", "params": [[0] * size]} for size in (6, 6, 3)]

@@ -14,7 +14,7 @@ from tests.rpc.messages import EX, client_request, is_valid_response, request, r
 
 quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
-# Characters that an XML 1.0 parser returns unchanged. It turns a carriage return into a line feed.
+# Characters that an XML 1.0 parser returns unchanged. A carriage return is excluded: it becomes a line feed.
 texts = st.text(
     st.one_of(
         st.characters(min_codepoint=0x20, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"),
@@ -33,7 +33,7 @@ scalars = st.one_of(
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=20
 )
-# Values that XML-RPC can represent, and others that it cannot.
+# Values that XML-RPC can represent, and values that XML-RPC cannot represent.
 any_values = st.recursive(
     st.one_of(scalars, st.text(), st.integers(), st.floats(), st.datetimes(), st.complex_numbers()),
     lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.one_of(st.text(), st.integers()), inner),
