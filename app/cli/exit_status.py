@@ -1,4 +1,4 @@
-"""Exit statuses, and the errors that end a command: each has an exit status and a one-line message."""
+"""Exit statuses, and the errors that end a command. Each error has an exit status and a one-line message."""
 
 import enum
 from typing import ClassVar

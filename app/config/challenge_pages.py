@@ -26,7 +26,7 @@ CHALLENGE_PAGES = ResponsePatterns(
         # PerimeterX, now HUMAN: the element of the "press and hold" button, and the page's title.
         r"""id=["']px-captcha["']""",
         r"(?i)<title>\s*Access to this page has been denied",
-        # Akamai: the title, followed by the host of the reference link, whose dots are written as entities.
+        # Akamai: the title, followed by the host of the reference link. The dots of the host may be entities.
         r"(?is)<title>\s*Access Denied\s*</title.*errors(?:\.|&#46;)edgesuite(?:\.|&#46;)net",
         # Imperva, formerly Incapsula: the frame of the interstitial, its text without frames, and its title.
         r"""_Incapsula_Resource\?[^"'<>]*[&;]incident_id=""",

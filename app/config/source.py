@@ -171,7 +171,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @cached_property
     def needs_html_parser(self) -> bool:
-        """Whether a rule or a response pattern needs the page parsed as HTML, which is slow."""
+        """Whether a rule or a response pattern reads the page as HTML. Parsing HTML is slow."""
         return any(rule.kind in HTML_RULE_KINDS for rule in self.extract) or any(
             pattern.css is not None for _, patterns in self.response_patterns for pattern in patterns
         )

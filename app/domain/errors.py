@@ -51,7 +51,7 @@ class LookupFailed(ServiceError):
 
 
 class NoCover(LookupFailed):
-    """The page of the item has no cover. ``misses`` has a text for each rule: the rule, and why it found no cover."""
+    """The page of the item has no cover. ``misses`` has ``"<rule>: <reason>"`` for each rule."""
 
     fault_code = 404
 

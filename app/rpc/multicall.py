@@ -48,7 +48,7 @@ class Multicall:
     def run(self, calls: list[Any]) -> list[Any]:
         """Make several calls at once, each a struct of methodName and params.
 
-        Returns the results in the order of the calls: each is an array of one value, or a fault struct.
+        Returns the results in the order of the calls. Each result is an array of one value, or a fault struct.
         """
         if len(calls) > self._max_calls:
             raise Fault(INVALID_PARAMS, f"at most {self._max_calls} calls at once, not {len(calls)}")

@@ -1,1 +1,1 @@
-"""Tests of app.rpc, which turns bytes into bytes; they open no socket."""
+"""Tests of app.rpc, which turns bytes into bytes. The tests open no sockets."""

@@ -298,7 +298,7 @@ def test_only_published_methods_can_be_called(dispatcher: Dispatcher, name: str)
 
 
 def test_too_many_entries_are_invalid_params_and_not_a_parse_error(dispatcher: Dispatcher) -> None:
-    """The limit on entries, whose fault a client can understand, is reached before the limit on tags."""
+    """The limit on entries is reached before the limit on tags, so the fault tells the client what to change."""
     calls = [{"methodName": "echo", "params": ["x"]}] * 1001
     assert fault_of(dispatcher.dispatch(client_request("system.multicall", calls)))[0] == INVALID_PARAMS
     assert len(result_of(dispatcher.dispatch(client_request("echo", list(range(20_000)))))) == 20_000
