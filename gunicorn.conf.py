@@ -3,14 +3,14 @@
 gunicorn's command-line flags override the settings in this file.
 """
 
-# This must come first: every module imported after it gets cooperative sockets, ssl included.
+# The patch must come first, so that all modules imported afterwards get cooperative sockets, including ssl.
 from gevent import monkey
 
 monkey.patch_all()
 
 import gevent
 
-# Without this, gevent records for debuggers where each greenlet was spawned. That is a tenth of what a greenlet costs.
+# By default, gevent records for debuggers where a greenlet was spawned. That takes a tenth of the cost of a greenlet.
 gevent.config.track_greenlet_tree = False
 
 import logging
@@ -32,15 +32,16 @@ _previous_modules = {name: sys.modules.pop(name) for name in list(sys.modules) i
 def _load():
     """Read the settings, and import the application's modules in the master.
 
-    Workers inherit both through fork. So all have the same settings and code, and none spends a second on importing.
-    ``preload_app`` would also build the application in the master, and a reload would keep its old code.
+    Workers inherit both through fork. Therefore all workers have the same settings and code, and no worker spends a
+    second on importing. With ``preload_app``, the master would also build the application, and a reload would keep the
+    old code.
     """
     from app.config.loading import current_settings, load_server_settings
     from app.fetch.tls import default_context
     from app.main import label_values, open_store
 
     server, settings = load_server_settings(os.environ), current_settings()
-    open_store(settings)  # checks the store's URL; it does not connect
+    open_store(settings)  # checks the store's URL, but does not connect
     default_context()  # loads the trusted CA certificates
     return server, settings, list(label_values(settings).counter_keys())
 
@@ -59,11 +60,11 @@ try:
     _server, _settings, _counter_keys = _load()
 except Exception as error:
     if _previous_modules:
-        # A reload that fails must not end a running server: it continues with the previous code and settings.
+        # A failed reload must not end a running server. The server continues with the previous code and settings.
         _log.error("reload failed, settings and code are unchanged: %s", error)
         sys.modules.update(_previous_modules)
         _server, _settings, _counter_keys = _load()
-    elif type(error).__name__ == "SettingsError":  # compared by name, since importing the class may be what failed
+    elif type(error).__name__ == "SettingsError":  # compared by name, because the import of the class may have failed
         sys.exit(str(error))
     else:
         raise
@@ -71,53 +72,53 @@ else:
     if _previous_modules:
         _log.info("settings and code were reloaded", extra=_settings_fields())
 
-# One line format for the logs of gunicorn and the application.
+# gunicorn and the application use the same log format.
 logger_class = "app.telemetry.logs.Logger"
 loglevel = _server.log_level
 
 bind = _server.bind
 workers = _server.workers
 
-# gunicorn's gevent worker with limits on what a peer may send and how long it may take.
+# gunicorn's gevent worker with timeouts and limits for clients.
 worker_class = "app.server.Worker"
 
-# The Python parser rejects obsolete line folding and bare LF. gunicorn_h1c accepts both, and "auto" would use it if it
-# is installed.
+# The Python parser rejects obsolete line folding and bare LF. gunicorn_h1c accepts both, and "auto" would use
+# gunicorn_h1c if it is installed.
 http_parser = "python"
 
-# Two instances with the same HOME would use the same control socket. The service does not need one.
+# Two instances with the same HOME would use the same control socket, which the service does not need.
 control_socket_disable = True
 
-# Open connections in a worker. Each takes a greenlet and a file descriptor.
+# The maximum number of open connections in a worker. Each takes a greenlet and a file descriptor.
 worker_connections = 1000
 backlog = 2048
 
-# Seconds in which a request head must arrive, and for which an idle connection is kept open.
+# Seconds within which a request head must arrive. An idle connection is closed after the same time.
 keepalive = 5
 
-# A worker that shuts down finishes the requests in flight. Each is answered within `deadline` seconds, and reading its
-# body may have taken 10 seconds before that. If the hub does not run for `timeout` seconds, the worker is stuck and the
-# master replaces it.
+# A worker that shuts down finishes the requests in progress. A request takes at most 10 seconds to read its body, and
+# then `deadline` seconds until the response. If the hub does not run for `timeout` seconds, the worker is stuck and the
+# master replaces the worker.
 graceful_timeout = int(_settings.deadline) + 15
 timeout = 30
 
-# Far above what XML-RPC clients send.
+# The limits are far above the requests of XML-RPC clients.
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
 
-# No header may set a variable of the WSGI environ. By default, SCRIPT_NAME could from a peer on loopback.
+# No header may set a variable of the WSGI environ. By default, a client on loopback could set SCRIPT_NAME.
 forwarder_headers = ""
 
 
-# The counters of all workers are in memory that the master allocates. They are kept over reloads, and a slot with its
-# counts is reused by the next worker when its own has exited.
+# The counters of all workers are in memory that the master allocates. The counters are kept over reloads. When a worker
+# has exited, the next new worker gets the slot of that worker, including the counts.
 
 
 def on_starting(server):
     """Allocate the shared counters.
 
-    During a reload there are twice as many workers, and the signal TTIN adds some. The slots allow for both.
+    During a reload there are twice as many workers, and each TTIN signal adds one. There are slots for both.
     """
     from app.telemetry.shared_counters import SharedCounters
 
@@ -187,5 +188,5 @@ def post_worker_init(worker):
     _log.info("the worker is ready")
 
 
-# The heartbeat is the time stamp of a temporary file. Updating it must not wait for a disk.
+# The heartbeat is the time stamp of a temporary file. An update of the time stamp must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -52,28 +52,28 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Flights in progress at once in a worker, including those that wait for their host. Each is a greenlet of some 20 kB.
+#: The maximum number of flights in progress in a worker. Each takes a greenlet of about 20 kB, even if it only waits.
 _MAX_FLIGHTS = 4096
 
-#: Fetches that may wait for one host: half of the flights, so that a slow host leaves the other half to other hosts.
+#: The maximum number of fetches that wait for one host. The other half of the flights remains for other hosts.
 _MAX_WAITING_PER_HOST = _MAX_FLIGHTS // 2
 
-#: Seconds by which the dispatcher's deadline is later than that of a lookup. At its deadline a lookup may still return
-#: a stale cover; the dispatcher could only return a fault.
+#: Seconds by which the dispatcher's deadline is later than the deadline of a lookup. At the deadline, a lookup may
+#: return a stale cover, but the dispatcher can only return a fault.
 _DISPATCH_MARGIN = 0.5
 
 #: Seconds between two reads of the store's invalidations.
 _INVALIDATION_INTERVAL = 0.5
 
-#: Seconds after which a thread that holds the GIL must release it to another (the default is 0.005). While a parser
-#: thread runs, the hub's thread waits for the GIL some twenty times per call.
+#: Seconds after which a thread must release the GIL if another thread waits for it (the default is 0.005). While a
+#: parser thread runs, the hub's thread waits for the GIL about twenty times per call.
 _SWITCH_INTERVAL = 0.0002
 
 
 def build_wsgi(settings: Settings) -> "WSGIApplication":
     """Return the WSGI application, and start the greenlets that measure the hub lag and read invalidations.
 
-    It also sets the interpreter's switch interval and tunes its garbage collector.
+    The function also sets the interpreter's switch interval, and tunes the garbage collector.
 
     Raises:
         SettingsError: the store's URL is invalid.
@@ -146,14 +146,14 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
 def label_values(settings: Settings) -> LabelValues:
     """Return the values of the metrics' labels.
 
-    A source whose item ids select the host adds no host: callers could add as many as they like.
+    A source adds no host if item ids select the host, because callers could then add any number of hosts.
     """
     sources = SourceRegistry(settings.sources, settings.default_source)
     page_urls = [source.page_url for source in sources.values() if not source.page_url.id_selects_host]
     return LabelValues(
         methods=(*Dispatcher(map_error=map_service_error).method_names, *METHOD_NAMES),
         sources=tuple(sources),
-        # A dict, not a set, since it keeps the order of the sources.
+        # A dict, unlike a set, keeps the order of the sources.
         hosts=tuple({authority_of(page_url.replace("{id}", "")): None for page_url in page_urls}),
     )
 
@@ -161,9 +161,9 @@ def label_values(settings: Settings) -> LabelValues:
 def build_cover_page_reader(
     settings: Settings, store: CircuitBreakingStore[CoverRecord], clock: Clock, observer: Observer = NULL_OBSERVER
 ) -> CoverPageReader:
-    """Return the reader of cover pages, whose limits per host apply to all workers of this machine together.
+    """Return the reader of cover pages. Its limits for each host apply to all workers of this machine together.
 
-    The state of hosts and the robots.txt files are shared through the store.
+    Workers share the states of hosts and the robots.txt files through the store.
     """
     client = PoliteClient(
         fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time),
@@ -184,14 +184,14 @@ def build_cover_page_reader(
 
 
 def with_circuit_breaker(store: Store | None, observer: Observer = NULL_OBSERVER) -> CircuitBreakingStore[CoverRecord]:
-    """Return the store of cover records behind a circuit breaker; ``store`` is None for no store."""
+    """Return a store of cover records: ``store`` behind a circuit breaker, or an empty store if it is None."""
     return CircuitBreakingStore[CoverRecord](
         store, encode=encode_record, decode=decode_record, clock=time.monotonic, observer=observer
     )
 
 
 def open_store(settings: Settings) -> Store | None:
-    """Return the store that the settings name, or None for ``none``. Files and connections are opened by its calls.
+    """Return the configured store, or None for ``none``. The store opens files and connections when it is first used.
 
     Raises:
         SettingsError: the URL, or a file that it names, is invalid.
@@ -211,9 +211,9 @@ def open_store(settings: Settings) -> Store | None:
 def _tune_garbage_collector() -> None:
     """Make the garbage collector examine fewer objects, less often.
 
-    With its default settings it took a sixth of the time of a lookup. The objects that exist by now live as long as the
-    process, so they are excluded. Objects of a lookup are freed by their reference counts, large pages above all: tests
-    check that no failure creates a reference cycle.
+    With the default settings, the collector took a sixth of the time of a lookup. The objects that exist now live as
+    long as the process, so they are excluded. The objects of a lookup, which may include a large page, are freed by
+    reference counting. Tests check that no failure creates a reference cycle.
     """
     gc.collect()
     gc.freeze()

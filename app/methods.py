@@ -1,6 +1,6 @@
 """The published XML-RPC methods.
 
-The docstring of a method is the text that system.methodHelp returns, and its annotations are its signature.
+The docstring of a method is its help (system.methodHelp), and the annotations are its signature.
 """
 
 import hmac
@@ -29,7 +29,7 @@ class Methods:
     """The methods of the service.
 
     ``max_calls`` limits the ids of one ``get_covers``. ``admin_token`` authorises the administrative methods, which are
-    disabled if it is None. ``to_fault`` returns the fault for an exception. ``clock`` is that of ``lookup``.
+    disabled if it is None. ``to_fault`` returns the fault for an exception. ``clock`` must be the clock of ``lookup``.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Methods:
         self._clock = clock
 
     def published_functions(self) -> Sequence[tuple[Callable[..., Any], Callable[[tuple[Any, ...]], int] | None]]:
-        """Return the functions to publish, each with the function that counts the lookups of a call.
+        """Return the functions to publish, each with a function that returns the number of lookups of a call.
 
-        The counter takes the parameters of a call; the dispatcher limits the lookups of a multicall by it. It is None
-        for functions whose calls are one lookup each.
+        The second function takes the parameters of the call. The dispatcher uses it to limit the lookups of a
+        multicall. It is None if each call is one lookup.
         """
         return tuple((getattr(self, name), _LOOKUP_COUNTERS.get(name)) for name in METHOD_NAMES)
 
@@ -74,9 +74,9 @@ class Methods:
     def get_covers(self, ids: list[int | str], source: str = "") -> dict[str, Any]:
         """Look up many covers at once.
 
-        Returns a struct with a member for each id. Its name is the id as a string; its value is the URL of the cover,
-        or a struct of faultCode and faultString that says why there is none. Fault -32602: ids is not an array of ints
-        and strings, or has too many of them, or the source is unknown.
+        Returns a struct with a member for each id. The name of a member is the id as a string. The value is the URL of
+        the cover or, if there is no cover, a struct of faultCode and faultString with the reason. Fault -32602: ids is
+        not an array of ints and strings, or has too many elements, or the source is unknown.
         """
         if not isinstance(ids, list):
             raise InvalidParams("ids: expected an array of ints and strings")
@@ -126,8 +126,8 @@ class Methods:
     def list_sources(self) -> list[dict[str, Any]]:
         """List the sources.
 
-        Returns an array of structs: name, page_url, id_pattern, and default (true for the source that is used when a
-        call names none).
+        Returns an array of structs: name, page_url, id_pattern, and default (true for the source of calls that name no
+        source).
         """
         return [
             {
@@ -140,7 +140,7 @@ class Methods:
         ]
 
     def forget_cover(self, content_id: int | str, source: str, token: str) -> bool:
-        """Delete the record of an item's cover from all caches; return whether there was one.
+        """Delete the record of an item's cover from all caches, and return whether there was a record.
 
         Administrative: token must be the service's admin_token. Faults: 403 wrong token, or no admin_token is set,
         -32602 invalid id or unknown source, 503 the store is unavailable.
@@ -165,7 +165,7 @@ def explain_record(item: ItemId, result: LookupResult, source: Source) -> dict[s
     """Return the result of a lookup as the struct that ``explain_cover`` returns."""
     record = result.record
     page_url = source.page_url_for(item.id)
-    # If the rules have changed since, the position of the rule means nothing.
+    # ``record.rule`` is a position in the rules of that time, so it is valid only for the same rules.
     is_rule_current = record.rule >= 0 and record.source_fingerprint == source.fingerprint
     return {
         "outcome": str(record.outcome),

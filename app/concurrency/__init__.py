@@ -1,1 +1,1 @@
-"""gevent helpers: greenlets, threads, keyed locks, the clock."""
+"""Greenlets, threads, locks and the clock."""

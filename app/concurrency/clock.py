@@ -1,8 +1,8 @@
 """A clock of seconds since the epoch that never jumps.
 
-It reads the wall clock once, when it is created, and adds the monotonic time elapsed since. So setting the system's
-clock neither expires everything in a process nor makes it last forever. Times written by other processes may still be
-in the future; ``app.lookup.freshness.clamp_to_clock`` limits them when they are read.
+The clock reads the wall clock once, when it is created, and then adds the elapsed monotonic time. If the system's time
+is changed, the cached records of a process therefore do not expire early or late. Times written by other processes may
+be in the future. ``app.lookup.freshness.clamp_to_clock`` limits such times when they are read.
 """
 
 import time

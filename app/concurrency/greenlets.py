@@ -1,4 +1,4 @@
-"""Greenlets: spawn with context, a pool of reusable greenlets, yield to the hub, run in a thread."""
+"""Greenlets: yielding to the hub, spawning with the caller's context, a pool of reusable greenlets, and threads."""
 
 from collections.abc import Callable
 from contextvars import copy_context
@@ -14,16 +14,16 @@ T = TypeVar("T")
 def yield_to_hub() -> None:
     """Let all ready greenlets run, and let the event loop poll its sockets and timers once.
 
-    ``gevent.sleep(0)`` does not wait for a poll: the loop runs up to fifty ready greenlets before it polls. If each of
-    them works for 2 ms, no timeout fires for a tenth of a second. A sleep of any positive time ends only after a poll.
+    ``gevent.sleep(0)`` may end before the event loop polls, because the loop runs up to fifty ready greenlets first. If
+    each of them works for 2 ms, no timeout fires for a tenth of a second. Any longer sleep ends only after a poll.
     """
     gevent.sleep(1e-9)
 
 
 def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
-    """Start a greenlet as ``gevent.spawn`` does, but in a copy of the caller's context instead of an empty one.
+    """Start a greenlet in a copy of the caller's context. ``gevent.spawn`` starts a greenlet in an empty context.
 
-    So work that a request starts has the request's id.
+    Work that a request starts therefore has the id of the request.
     """
     greenlet = gevent.spawn(function, *args)
     greenlet.gr_context = copy_context()
@@ -33,9 +33,9 @@ def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
 class GreenletPool:
     """Runs functions in greenlets that it reuses.
 
-    The stack of a new greenlet lies in memory that the system maps, clears and later unmaps. In a virtual machine this
-    costs as much as a tenth of a lookup. The pool keeps up to ``max_idle`` idle greenlets of some 20 kB each. It does
-    not limit how many run at once.
+    The system maps, clears and later unmaps memory for the stack of each new greenlet. In a virtual machine this takes
+    up to a tenth of the time of a lookup. The pool keeps up to ``max_idle`` idle greenlets of about 20 kB each. It does
+    not limit the number of running greenlets.
     """
 
     def __init__(self, max_idle: int) -> None:
@@ -60,9 +60,9 @@ class GreenletPool:
 
 
 class _PooledGreenlet(greenlet):
-    """Runs ``function`` each time it is switched to, and ends when ``keep`` returns False.
+    """Runs ``function`` each time the hub switches to it. After each run, the greenlet ends if ``keep`` returns False.
 
-    A greenlet that is killed ends without calling ``keep``.
+    If the greenlet is killed, it ends without calling ``keep``.
     """
 
     function: Callable[[], object]
@@ -72,7 +72,7 @@ class _PooledGreenlet(greenlet):
         self._keep = keep
 
     def run(self) -> None:
-        """Run one function after the other."""
+        """Run one function after another."""
         self._run_function()
         while self._keep(self):
             gevent.get_hub().switch()
@@ -87,7 +87,7 @@ class _PooledGreenlet(greenlet):
 def run_in_thread(function: Callable[[], T], threads: ThreadPool | None = None) -> T:
     """Call ``function`` in a thread and return its result or raise its exception. Other greenlets run meanwhile.
 
-    ``threads`` is the pool to use, by default that of the hub.
+    ``threads`` is the thread pool to use, by default the pool of the hub.
     """
     pool = gevent.get_hub().threadpool if threads is None else threads
     result, error = pool.apply(_call, (function,))
@@ -97,7 +97,10 @@ def run_in_thread(function: Callable[[], T], threads: ThreadPool | None = None) 
 
 
 def _call(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    """Return the function's result and exception. gevent prints an exception raised in a thread, even a caught one."""
+    """Return the result of ``function`` and None, or None and the exception that it raised.
+
+    gevent would print an exception that is raised in a thread, even if the caller catches it.
+    """
     try:
         return function(), None
     except Exception as error:  # noqa: BLE001 - run_in_thread raises it

@@ -7,7 +7,7 @@ from gevent.lock import BoundedSemaphore
 
 
 class KeyedLock:
-    """Locks by key, for greenlets. A lock exists only while a greenlet holds it or waits for it."""
+    """Locks for greenlets, one for each key. A lock exists only while a greenlet holds it or waits for it."""
 
     def __init__(self) -> None:
         self._locks: dict[str, BoundedSemaphore] = {}
@@ -16,7 +16,7 @@ class KeyedLock:
     def hold(self, key: str, timeout: float | None = None) -> Iterator[None]:
         """Hold the lock of ``key`` in a ``with`` block.
 
-        Raises TimeoutError if the lock is not acquired within ``timeout`` seconds. With None it waits without a limit.
+        Raises TimeoutError if the lock is not acquired within ``timeout`` seconds. None means no limit.
         """
         lock = self._locks.setdefault(key, BoundedSemaphore(1))
         try:

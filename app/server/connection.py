@@ -1,7 +1,8 @@
-"""A client connection with timeouts, which yields to other greenlets while it sends and receives.
+"""A client connection with timeouts. It yields to other greenlets while it sends and receives.
 
-gevent switches greenlets only where a socket would block. A client that never lets it block could therefore occupy the
-worker alone, so every loop over input or output yields to the hub once per iteration.
+gevent switches greenlets only where a socket would block. The socket of a fast client may never block, and the client
+would then keep the worker from all other clients. Every loop over input or output therefore yields to the hub once per
+iteration.
 """
 
 import enum
@@ -22,13 +23,13 @@ TIMEOUT_RESET_BYTES = 16_384
 #: A body times out this many ticks late, so that an application with its own timeout of the same length responds first.
 _APPLICATION_GRACE_TICKS = 4
 
-#: Bytes per recv() while a request is awaited: as many as gunicorn's parser asks for.
+#: Bytes per recv() while the connection waits for a request. gunicorn's parser uses the same number.
 _RECV_BYTES = 8192
 
-#: A connection that is closed with unread input first discards up to this much, for up to this long. The kernel
-#: responds with a reset to data that arrives after the close, and the reset can destroy a response that the client has
-#: not read yet (RFC 9112, 9.6). Most clients send the whole body before they read a response, so the limit is as large
-#: as a body that was sent by mistake may be, and larger than the buffers of the kernels.
+#: Before a connection with unread input is closed, up to this many bytes are discarded for up to this many seconds. The
+#: kernel responds with a reset to data that arrives after the close, and the reset can destroy a response that the
+#: client has not read yet (RFC 9112, 9.6). Most clients send the whole body before they read a response. The limit is
+#: therefore larger than the buffers of both kernels, and large enough for a body that was sent by mistake.
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16_000_000
 _LINGER_RECV_BYTES = 65_536
@@ -36,7 +37,7 @@ _LINGER_RECV_BYTES = 65_536
 #: The event mask of gevent's loop for "readable".
 _READ = 1
 
-#: SO_LINGER with a timeout of zero: close() resets the connection.
+#: A value of SO_LINGER that makes close() reset the connection: enabled, with a timeout of zero.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -58,7 +59,7 @@ class Stage(enum.Enum):
 
 
 class BodyError(Exception):
-    """A request body that was incomplete or late; ``status`` is the status of the response."""
+    """The request body was incomplete or late. ``status`` is the status of the response."""
 
     def __init__(self, status: http.HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -66,18 +67,18 @@ class BodyError(Exception):
 
 
 class BodyTimeout(BodyError):
-    """A request body that did not arrive in time."""
+    """The request body did not arrive in time."""
 
     def __init__(self) -> None:
         super().__init__(http.HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time.")
 
 
 class Connection:
-    """A gevent socket with timeouts: gunicorn's parser reads from it, and its responses write to it.
+    """A gevent socket with timeouts. gunicorn's parser reads from it, and responses are written to it.
 
     All timeouts are in seconds. ``head_timeout`` limits the time from the start of the wait for a request to the end of
-    its head. ``body_timeout`` and ``response_timeout`` limit the time for each ``TIMEOUT_RESET_BYTES`` of a body or a
-    response, or for what remains of it.
+    the request head. ``body_timeout`` and ``response_timeout`` limit the time for each ``TIMEOUT_RESET_BYTES`` of a
+    body or a response, and for the last bytes.
     """
 
     __slots__ = (
@@ -106,11 +107,11 @@ class Connection:
         self.stage = Stage.IDLE
         #: The tick at which the current wait for the client times out.
         self.expires_at = NEVER
-        #: The socket has failed: nothing more can be sent.
+        #: Whether the socket has failed, so that nothing more can be sent.
         self.is_broken = False
-        #: The client did not send in time.
+        #: Whether the client did not send in time.
         self.timed_out = False
-        #: The client may still be sending data that is not going to be read.
+        #: Whether the client may still be sending data that the worker will not read.
         self.has_unread_input = False
         self._clock = clock
         self._hub: Any = gevent.get_hub()
@@ -118,16 +119,16 @@ class Connection:
         self._head_ticks = clock.ticks(head_timeout)
         self._body_ticks = clock.ticks(body_timeout) + _APPLICATION_GRACE_TICKS
         self._response_ticks = clock.ticks(response_timeout)
-        self._remaining_ticks = 0  # of the timeout for the input that is being received
-        self._transferred = 0  # body bytes since its timeout started
+        self._remaining_ticks = 0  # of the timeout for the awaited input
+        self._transferred = 0  # body bytes since the body timeout was started
         self._is_continue_expected = False
         self._is_draining = False
 
     def next_request(self, buffered: bytes) -> bytes:
-        """Return the first bytes of the next request: ``buffered`` if it is not empty, else the next that arrive.
+        """Return the first bytes of the next request: ``buffered`` if not empty, else the next bytes that arrive.
 
-        The result is empty if there is no next request: the client has closed the connection, has timed out, or the
-        socket has failed.
+        The result is empty if no request follows, because the client has closed the connection or timed out, or because
+        the socket has failed.
         """
         self._remaining_ticks = self._head_ticks
         if buffered:
@@ -145,20 +146,20 @@ class Connection:
         return data
 
     def receive_until(self, received: bytes, end: int) -> bytes:
-        """Return ``received`` and what follows it, up to the offset ``end`` of the end of the body or beyond.
+        """Receive until the body ends, at the offset ``end``. Return ``received`` followed by the new bytes.
 
-        The result is shorter if the client has closed the connection, has timed out (see ``timed_out``), or the socket
+        The result is shorter if the client has closed the connection or timed out (see ``timed_out``), or if the socket
         has failed.
         """
         self.begin_body(expects_continue=False)
-        self._remaining_ticks -= _APPLICATION_GRACE_TICKS  # the application is not running yet
+        self._remaining_ticks -= _APPLICATION_GRACE_TICKS  # the application does not run yet and needs no grace
         with suppress(OSError):  # the next recv() raises it again
             while len(received) < end and (data := self._receive(_RECV_BYTES)):
                 received += data
         return received
 
     def begin_body(self, *, expects_continue: bool) -> None:
-        """Start the timeout of a body; with ``expects_continue`` the client waits for 100 Continue before it sends."""
+        """Start the timeout of a body. ``expects_continue`` says whether the client waits for 100 Continue."""
         self.stage = Stage.BODY
         self._remaining_ticks = self._body_ticks
         self._transferred = 0
@@ -193,8 +194,8 @@ class Connection:
     def _receive(self, size: int) -> bytes:
         """Wait until the socket is readable, then receive.
 
-        The wait lets other greenlets run before each recv(). It also avoids the first, non-blocking recv() of gevent's
-        own implementation, which nearly always fails with EAGAIN here and costs a fifth of a request.
+        The wait lets other greenlets run before each recv(). It also saves time: gevent's own recv() first tries to
+        receive without waiting, which nearly always fails with EAGAIN here and takes a fifth of the time of a request.
         """
         started_at = self._clock.now
         self.expires_at = started_at + self._remaining_ticks
@@ -244,13 +245,13 @@ class Connection:
         return self.stage is Stage.IDLE
 
     def is_waiting_for_client(self) -> bool:
-        """Return whether the connection waits for the client to send a request or the rest of one."""
+        """Return whether the connection waits for the client to send a request or a part of a request."""
         return self.expires_at < NEVER and self.stage is not Stage.RESPONSE
 
     def waiting_since(self) -> int:
-        """Return the tick at which the timeout of the input that is awaited started.
+        """Return the tick at which the timeout of the awaited input was started.
 
-        A connection that only lingers counts as the oldest: its client has been sent the response.
+        A lingering connection counts as the oldest, because its response has been sent.
         """
         if self.stage is Stage.LINGER:
             return 0
@@ -262,15 +263,15 @@ class Connection:
         self._shutdown(socket.SHUT_RDWR)
 
     def time_out(self) -> None:
-        """End the current wait: input ends here; a response that the client does not receive resets the connection.
+        """End the current wait for the client. If the client does not receive a response, reset the connection.
 
-        Shutting the socket down wakes the greenlet that waits for it as a close by the client would. Nothing is raised
-        into that greenlet, which could be at any other point by the time it runs.
+        Shutting the socket down wakes the greenlet that waits for it, as if the client had closed the connection. No
+        exception is raised into the greenlet, because by the time it runs, it may have finished the wait.
         """
         self.expires_at = NEVER
         if self.stage is Stage.RESPONSE:
             with suppress(OSError):
-                # The reset also discards what the kernel still holds for the client.
+                # A reset also discards the data in the send buffer of the kernel.
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._shutdown(socket.SHUT_RDWR)
         else:
@@ -278,9 +279,9 @@ class Connection:
             self._shutdown(socket.SHUT_RD)
 
     def drain(self) -> None:
-        """Receive no further request: an idle connection ends now, another one after its current request.
+        """Receive no further requests. An idle connection ends now, any other connection after its current request.
 
-        A request that the kernel has received but nobody has read yet is still served.
+        A request that the kernel has received is still served, even if the worker has not read it yet.
         """
         self._is_draining = True
         if self.is_idle():
@@ -291,7 +292,7 @@ class Connection:
             self.socket.shutdown(how)
 
     def gettimeout(self) -> float:
-        """Return 0, so that gunicorn does not set a timeout on the socket before it writes an error response."""
+        """Return 0. gunicorn then sets no timeout on the socket before it writes an error response."""
         return 0.0
 
     def close(self) -> None:

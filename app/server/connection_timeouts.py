@@ -7,7 +7,7 @@ from app.server.tick_clock import TickClock
 
 
 class ConnectionTimeouts:
-    """The open connections of a worker: it times out, evicts and drains them."""
+    """Times out, evicts and drains the open connections of a worker."""
 
     def __init__(self, clock: TickClock) -> None:
         self._clock = clock
@@ -38,14 +38,14 @@ class ConnectionTimeouts:
         return all(connection.is_idle() for connection in self._connections)
 
     def evict_longest_waiting(self) -> bool:
-        """Drop the connection that has waited longest for input from its client; return whether there was one."""
+        """Drop the connection that has waited longest for input. Returns whether any connection was waiting."""
         waiting = [connection for connection in self._connections if connection.is_waiting_for_client()]
         if waiting:
             min(waiting, key=Connection.waiting_since).drop()
         return bool(waiting)
 
     def drain(self) -> None:
-        """Close idle connections now, and the others after the request that is in progress."""
+        """Close idle connections now, and the others after their current requests."""
         self._is_draining = True
         for connection in self._connections:
             connection.drain()

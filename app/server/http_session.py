@@ -1,12 +1,13 @@
 """An HTTP session: the requests of one connection, one after the other.
 
-A request is served by the first of three paths that fits:
+Each request is served by the first of three paths that is possible:
 
-1. Cached response: the same bytes have been sent before, and the application allows the response to be reused. No
-   other code runs, so this path is off where requests have to be reported, for example in an access log.
-2. Cached head: the request has arrived whole, and its head has been parsed before, byte for byte. The application is
-   called with gunicorn's earlier results.
-3. Parser: all other requests. gunicorn parses the head, creates the environ and handles errors.
+1. Cached response: an identical request has been served before, and the application allows the reuse of the response.
+   Neither gunicorn nor the application runs. This path is disabled if requests have to be reported, for example in an
+   access log.
+2. Cached head: the whole request has arrived, and an identical head has been parsed before. The application is called
+   with the earlier results of gunicorn's parser.
+3. Parser: gunicorn parses the head, creates the environ and handles errors.
 """
 
 import http
@@ -21,14 +22,14 @@ from app.server.connection import BodyError, BodyTimeout, Connection
 from app.server.request_head_cache import CachedHead, HeadCache, Parser, Request
 from app.server.response import Response, http_date
 
-#: A request of up to this many bytes, whose head is cached, is received whole before it is served.
+#: A request with a cached head is received in full before it is served, if it has at most this many bytes.
 _MAX_BUFFERED_REQUEST = 8192
 
 _KEEP_ALIVE, _CLOSE = b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n"
 
 
 class SessionWorker(Protocol):
-    """What a session uses of its gunicorn worker; attributes without a comment are gunicorn's own."""
+    """The part of the gunicorn worker that a session uses. Attributes without a comment are gunicorn's own."""
 
     cfg: Any
     log: Any
@@ -51,14 +52,14 @@ class SessionWorker(Protocol):
         """Return whether the application has taken over the connection."""
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Log an error and send the response to it."""
+        """Log an error and send an error response."""
 
 
 class HttpSession:
     """Serves the requests of a connection until it ends.
 
-    ``server_address`` and ``client_address`` are as sockets have them. ``head_cache`` is the cache for this listener
-    and for clients of this trust, or None to parse all heads.
+    ``server_address`` and ``client_address`` are socket addresses. ``head_cache`` is the cache for this listener and
+    for clients with the same trust as this client. If it is None, all heads are parsed.
     """
 
     def __init__(
@@ -78,10 +79,10 @@ class HttpSession:
         self._previous_head: CachedHead | None = None
         self._parser = Parser(worker.cfg, connection, client_address)
         self._proxy_info: dict[str, Any] = {}
-        self._started_at = datetime.min  # noqa: DTZ901 - set before each call of the application if that is logged
+        self._started_at = datetime.min  # noqa: DTZ901 - set before each call of the application if calls are logged
 
     def run(self) -> None:
-        """Serve requests in their order until the connection ends."""
+        """Serve the requests in order until the connection ends."""
         buffered: bytes | None = b""
         while buffered is not None and (received := self._connection.next_request(buffered)):
             buffered = self._serve(received)
@@ -89,7 +90,8 @@ class HttpSession:
     def _serve(self, received: bytes) -> bytes | None:
         """Serve the request at the start of ``received``.
 
-        Like each of the paths, return what has been received beyond the request, or None to close the connection.
+        Return the bytes received after the request, or None to close the connection. The method for each path returns
+        the same.
         """
         if (response := self._find_response(received)) is not None:
             return self._send_cached_response(response, b"")
@@ -97,11 +99,11 @@ class HttpSession:
         if head is None:
             return self._serve_with_parser(received)
         received_at_first = len(received)
-        if received_at_first < head.request_length <= _MAX_BUFFERED_REQUEST:  # many clients send head and body apart
+        if received_at_first < head.request_length <= _MAX_BUFFERED_REQUEST:  # many clients send the body later
             received = self._connection.receive_until(received, head.request_length)
         if len(received) < head.request_length:
             return self._serve_with_parser(received)
-        if received_at_first != head.request_length:  # else the look-up above has had the same key
+        if received_at_first != head.request_length:  # otherwise the look-up above had the same key
             response = self._find_response(received[: head.request_length])
             if response is not None:
                 return self._send_cached_response(response, received[head.request_length :])
@@ -178,7 +180,7 @@ class HttpSession:
             )
         except (StopIteration, NoMoreData):
             return None
-        except BaseException as error:  # noqa: BLE001 - gunicorn's have no common class, and a hook may raise anything
+        except BaseException as error:  # noqa: BLE001 - gunicorn's errors have no common class; hooks may raise any
             self._send_gunicorn_error(request, error)
             return None
         environ["gunicorn.socket"] = connection.socket
@@ -192,14 +194,14 @@ class HttpSession:
         return self._end_request(rest, keep_alive=keep_alive)
 
     def _end_request(self, rest: bytes, *, keep_alive: bool) -> bytes | None:
-        """Return the result of a path, given what has been received beyond its request."""
+        """Return the result of ``_serve``. ``rest`` are the bytes received after the request."""
         if keep_alive:
             return rest
         self._connection.has_unread_input |= bool(rest)
         return None
 
     def _call_application(self, request: Request, response: Response, environ: dict[str, Any]) -> bool:
-        """Call the application and send its response; return whether the connection stays open."""
+        """Call the application and send its response. Returns whether the connection stays open."""
         worker = self._worker
         if worker.is_access_logged:
             self._started_at = datetime.now()  # noqa: DTZ005 - only a difference is taken
@@ -237,10 +239,10 @@ class HttpSession:
     def _handle_failure(
         self, request: Request, response: Response, environ: dict[str, Any], error: BaseException
     ) -> None:
-        """Log an error that the application has raised, and send the response to it if that is still possible.
+        """Log an error that the application has raised, and send an error response if that is still possible.
 
-        The state of the connection shows whether the client is the cause. The class of the error does not: applications
-        raise their own OSErrors.
+        The state of the connection shows whether the client caused the error. The class of the error does not, because
+        applications may raise an OSError of their own.
         """
         log = self._worker.log
         if self._connection.is_broken:
@@ -270,7 +272,7 @@ class HttpSession:
             self._worker.log.debug("Closing connection. %s", error)
 
     def _send_gunicorn_error(self, request: Request | None, error: BaseException) -> None:
-        """Let gunicorn log an error and respond to it."""
+        """Let gunicorn log an error and send the response."""
         self._connection.has_unread_input = True
         if not self._connection.is_broken:
             self._worker.handle_error(request, self._connection, self._client_address, error)

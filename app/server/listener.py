@@ -22,9 +22,9 @@ _WARNING_SECONDS = 10.0
 class Listener(StreamServer):
     """gevent's server for one listening socket. All listeners of a worker share its ``pool`` of connections.
 
-    When the pool is full or the process has no file descriptor left, the connection that has waited longest for its
-    client is evicted. Requests that arrive within milliseconds are not affected. If no connection waits, since all have
-    a request in progress, no more are accepted until one closes or becomes idle.
+    If the pool is full or no file descriptor is left, the connection that has waited longest for input is evicted. A
+    client that sends its request within milliseconds is not affected. If all connections have a request in progress, no
+    further connection is accepted until one of them closes or becomes idle.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Listener(StreamServer):
         self._warn = warn
         self._next_warning_at = 0.0
         super().__init__(sock, handle=handle, spawn=pool)
-        self.__dict__["full"] = self._is_full  # gevent has set it to the pool's method
+        self.__dict__["full"] = self._is_full  # gevent has set the attribute to the pool's method
 
     def _is_full(self) -> bool:
         if not self._pool.full():
             return False
         self._timeouts.evict_longest_waiting()
-        # gevent accepts again when a connection closes, which may never happen while all clients keep sending requests.
+        # gevent accepts again only when a connection closes. If all clients keep sending requests, none may ever close.
         gevent.spawn_later(_RETRY_SECONDS, self._accept_again)
         return True
 
@@ -56,7 +56,7 @@ class Listener(StreamServer):
             self.start_accepting()
 
     def do_read(self) -> Any:
-        """Accept a connection; return it with its client's address, or None if there is none."""
+        """Accept a connection. Returns the socket and the client's address, or None if no connection was accepted."""
         try:
             accepted: Any = super().do_read()
         except OSError as error:
@@ -69,7 +69,7 @@ class Listener(StreamServer):
                 raise
             return None
         if accepted is not None and self.family in {socket.AF_INET, socket.AF_INET6}:
-            # gunicorn sets it on the listening socket, but on an inherited one (fd://) only after clients may have
-            # connected.
+            # gunicorn sets the option on the listening socket. If the socket was inherited (fd://), clients may have
+            # connected before.
             accepted[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return accepted

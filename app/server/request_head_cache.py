@@ -1,8 +1,8 @@
 """gunicorn's request parser, and a cache of the request heads that it has parsed.
 
-Clients send the same head again and again, byte for byte. What gunicorn's parser makes of a head, and the WSGI environ
-made from it, depend on its bytes, on the listener, and on whether the client is a trusted proxy. One ``HeadCache``
-serves one listener and clients of equal trust.
+Clients repeatedly send heads that are identical byte for byte. The parsed head and the WSGI environ depend on the bytes
+of the head, on the listener, and on whether the client is a trusted proxy. One ``HeadCache`` therefore serves one
+listener, and either trusted proxies or all other clients.
 """
 
 import io
@@ -18,12 +18,12 @@ from gunicorn.http.parser import RequestParser
 
 from app.server.response_cache import ResponseCache
 
-#: Longer heads are not cached. Those of XML-RPC clients take some 200 bytes.
+#: Longer heads are not cached. The heads of XML-RPC clients have about 200 bytes.
 _MAX_HEAD_BYTES = 2048
 
 _MAX_HEADS = 1024
 
-#: Enough for some 13,000 short responses.
+#: The size of a response cache. It is enough for about 13,000 short responses.
 _MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 
 _HEAD_END = b"\r\n\r\n"
@@ -43,18 +43,18 @@ _REQUEST_VARIABLES = {
 
 
 class Request(GunicornRequest):
-    """gunicorn's request, except that HTTP/1.1 without Host is refused (RFC 9112, 3.2)."""
+    """gunicorn's request, which also rejects HTTP/1.1 without Host (RFC 9112, 3.2)."""
 
     _expected_100_continue: bool
 
     def set_body_reader(self) -> None:
-        """Check Host, then prepare the body. gunicorn calls this when it has parsed the head."""
+        """Check that Host is present, then prepare the body. gunicorn calls this after it has parsed the head."""
         if self.version >= (1, 1) and all(name != "HOST" for name, _ in self.headers):
             raise InvalidHeader("HOST", req=self)
         super().set_body_reader()
 
     def take_continue_expectation(self) -> bool:
-        """Return whether the client expects 100 Continue, and keep gunicorn from sending it at once."""
+        """Return whether the client expects 100 Continue, and prevent gunicorn from sending it immediately."""
         is_expected = bool(self._expected_100_continue)
         self._expected_100_continue = False
         return is_expected
@@ -80,19 +80,19 @@ class CachedHeadRequest(Request):
         self.__dict__ = attributes
 
     def should_close(self) -> bool:
-        """Return whether the connection closes after this request. Cached heads do not ask for it."""
+        """Return whether the connection closes after this request. Heads that request the close are not cached."""
         return bool(self.must_close)
 
     def is_body_incomplete(self) -> bool:
-        """Return False: the body has been received."""
+        """Return False, because the body has been received."""
         return False
 
 
 @dataclass(frozen=True, slots=True)
 class CachedHead:
-    """A parsed head: its bytes, the length of a request with it, and gunicorn's results.
+    """A parsed head: its bytes, the length of a request with this head, and the results of gunicorn's parser.
 
-    ``attributes``, ``headers`` and ``environ`` hold what all requests with this head have in common.
+    ``attributes``, ``headers`` and ``environ`` are the same for all requests with this head.
     """
 
     raw: bytes
@@ -102,7 +102,7 @@ class CachedHead:
     environ: dict[str, Any]
 
     def request(self, data: bytes, client_address: tuple[Any, ...]) -> CachedHeadRequest:
-        """Return the request at the start of ``data``, which starts with this head and holds the whole body."""
+        """Return the request at the start of ``data``, which must contain this head and the whole body."""
         return CachedHeadRequest(
             {
                 **self.attributes,
@@ -117,7 +117,7 @@ class CachedHead:
 
 
 class HeadCache:
-    """The heads last received by one listener from clients of equal trust, and the cached responses to such requests.
+    """The heads last received by one listener from clients of equal trust, and the cached responses for these clients.
 
     ``cfg`` is gunicorn's configuration.
     """
@@ -128,19 +128,19 @@ class HeadCache:
         self._errors = _ErrorStream(cfg)
 
     def find(self, data: bytes, previous: CachedHead | None) -> CachedHead | None:
-        """Return the cached head that ``data`` starts with.
+        """Return the cached head at the start of ``data``, or None if the head is not cached.
 
-        ``previous`` is the head of the connection's previous request. It is compared first, which saves the look-up.
+        ``previous`` is the head of the connection's previous request. If it matches, no look-up is needed.
         """
         if previous is not None and data.startswith(previous.raw):
             return previous
         return self._heads.get(data[: data.find(_HEAD_END, 0, _MAX_HEAD_BYTES) + len(_HEAD_END)])
 
     def store(self, data: bytes, request: Request, environ: dict[str, Any]) -> None:
-        """Store what gunicorn has made of the request at the start of ``data``, if its head can be cached.
+        """Store the head of the request at the start of ``data``, with gunicorn's results, if it can be cached.
 
-        That is a POST of HTTP/1.1 with Content-Length, without Expect and Upgrade, that leaves the connection open.
-        ``environ`` must be as gunicorn has made it, before the application has changed it.
+        The head of an HTTP/1.1 POST with Content-Length can be cached, unless it has Expect or Upgrade or closes the
+        connection. The application must not have changed ``environ`` yet.
         """
         size = data.find(_HEAD_END, 0, _MAX_HEAD_BYTES) + len(_HEAD_END)
         reader = request.body.reader
@@ -152,7 +152,7 @@ class HeadCache:
             and "CONTENT_LENGTH" in environ
             and not {"HTTP_EXPECT", "HTTP_UPGRADE"} & environ.keys()
             and not request.should_close()
-            # gunicorn's parser has found the end of the head at the same offset.
+            # gunicorn's parser must have found the end of the head at the same offset.
             and request.unreader.buf.getvalue() == data[size:]
         )
         if is_cacheable:
@@ -169,7 +169,7 @@ class HeadCache:
 
 
 class _ErrorStream(wsgi.WSGIErrorsWrapper):
-    """gunicorn's wsgi.errors for many requests: it looks up the log's streams per write, as logs may be reopened."""
+    """wsgi.errors for many requests. It looks up the log's streams for each write, because logs may be reopened."""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg

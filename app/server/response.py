@@ -1,4 +1,4 @@
-"""gunicorn's response, sent in one piece where it fits."""
+"""gunicorn's response, sent in one piece if possible."""
 
 import functools
 import re
@@ -20,18 +20,18 @@ _START_ATTRIBUTES = ("_omits_body", "chunked", "headers", "response_length", "st
 
 
 class Response(wsgi.Response):
-    """gunicorn's response, with the head and the first bytes of the body in one send.
+    """gunicorn's response, which sends the head together with the first bytes of the body.
 
-    In two sends, the body could be delayed by 40 ms until the client acknowledges the head (Nagle's algorithm and
-    delayed ACK). The head is sent with the first bytes of the body, or at the end of an empty one, as PEP 3333
-    requires. ``accepts_requests`` is called at that time: if it returns False, the connection closes afterwards.
+    If head and body were sent separately, the body could be delayed by 40 ms, until the client acknowledges the head
+    (Nagle's algorithm and delayed ACK). If the body is empty, the head is sent when the body ends (PEP 3333).
+    ``accepts_requests`` is called when the head is sent. If it returns False, the connection closes after the response.
     """
 
     headers: list[tuple[str, str]]
     headers_sent: bool
     must_close: bool
-    #: This response for reuse. It is set when the response has been sent in one piece, the connection stays open, and
-    #: the application has allowed it.
+    #: This response for reuse, or None. It is set if the response has been sent in one piece, the connection stays
+    #: open, and the application has allowed the reuse.
     cacheable: CachedResponse | None
 
     def __init__(self, req: Any, sock: Any, cfg: Any, accepts_requests: Callable[[], bool]) -> None:
@@ -41,17 +41,18 @@ class Response(wsgi.Response):
         self.cacheable = None
 
     def allow_caching(self, header: str, next_value: Callable[[], bytes | None]) -> None:
-        """Allow this response to be reused for requests with the same bytes; to be called before any of it is sent.
+        """Allow this response to be reused for requests with the same bytes. Must be called before the head is sent.
 
-        Each time, the field ``header`` has the value that ``next_value`` returns. ``next_value`` returns None when the
-        response is no longer valid.
+        In each reuse, the field ``header`` has the value that ``next_value`` returns. ``next_value`` returns None if
+        the response is no longer valid.
         """
         self._reuse = header, next_value
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """Set status and headers (PEP 3333), from a cache of headers that gunicorn has validated before.
+        """Set status and headers (PEP 3333). A cache saves gunicorn's validation of headers that were sent before.
 
-        A last field such as a request id, which differs each time and needs no validation, is not part of the key.
+        If the last field needs no validation, it is not part of the cache key. A request id, for example, differs each
+        time.
         """
         if exc_info is not None or self.status is not None:
             return super().start_response(status, headers, exc_info)
@@ -64,18 +65,18 @@ class Response(wsgi.Response):
         return self.write
 
     def is_chunked(self) -> bool:
-        """Return whether the body has to be chunked: its length is unknown, and the client understands chunks."""
+        """Return whether the body is sent in chunks: its length is unknown, and the client supports chunks."""
         return self.response_length is None and self.req.version > (1, 0) and not self._omits_body
 
     def should_close(self) -> bool:
         """Return whether the connection closes after this response.
 
-        It also closes if a part of the body has not been received yet, instead of receiving what nothing reads.
+        The connection also closes if the request body is incomplete, because nothing will read the rest of the body.
         """
         return not self._accepts_requests() or bool(super().should_close()) or self.req.is_body_incomplete()
 
     def send_headers(self) -> None:
-        """Do nothing: the head is sent with the first bytes of the body."""
+        """Do nothing, because the head is sent with the first bytes of the body."""
 
     def _emit_body(self, data: bytes) -> None:
         if data:
@@ -89,7 +90,7 @@ class Response(wsgi.Response):
             self._send(b"")
 
     def sendfile(self, respiter: Any) -> bool:  # noqa: ARG002 - gunicorn's signature
-        """Return False: files are sent block by block, as by gunicorn's gevent worker."""
+        """Return False. Files are then sent block by block, as gunicorn's gevent worker sends them."""
         return False
 
     def _send(self, data: bytes) -> None:
@@ -97,12 +98,12 @@ class Response(wsgi.Response):
             self.cacheable = None
             self.sock.sendall(data)
             return
-        # Decided once: the rest of an unread body may have arrived by the end of the response.
+        # This is decided only once, because the rest of an unread body may arrive before the end of the response.
         self.must_close = self.should_close()
-        own, others = self._split_headers()
-        before_date, after_date = self._format_head(others)
+        varying_field, other_fields = self._split_headers()
+        before_date, after_date = self._format_head(other_fields)
         self.headers_sent = True
-        self.sock.sendall(b"".join((before_date, http_date(), own, after_date, data)))
+        self.sock.sendall(b"".join((before_date, http_date(), varying_field, after_date, data)))
         if self._reuse is not None and len(data) == self.response_length and not self.must_close:
             header, next_value = self._reuse
             self.cacheable = CachedResponse(
@@ -110,12 +111,12 @@ class Response(wsgi.Response):
             )
 
     def _split_headers(self) -> tuple[bytes, list[tuple[str, str]]]:
-        """Return the field that differs each time the response is reused, as it is sent, and the other fields."""
+        """Return the bytes of the field that differs in each reuse of the response, and the other fields."""
         if self._reuse is None:
             return b"", self.headers
         name = self._reuse[0].lower()
-        own = [f"\r\n{field}: {value}" for field, value in self.headers if field.lower() == name]
-        return "".join(own).encode("latin-1"), [field for field in self.headers if field[0].lower() != name]
+        varying = [f"\r\n{field}: {value}" for field, value in self.headers if field.lower() == name]
+        return "".join(varying).encode("latin-1"), [field for field in self.headers if field[0].lower() != name]
 
     def _format_head(self, headers: list[tuple[str, str]]) -> tuple[bytes, bytes]:
         """Return the bytes of a head with these fields, before and after the value of Date."""

@@ -1,7 +1,7 @@
 """Responses that are reused for byte-identical requests, for as long as the application allows.
 
 The application makes its response cacheable through ``environ["covers.cache_response"]``; see
-``Response.allow_caching``. A cached response is sent again with a new Date and a new value of one field, and neither
+``Response.allow_caching``. A cached response is sent again with a new Date and a new value of one field. Neither
 gunicorn's parser nor the application runs.
 """
 
@@ -16,8 +16,7 @@ _OVERHEAD_BYTES = 800
 class CachedResponse(NamedTuple):
     """The bytes of a response without its Date and without the value of one field.
 
-    ``next_value`` returns the value of that field for the next response, as it is sent, or None if the cached response
-    is no longer valid.
+    ``next_value`` returns the value of that field for the next reuse, or None if the response is no longer valid.
     """
 
     before_date: bytes
@@ -27,12 +26,12 @@ class CachedResponse(NamedTuple):
 
 
 class ResponseCache:
-    """Cached responses by the bytes of their requests; beyond ``max_bytes`` the oldest are evicted (FIFO)."""
+    """Cached responses by the bytes of their requests. Beyond ``max_bytes`` the oldest are evicted (FIFO)."""
 
     def __init__(self, max_bytes: int) -> None:
         self._free_bytes = max_bytes
         self._responses = OrderedDict[bytes, CachedResponse]()  # finds its oldest key in O(1), unlike a dict
-        #: Returns the response to the request with these bytes, or None. Its ``next_value`` checks its validity.
+        #: Returns the response to the request with these bytes, or None. ``next_value`` says whether it is still valid.
         self.get = self._responses.get
 
     def __len__(self) -> int:

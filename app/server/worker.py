@@ -20,8 +20,8 @@ from app.server.listener import Listener
 from app.server.request_head_cache import HeadCache
 from app.server.tick_clock import TickClock
 
-#: Seconds between the end of accepting and the close of idle connections. Requests that clients have sent meanwhile,
-#: since they could not know of the shutdown, arrive by then and are served.
+#: Seconds between the end of accepting and the close of idle connections. Clients do not know of the shutdown yet, so
+#: requests that arrive in this time are served.
 _IDLE_GRACE_SECONDS = 0.2
 
 
@@ -31,7 +31,7 @@ class Worker(GeventWorker):
     TLS, HTTP/2 and uwsgi, if configured, are served by gunicorn's own code without these limits.
     """
 
-    #: Seconds from the start of the wait for a request to the end of its head. ``keepalive`` takes precedence if not 0.
+    #: Seconds from the start of the wait for a request to the end of its head. ``keepalive`` replaces it if not 0.
     head_timeout = 5.0
 
     #: Seconds for each 16 KiB of a request body, see ``Connection``.
@@ -40,7 +40,7 @@ class Worker(GeventWorker):
     #: Seconds for each 16 KiB of a response.
     response_timeout = 10.0
 
-    #: Seconds between two checks of all connections; timeouts are exact to about this.
+    #: Seconds between two checks of all connections. Timeouts may be late by about this time.
     tick_interval = 0.25
 
     alive: bool
@@ -53,7 +53,7 @@ class Worker(GeventWorker):
         self._uses_stock_code = cfg.is_ssl or cfg.protocol != "http" or "h2" in cfg.http_protocols
         #: Whether the worker shuts down because of a signal, not because of ``max_requests``.
         self.was_told_to_stop = False
-        # Settings do not change while a worker runs, and each access to one takes a microsecond.
+        # Settings are read once: they do not change while a worker runs, and each access takes a microsecond.
         self._keepalive = cfg.keepalive
         has_pre_request, has_post_request = _has_hook(cfg, "pre_request"), _has_hook(cfg, "post_request")
         is_debug = self.log.error_log.isEnabledFor(logging.DEBUG)  # gunicorn's default pre_request logs each request
@@ -104,7 +104,7 @@ class Worker(GeventWorker):
                 self._timeouts.remove(connection)
 
     def _head_cache_for(self, server_address: Any, client_address: Any) -> HeadCache | None:
-        """Return the cache for this listener and this client. What a head may say depends on the client's trust."""
+        """Return the head cache for this listener and for clients with this trust, or None if heads are not cached."""
         if not (self._caches_heads and isinstance(client_address, tuple)):
             return None
         policy = HeaderPolicy()
@@ -124,7 +124,7 @@ class Worker(GeventWorker):
             self.notify()
             gevent.sleep(self.tick_interval)
         if self.cfg.workers == 1:
-            # The master starts another worker only when this one has exited. Until then no other worker accepts.
+            # The master starts another worker only after this worker has exited. Until then no other worker accepts.
             self._wait_while(lambda: not (self.was_told_to_stop or self._timeouts.are_all_idle()))
         for listener in listeners:
             listener.close()
@@ -138,12 +138,12 @@ class Worker(GeventWorker):
         sock.setblocking(1)
         listener = Listener(sock, partial(self.handle, sock), pool=pool, timeouts=self._timeouts, warn=self.log.warning)
         if self.cfg.workers > 1:
-            listener.max_accept = 1  # as gunicorn's worker: connections are spread over the workers
+            listener.max_accept = 1  # spreads connections over the workers, as in gunicorn's gevent worker
         listener.start()
         return listener
 
     def _wait_while(self, condition: Callable[[], bool]) -> bool:
-        """Wait until the condition is false; return False if it still holds after ``graceful_timeout``."""
+        """Wait until the condition is false. Returns False if it is still true after ``graceful_timeout``."""
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while condition():
             if time.monotonic() > deadline:
@@ -163,4 +163,4 @@ def _has_hook(cfg: Any, name: str) -> bool:
 
 
 def _do_nothing(*_: object) -> None:
-    """Replace a hook that would have no effect."""
+    """Take the place of a hook that would have no effect."""
