@@ -37,7 +37,7 @@ def test_an_idle_greenlet_is_reused() -> None:
     assert [greenlets_used(pool) for _ in range(3)] == [[first]] * 3
 
 
-def test_concurrent_functions_run_in_different_greenlets_and_max_idle_of_these_are_kept() -> None:
+def test_concurrent_functions_run_in_different_greenlets_and_max_idle_greenlets_are_kept() -> None:
     pool = GreenletPool(2)
     used = greenlets_used(pool, 5)
     assert len({id(greenlet) for greenlet in used}) == 5

@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.server.gunicorn_server import one_answer, request, wait_until
+from tests.server.gunicorn_server import receive_response, request, wait_until
 from tests.support.scripted_origin import Origin, cover, page
 from tests.support.service import CONFIG, ROOT, Service, environment, gunicorn_command, run_service
 
@@ -35,7 +35,7 @@ def send(server: Service, *requests: bytes) -> list[int]:
         statuses = []
         for data in requests:
             connection.sendall(data)
-            statuses.append(one_answer(connection).code)
+            statuses.append(receive_response(connection).code)
     return statuses
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.server.gunicorn_server import Answer, one_answer, request
+from tests.server.gunicorn_server import Response, receive_response, request
 from tests.support.scripted_origin import Origin, cover
 from tests.support.service import CONFIG, Service, run_service
 
@@ -41,7 +41,7 @@ def id_of(server: Service, method: str, path: str, headers: dict[str, str], body
         connection.close()
 
 
-def response_ids(responses: list[Answer]) -> list[str]:
+def response_ids(responses: list[Response]) -> list[str]:
     return [
         line.partition(": ")[2]
         for response in responses
@@ -50,14 +50,14 @@ def response_ids(responses: list[Answer]) -> list[str]:
     ]
 
 
-def repeat_call(server: Service, times: int, *headers: str) -> list[Answer]:
+def repeat_call(server: Service, times: int, *headers: str) -> list[Response]:
     """Send the same bytes repeatedly on one connection, so that later responses come from the server's cache."""
     data = request("/RPC2", CALL, "Content-Type: text/xml", *headers)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         responses = []
         for _ in range(times):
             connection.sendall(data)
-            responses.append(one_answer(connection))
+            responses.append(receive_response(connection))
     return responses
 
 

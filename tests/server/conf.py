@@ -16,6 +16,6 @@ graceful_timeout = 10
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Restore the default signal handlers, as the service does: a worker that is still starting exits immediately."""
+    """Restore the default signal handlers, so that a signal ends a worker that is still starting."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A WSGI application for tests of the worker; the path selects its behaviour, by default an echo of the request."""
+"""A WSGI application for tests of the worker. The path selects its behaviour. By default it echoes the request."""
 
 import socket
 import sys
@@ -25,7 +25,7 @@ def _plain(start_response: "StartResponse", body: bytes, status: str = "200 OK")
 
 
 def _echo(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond with the environ, without the keys of our worker and with "object" for objects, and with the body."""
+    """Respond with the environ and the body. Keys of our worker are omitted. "object" stands for objects."""
     body = environ["wsgi.input"].read()
     lines = [
         f"{name}: {value if isinstance(value, str | int | tuple) else 'object'}"
@@ -40,13 +40,13 @@ def _unread(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
 
 
 def _partly_read(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Read a part of the body, then refuse it as too large."""
+    """Read a part of the body, then reject the body as too large."""
     environ["wsgi.input"].read(100_000)
     return _plain(start_response, b"too large", "413 Content Too Large")
 
 
 def _catch_error(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond with 400 to any error of the body."""
+    """Respond with 400 if the body cannot be read."""
     try:
         body = environ["wsgi.input"].read()
     except Exception:  # noqa: BLE001 - the class depends on the server
@@ -55,7 +55,7 @@ def _catch_error(environ: "WSGIEnvironment", start_response: "StartResponse") ->
 
 
 def _wait(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond when the file that the query names is removed; until then, append the client's port repeatedly."""
+    """Wait until the file that the query names is removed. Meanwhile, append the client's port to it repeatedly."""
     file = Path(environ["QUERY_STRING"])
     while file.exists():
         with file.open("a", encoding="utf-8") as output:
@@ -132,7 +132,7 @@ def _tcp_nodelay(environ: "WSGIEnvironment", start_response: "StartResponse") ->
 
 
 def _cacheable(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond with the number of calls so far; the response may be reused as often as the query says, or forever.
+    """Respond with the number of calls so far. The query limits how often the response may be reused.
 
     The field X-Time counts how often this response has been sent.
     """
@@ -147,7 +147,7 @@ def _cacheable(environ: "WSGIEnvironment", start_response: "StartResponse") -> I
 
 
 def _cacheable_raising(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond likewise, with a validity check that raises."""
+    """Respond like ``_cacheable``, with a validity check that raises."""
     chunks = _cacheable(environ, start_response)
     if "covers.cache_response" in environ:
         environ["covers.cache_response"]("X-Time", {}.popitem)
@@ -155,13 +155,13 @@ def _cacheable_raising(environ: "WSGIEnvironment", start_response: "StartRespons
 
 
 def _cacheable_in_two(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Respond likewise, with the body in two pieces."""
+    """Respond like ``_cacheable``, with the body in two pieces."""
     first, *_ = _cacheable(environ, start_response)
     return [first[:2], first[2:]]
 
 
 def _cacheable_failing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
-    """Respond likewise, and fail after the whole body has been sent."""
+    """Respond like ``_cacheable``, and fail after the whole body has been sent."""
     yield from _cacheable(environ, start_response)
     raise _ERRORS["KeyError"]
 
@@ -189,7 +189,7 @@ def _fail_late(_environ: "WSGIEnvironment", start_response: "StartResponse") -> 
 
 
 def _change_environ(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Change the environ, which PEP 3333 allows, and check that the change is not visible to later requests."""
+    """Change the environ, which PEP 3333 allows, and check that no earlier request has changed it."""
     if "seen" in environ or not parse_qs(environ["QUERY_STRING"]):
         return _plain(start_response, b"the environ has been changed before", "500 Internal Server Error")
     environ["seen"] = environ["wsgi.url_scheme"] = environ["REMOTE_ADDR"] = "yes"

@@ -23,8 +23,8 @@ SHORT_TIMEOUT_WORKER = "tests.server.short_timeouts.ShortTimeoutWorker"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response as received: its status line, its field lines without Date, its body."""
+class Response:
+    """A received response: its status line, its field lines without Date, its body."""
 
     status: str
     headers: tuple[str, ...]
@@ -54,10 +54,10 @@ class GunicornServer:
         assert [response.code for response in self.exchange(request("/echo"), source=source)] == [200]
         return time.monotonic() - started_at
 
-    def exchange(self, *packets: bytes, source: str = "127.0.0.1") -> list[Answer]:
-        """Send ``packets`` on a new connection, then shut down sending; return all responses.
+    def exchange(self, *packets: bytes, source: str = "127.0.0.1") -> list[Response]:
+        """Send ``packets`` on a new connection, shut down sending, and return all responses.
 
-        Both port numbers are replaced by zeros, so that responses of different servers can be compared.
+        The digits of both port numbers are replaced by zeros, so that responses of different servers can be compared.
         """
         with self.connect(source) as connection:
             with suppress(OSError):
@@ -126,7 +126,7 @@ def run_gunicorn(
 def request(
     path: str = "/echo", body: bytes | None = None, *headers: str, method: str = "", version: str = "1.1"
 ) -> bytes:
-    """Return a request; with a body it has Content-Length."""
+    """Return the bytes of a request. A request with a body has Content-Length."""
     method = method or ("GET" if body is None else "POST")
     length = [] if body is None else [f"Content-Length: {len(body)}"]
     lines = [f"{method} {path} HTTP/{version}", "Host: server", *length, *headers]
@@ -134,7 +134,7 @@ def request(
 
 
 def receive_all(connection: socket.socket) -> bytes:
-    """Return what is received until the connection is closed or reset."""
+    """Return the bytes that arrive until the connection is closed or reset."""
     parts: list[bytes] = []
     with suppress(ConnectionError):
         while part := connection.recv(65_536):
@@ -142,7 +142,7 @@ def receive_all(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def one_answer(connection: socket.socket) -> Answer:
+def receive_response(connection: socket.socket) -> Response:
     """Receive one response, which must have Content-Length."""
     data = b""
     while not (responses := parse_responses(data, partial=True)):
@@ -152,9 +152,9 @@ def one_answer(connection: socket.socket) -> Answer:
     return responses[0]
 
 
-def parse_responses(data: bytes, *, partial: bool = False) -> list[Answer]:
-    """Parse responses by their framing; with ``partial`` an incomplete last one is ignored."""
-    responses: list[Answer] = []
+def parse_responses(data: bytes, *, partial: bool = False) -> list[Response]:
+    """Return the responses in ``data``. With ``partial``, an incomplete last response is ignored."""
+    responses: list[Response] = []
     while data:
         head, _, rest = data.partition(b"\r\n\r\n")
         status, *headers = head.decode("latin-1").split("\r\n")
@@ -171,12 +171,12 @@ def parse_responses(data: bytes, *, partial: bool = False) -> list[Answer]:
         else:
             body, data = rest, b""
         kept = tuple(header for header in headers if not header.startswith("Date: "))
-        responses.append(Answer(status, kept, body))
+        responses.append(Response(status, kept, body))
     return responses
 
 
 def _decode_chunked(rest: bytes) -> tuple[bytes, bytes]:
-    """Return a decoded chunked body, with "(no end)" if the last chunk is missing, and what follows it."""
+    """Return the decoded body, with "(no end)" if the last chunk is missing, and the bytes after the body."""
     body = b""
     while rest:
         line, _, rest = rest.partition(b"\r\n")
@@ -188,13 +188,13 @@ def _decode_chunked(rest: bytes) -> tuple[bytes, bytes]:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Wait until ``condition`` holds; ``what`` describes it for the error message."""
+    """Wait until ``condition`` is true. ``what`` describes the condition in the error message."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"after {seconds} seconds still not: {what}"
+        assert time.monotonic() < deadline, f"not true within {seconds} seconds: {what}"
         gevent.sleep(0.01)
 
 
-def status_codes(responses: Sequence[Answer]) -> list[int]:
+def status_codes(responses: Sequence[Response]) -> list[int]:
     """Return the status codes of ``responses``."""
     return [response.code for response in responses]

@@ -11,8 +11,8 @@ import pytest
 from tests.server.gunicorn_server import (
     OUR_WORKER,
     SHORT_TIMEOUT_WORKER,
-    one_answer,
     receive_all,
+    receive_response,
     request,
     run_gunicorn,
     wait_until,
@@ -26,7 +26,7 @@ CONNECTION_LIMIT = ("--keep-alive", "60", "--worker-connections", str(MAX_CONNEC
     "beginning", [b"", b"POST /ec", b"POST /echo HTTP/1.1\r\nHost: server\r\nContent-Length: 1000000\r\n\r\n"]
 )
 def test_the_longest_waiting_connection_is_evicted_at_the_limit(tmp_path: Path, beginning: bytes) -> None:
-    """Clients that send no request, or not all of one, do not keep other clients out."""
+    """Clients that send no request, or only a part of a request, do not keep other clients out."""
     with run_gunicorn(tmp_path, OUR_WORKER, *CONNECTION_LIMIT) as server, ExitStack() as stack:
         server.time_request()
         for _ in range(2 * MAX_CONNECTIONS):
@@ -49,8 +49,8 @@ def test_a_connection_beyond_the_limit_is_accepted_when_another_becomes_idle(tmp
         size = file.stat().st_size
         wait_until(lambda: file.stat().st_size > size + 300, "the worker has had time to reach the limit")
         file.unlink()
-        assert [one_answer(connection).body for connection in waiting] == [b"released"] * MAX_CONNECTIONS
-        assert one_answer(late).code == 200
+        assert [receive_response(connection).body for connection in waiting] == [b"released"] * MAX_CONNECTIONS
+        assert receive_response(late).code == 200
 
 
 def test_the_limit_is_shared_by_all_listeners(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Differential tests: gunicorn's gevent worker and ours respond to the same bytes with the same responses.
+"""Differential tests: gunicorn's gevent worker and our worker respond to the same bytes with the same responses.
 
-Ours may only be stricter; ``STRICTER`` lists all differences with their reasons. Each case ends with a plain request,
-which shows whether the connection stays open. Ours receives each case twice: its caches must not change the response.
+Our worker may only be stricter. ``STRICTER`` lists all differences with their reasons. Each case ends with a plain
+request, which shows whether the connection stays open. Our worker receives each case twice, because its caches must not
+change the response.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from tests.server.gunicorn_server import (
     OUR_WORKER,
     STOCK_WORKER,
-    Answer,
     GunicornServer,
+    Response,
     request,
     run_gunicorn,
     status_codes,
@@ -44,8 +45,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(stock, ours)
 
 
-def compare_responses(servers: Servers, *packets: bytes) -> list[Answer]:
-    """Send ``packets`` to both servers, assert that their responses are equal, and return these."""
+def compare_responses(servers: Servers, *packets: bytes) -> list[Response]:
+    """Send ``packets`` to both servers, assert that the responses are equal, and return them."""
     expected = servers.stock.exchange(*packets)
     for _ in range(2):
         assert servers.ours.exchange(*packets) == expected
@@ -217,7 +218,7 @@ def test_a_pipeline_may_be_split_anywhere(servers: Servers) -> None:
 
 
 def test_cached_heads_are_separate_for_trusted_clients(servers: Servers) -> None:
-    """127.0.0.1 is trusted to set the scheme, 127.0.0.2 is not: neither gets the environ of the other."""
+    """127.0.0.1 is trusted to set the scheme, 127.0.0.2 is not. Neither gets the environ of the other."""
     scheme = request("/echo", BODY, "X-Forwarded-Proto: https")
     for source in ["127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"]:
         expected = servers.stock.exchange(scheme, source=source)
@@ -262,7 +263,7 @@ def test_generated_heads_get_the_same_responses(servers: Servers, heads: list[by
 
 
 class Stricter(NamedTuple):
-    """A case that ours treats differently: the status codes of both, and the reason."""
+    """A case that our worker treats differently: the status codes of both workers, and the reason."""
 
     data: bytes
     stock: list[int]
@@ -270,31 +271,34 @@ class Stricter(NamedTuple):
     reason: str
 
 
+INCOMPLETE = "RFC 9112, 8: an incomplete message must not be processed"
+UNREAD = "the rest of a body that the application does not read might be endless"
+CONTINUE = "RFC 9110, 10.1.1: 100 requests the body, so it is sent when the body is read and has not arrived"
+NO_RESPONSE = "without a response, the client would take the next response for that of this request"
+
 STRICTER = {
     "no host": Stricter(
         head("POST /echo HTTP/1.1", "Content-Length: 0") + LAST_REQUEST, [200, 200], [400], "RFC 9112, 3.2"
     ),
-    "body cut short": Stricter(
-        request("/echo", BODY)[:-1], [200], [400], "RFC 9112, 8: the message is incomplete, and must not be acted upon"
-    ),
-    "chunks cut short": Stricter(chunked(b"5\r\nhel"), [], [400], "as above; a response instead of a silent close"),
+    "body cut short": Stricter(request("/echo", BODY)[:-1], [200], [400], INCOMPLETE),
+    "chunks cut short": Stricter(chunked(b"5\r\nhel"), [], [400], "the client gets a response, not only a close"),
     "unread body": Stricter(
         request("/unread", bytes(50_000)) + LAST_REQUEST,
         [404, 200],
         [404],
-        "a body that the application does not read might never end",
+        UNREAD,
     ),
     "unread chunks": Stricter(
-        chunked(b"2\r\nab\r\n0\r\n\r\n").replace(b"/echo", b"/unread") + LAST_REQUEST, [404, 200], [404], "as above"
+        chunked(b"2\r\nab\r\n0\r\n\r\n").replace(b"/echo", b"/unread") + LAST_REQUEST, [404, 200], [404], UNREAD
     ),
     "100 for an unread body": Stricter(
         request("/unread", BODY, "Expect: 100-continue") + LAST_REQUEST,
         [100, 404, 200],
         [404, 200],
-        "RFC 9110, 10.1.1: 100 requests the body, so it is sent when the body is read and has not arrived",
+        CONTINUE,
     ),
     "100 for a body that has arrived": Stricter(
-        request("/echo", BODY, "Expect: 100-continue") + LAST_REQUEST, [100, 200, 200], [200, 200], "as above"
+        request("/echo", BODY, "Expect: 100-continue") + LAST_REQUEST, [100, 200, 200], [200, 200], CONTINUE
     ),
     "OSError": Stricter(
         request("/fail?OSError") + LAST_REQUEST, [], [500], "an application's OSError is not an error of the connection"
@@ -303,10 +307,12 @@ STRICTER = {
         request("/fail?SystemExit") + LAST_REQUEST,
         [200],
         [500],
-        "without a response, the client would take the next response for that of this request",
+        NO_RESPONSE,
     ),
-    "GreenletExit": Stricter(request("/fail?GreenletExit") + LAST_REQUEST, [200], [500], "as above"),
-    "StopIteration": Stricter(request("/fail?StopIteration") + LAST_REQUEST, [], [500], "as above"),
+    "GreenletExit": Stricter(request("/fail?GreenletExit") + LAST_REQUEST, [200], [500], NO_RESPONSE),
+    "StopIteration": Stricter(
+        request("/fail?StopIteration") + LAST_REQUEST, [], [500], "the client gets a response, not only a close"
+    ),
 }
 
 
@@ -333,7 +339,7 @@ def test_a_response_that_fails_half_way_has_no_last_chunk(servers: Servers) -> N
 
 
 def test_the_access_logs_are_equal(servers: Servers) -> None:
-    """On every path of ours: with and without a cached head."""
+    """Each server receives the requests twice, so that our worker serves them with and without cached heads."""
     data = PLAIN + request("/unread", BODY, "User-Agent: me", "X-A: a") + request("/lines", b"a\nb") + b"bad\r\n\r\n"
     sizes = [len(server.log.read_bytes()) for server in servers]
     for server in [*servers, *servers]:

@@ -20,7 +20,7 @@ REQUESTS = request("/echo", BODY) * 3 + request("/unread", BODY) + request("/fai
 
 
 def logged(server: GunicornServer, text: str) -> list[str]:
-    """Return the lines of the log that contain ``text``, each from there to its end."""
+    """Return the log lines that contain ``text``, without what precedes ``text``."""
     return [line[line.index(text) :] for line in server.log.read_text("utf-8").splitlines() if text in line]
 
 
@@ -33,7 +33,7 @@ def test_hooks_are_called_for_each_request_and_may_change_it(tmp_path: Path) -> 
         assert [b"HTTP_X_HOOK: %d" % number in responses[number].body for number in range(3)] == [True] * 3
         *done, failed = logged(ours, "done ")
         assert done == logged(stock, "done ")[:4]
-        assert failed == "done POST /fail 3 /fail 500 Internal Server Error"  # gunicorn's has no status yet
+        assert failed == "done POST /fail 3 /fail 500 Internal Server Error"  # gunicorn's worker has no status yet
 
 
 @pytest.mark.parametrize("worker", [STOCK_WORKER, OUR_WORKER])
@@ -52,7 +52,7 @@ def test_statsd_counts_each_request(tmp_path: Path, worker: str) -> None:
 
 
 def test_a_unix_socket_is_served(tmp_path: Path) -> None:
-    """Its clients have no addresses, so their heads are not cached."""
+    """Clients of a Unix socket have no addresses, so their heads are not cached."""
     with (
         run_gunicorn(tmp_path, OUR_WORKER, family=socket.AF_UNIX),
         socket.socket(socket.AF_UNIX) as connection,

@@ -1,4 +1,4 @@
-"""Timeouts: no client can hold a connection for ever or keep the worker from other clients."""
+"""Timeouts: no client can hold a connection forever or keep the worker from other clients."""
 
 import socket
 import struct
@@ -12,9 +12,9 @@ import pytest
 from tests.server.gunicorn_server import (
     SHORT_TIMEOUT_WORKER,
     GunicornServer,
-    one_answer,
     parse_responses,
     receive_all,
+    receive_response,
     request,
     run_gunicorn,
     status_codes,
@@ -88,7 +88,7 @@ def test_a_slow_head_does_not_extend_the_timeout(server: GunicornServer) -> None
 def test_an_idle_connection_times_out(server: GunicornServer) -> None:
     with server.connect() as connection:
         connection.sendall(request("/echo", b""))
-        assert one_answer(connection).code == 200
+        assert receive_response(connection).code == 200
         started_at = time.monotonic()
         assert receive_all(connection) == b""
         assert HEAD_TIMEOUT <= time.monotonic() - started_at < HEAD_TIMEOUT + LEEWAY
@@ -116,7 +116,7 @@ def test_a_slow_body_gets_408(server: GunicornServer, beginning: bytes) -> None:
 
 @pytest.mark.parametrize("part", [b"", b"123"])
 def test_an_incomplete_body_after_a_cached_head_gets_408(server: GunicornServer, part: bytes) -> None:
-    """The worker receives the body before it calls the application, which would respond with 400 to a missing one."""
+    """The application, which would respond with 400, is not called before the worker has received the body."""
     whole = request("/catch-error", b"12345")
     assert status_codes(server.exchange(whole)) == [200]
     with server.connect() as connection:
@@ -128,14 +128,14 @@ def test_an_incomplete_body_after_a_cached_head_gets_408(server: GunicornServer,
 
 
 def test_progress_restarts_the_body_timeout(server: GunicornServer) -> None:
-    """TIMEOUT_RESET_BYTES within each timeout are enough."""
+    """A client that sends TIMEOUT_RESET_BYTES within each timeout does not time out."""
     steps = 6
     with server.connect() as connection:
         connection.sendall(request("/count", bytes(steps * TIMEOUT_RESET_BYTES))[: -steps * TIMEOUT_RESET_BYTES])
         for _ in range(steps):
             gevent.sleep(BODY_TIMEOUT / 3)
             connection.sendall(bytes(TIMEOUT_RESET_BYTES))
-        assert one_answer(connection).body == str(steps * TIMEOUT_RESET_BYTES).encode()
+        assert receive_response(connection).body == str(steps * TIMEOUT_RESET_BYTES).encode()
 
 
 @pytest.mark.parametrize("path", ["/unread", "/partly-read"])
@@ -144,7 +144,7 @@ def test_an_unread_body_is_not_received(server: GunicornServer, path: str) -> No
     with server.connect() as connection:
         connection.sendall(LONG_BODY_HEAD.replace(b"/echo", path.encode()).replace(b"1000000", b"1" + b"0" * 15))
         flooding = gevent.spawn(flood, connection, bytes(65_536))
-        response = one_answer(connection)
+        response = receive_response(connection)
         assert response.code in {404, 413}
         assert "Connection: close" in response.headers
         # The buffers of both kernels hold some megabytes; a loop would receive hundreds in a second.
@@ -155,10 +155,10 @@ def test_an_unread_body_is_not_received(server: GunicornServer, path: str) -> No
 def test_a_client_that_sends_a_whole_unread_body_receives_the_response(
     server: GunicornServer, path: str, code: int
 ) -> None:
-    """Most clients send the whole body first. It is larger than the buffers of both kernels."""
+    """Most clients send the whole body first. This body is larger than the buffers of both kernels."""
     with server.connect() as connection:
         connection.sendall(request(path, bytes(12_000_000)))
-        assert one_answer(connection).code == code
+        assert receive_response(connection).code == code
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_client_that_sends_a_whole_unread_body_receives_the_response(
     ids=["length", "one chunk", "small chunks", "requests"],
 )
 def test_a_client_that_sends_without_end_does_not_block_others(server: GunicornServer, endless: bytes) -> None:
-    """Other requests are served while it sends as fast as it can."""
+    """Other requests are served while the client sends as fast as it can."""
     small = request("/echo", b"") * 50 if not endless else b"1\r\nx\r\n" * 1000
     with server.connect() as connection:
         connection.sendall(endless)
@@ -190,7 +190,7 @@ def test_a_client_that_sends_without_end_does_not_block_others(server: GunicornS
 
 
 def test_a_response_that_is_not_received_times_out(server: GunicornServer) -> None:
-    """The connection is reset, so that the kernel discards the rest of the response too."""
+    """The connection is reset, so that the kernel discards the rest of the response."""
     with server.connect() as connection:
         connection.sendall(request("/big?50000000"))
         started_at = time.monotonic()
@@ -219,7 +219,7 @@ def test_100_continue_is_sent_when_the_application_reads_the_body(server: Gunico
         connection.sendall(data[:-5])
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(data[-5:])
-        assert one_answer(connection).body.endswith(b"b'12345'")
+        assert receive_response(connection).body.endswith(b"b'12345'")
 
 
 def test_100_continue_is_not_sent_before_an_error(server: GunicornServer) -> None:

@@ -1,4 +1,4 @@
-"""Reuse of responses: for which requests, for how long, and when not."""
+"""The reuse of responses: for which requests, for how long, and under which conditions."""
 
 import email.utils
 import time
@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from app.server.response_cache import CachedResponse, ResponseCache
-from tests.server.gunicorn_server import OUR_WORKER, Answer, GunicornServer, one_answer, request, run_gunicorn
+from tests.server.gunicorn_server import OUR_WORKER, GunicornServer, Response, receive_response, request, run_gunicorn
 
 NUMBERS = count()
 
@@ -23,13 +23,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]
 
 
 def response_body(server: GunicornServer, data: bytes, source: str = "127.0.0.1") -> bytes:
-    """Send a request on a new connection and return the body; that of /cacheable counts calls of the application."""
+    """Send a request on a new connection and return the body. At /cacheable, the body is different for each call."""
     with server.connect(source) as connection:
         connection.sendall(data)
-        return one_answer(connection).body
+        return receive_response(connection).body
 
 
-def field_values(responses: list[Answer], name: str) -> list[str]:
+def field_values(responses: list[Response], name: str) -> list[str]:
     """Return the values of a field in these responses."""
     beginning = f"{name}: ".lower()
     lines = [line for response in responses for line in response.headers if line.lower().startswith(beginning)]
@@ -37,7 +37,7 @@ def field_values(responses: list[Answer], name: str) -> list[str]:
 
 
 def with_cached_head(server: GunicornServer, path: str) -> bytes:
-    """Return a request with a new body, after it has been sent once, so that its head is cached."""
+    """Return a request with a new body. It has been sent once, so that its head is cached."""
     data = request(path, b"%d" % next(NUMBERS))
     response_body(server, data)
     return data
@@ -64,12 +64,12 @@ def test_a_response_is_reused_while_it_is_valid(server: GunicornServer) -> None:
 
 
 def test_one_field_has_a_new_value_each_time(server: GunicornServer) -> None:
-    """The response has the field once, and nothing else differs."""
-    data, responses = with_cached_head(server, "/cacheable?9"), list[Answer]()
+    """Each response has the field once, and the responses differ in nothing else."""
+    data, responses = with_cached_head(server, "/cacheable?9"), list[Response]()
     with server.connect() as connection:
         for _ in range(4):
             connection.sendall(data)
-            responses.append(one_answer(connection))
+            responses.append(receive_response(connection))
     assert field_values(responses, "X-Time") == ["1", "2", "3", "4"]
     others = {
         tuple(line for line in response.headers if not line.lower().startswith("x-time")) for response in responses
@@ -83,7 +83,7 @@ def test_a_response_is_not_reused_by_default(server: GunicornServer) -> None:
     with server.connect() as connection:
         for _ in range(3):
             connection.sendall(data)
-            assert one_answer(connection).body == str(len(data.partition(b"\r\n\r\n")[2])).encode()
+            assert receive_response(connection).body == str(len(data.partition(b"\r\n\r\n")[2])).encode()
 
 
 def test_a_response_in_two_pieces_is_not_reused(server: GunicornServer) -> None:
@@ -98,7 +98,7 @@ def test_a_response_is_not_reused_if_the_application_fails_after_it(server: Guni
 
 
 def test_trusted_clients_have_a_cache_of_their_own(server: GunicornServer) -> None:
-    """The same forwarding fields mean something else in a request from an untrusted client."""
+    """Forwarding fields have no effect in a request from an untrusted client, so the response may differ."""
     data = with_cached_head(server, "/cacheable")
     trusted = response_body(server, data)
     response_body(server, data, "127.0.0.2")
@@ -117,7 +117,7 @@ def test_pipelined_requests_are_served_in_order(server: GunicornServer) -> None:
 
 
 def test_head_and_body_may_arrive_apart(server: GunicornServer) -> None:
-    """Many clients send them apart."""
+    """Many clients send the head and the body separately."""
     data = with_cached_head(server, "/cacheable")
     expected = response_body(server, data)
     with server.connect() as connection:
@@ -125,7 +125,7 @@ def test_head_and_body_may_arrive_apart(server: GunicornServer) -> None:
             connection.sendall(data[:cut])
             gevent.sleep(0.01)
             connection.sendall(data[cut:])
-            assert one_answer(connection).body == expected
+            assert receive_response(connection).body == expected
 
 
 def test_a_response_is_not_reused_if_its_validity_check_raises(server: GunicornServer) -> None:
@@ -177,13 +177,13 @@ def test_hooks_are_called_for_each_request(tmp_path: Path) -> None:
 
 
 def test_reused_responses_count_towards_max_requests(tmp_path: Path) -> None:
-    """The last one has "Connection: close", and the connection is closed."""
+    """The last response has "Connection: close", and the connection is closed."""
     with run_gunicorn(tmp_path, OUR_WORKER, "--max-requests", "6") as server:
         responses = []
         with server.connect() as connection:
             for _ in range(6):
                 connection.sendall(request("/cacheable", b"1"))
-                responses.append(one_answer(connection))
+                responses.append(receive_response(connection))
             assert connection.recv(1) == b""
     assert ["Connection: close" in response.headers for response in responses] == [False] * 5 + [True]
     assert {response.body for response in responses[1:]} == {b"call 2"}

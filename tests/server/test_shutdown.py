@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gevent
 
-from tests.server.gunicorn_server import OUR_WORKER, one_answer, receive_all, request, run_gunicorn, wait_until
+from tests.server.gunicorn_server import OUR_WORKER, receive_all, receive_response, request, run_gunicorn, wait_until
 from tests.support.processes import stopped
 
 PLAIN = request("/echo", b"12345")
@@ -18,7 +18,7 @@ def test_idle_connections_do_not_delay_shutdown(tmp_path: Path) -> None:
         idle = [stack.enter_context(server.connect()) for _ in range(20)]
         for connection in idle[:10]:
             connection.sendall(PLAIN)
-            assert one_answer(connection).code == 200
+            assert receive_response(connection).code == 200
         server.time_request()
         started_at = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
@@ -28,12 +28,12 @@ def test_idle_connections_do_not_delay_shutdown(tmp_path: Path) -> None:
 
 
 def test_requests_in_progress_are_served(tmp_path: Path) -> None:
-    """A request whose body is incomplete, one that the worker has not read yet, and one sent during the shutdown."""
+    """One request has an incomplete body, one has not been read by the worker, and one is sent during the shutdown."""
     with run_gunicorn(tmp_path, OUR_WORKER, "--keep-alive", "60") as server, ExitStack() as stack:
         half, unread, late = (stack.enter_context(server.connect()) for _ in range(3))
         for connection in (unread, late):
             connection.sendall(PLAIN)
-            one_answer(connection)
+            receive_response(connection)
         half.sendall(PLAIN[:-2])
         server.time_request()
         (worker,) = server.workers()
@@ -44,8 +44,8 @@ def test_requests_in_progress_are_served(tmp_path: Path) -> None:
         late.sendall(PLAIN)
         gevent.sleep(0.7)  # now the worker only waits for the incomplete request
         half.sendall(PLAIN[-2:])
-        assert "Connection: close" in one_answer(half).headers
-        assert one_answer(unread).code == one_answer(late).code == 200
+        assert "Connection: close" in receive_response(half).headers
+        assert receive_response(unread).code == receive_response(late).code == 200
         assert server.process.wait(10) == 0
 
 
@@ -63,7 +63,7 @@ def test_a_reload_under_load_loses_no_request(tmp_path: Path) -> None:
                     keep_alive = True
                     while keep_alive and not is_done:
                         connection.sendall(PLAIN)
-                        response = one_answer(connection)
+                        response = receive_response(connection)
                         assert response.code == 200
                         keep_alive = "Connection: close" not in response.headers
                         count += 1
@@ -85,7 +85,7 @@ def test_the_only_worker_accepts_until_it_is_idle_at_max_requests(tmp_path: Path
         assert max(server.time_request() for _ in range(10)) < 1
         assert server.workers() == {first}
         slow.sendall(PLAIN[-1:])
-        assert one_answer(slow).code == 200
+        assert receive_response(slow).code == 200
         assert server.time_request() < 3  # no worker accepts between the exit of one and the start of the next
         wait_until(lambda: first not in server.workers(), "the worker has exited")
 
@@ -95,6 +95,6 @@ def test_the_response_that_reaches_max_requests_closes_the_connection(tmp_path: 
         closes = []
         for _ in range(3):
             connection.sendall(PLAIN)
-            closes.append("Connection: close" in one_answer(connection).headers)
+            closes.append("Connection: close" in receive_response(connection).headers)
         assert closes == [False, False, True]
         assert receive_all(connection) == b""

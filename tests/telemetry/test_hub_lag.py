@@ -15,7 +15,7 @@ class NoMoreTicks(Exception):
 
 
 def monitor_with_lags(clock: ManualClock, lags: list[float]) -> tuple[HubLagMonitor, Callable[[], None]]:
-    """Return a monitor, and a function that runs it for one tick per lag, in seconds."""
+    """Return a monitor, and a function that runs it for as many ticks as there are lags (in seconds)."""
     monitor = HubLagMonitor(clock, interval=0)
     remaining = iter(lags)
 
@@ -39,7 +39,7 @@ def test_the_lag_is_zero_before_the_first_tick() -> None:
     assert (monitor.current(), monitor.maximum()) == (0, 0)
 
 
-def test_the_current_lag_is_that_of_the_last_tick_and_the_maximum_that_of_all() -> None:
+def test_current_is_the_lag_of_the_last_tick_and_maximum_is_the_largest_lag() -> None:
     monitor, run = monitor_with_lags(ManualClock(), [0.5, 2, 0.25])
     run()
     assert (monitor.current(), monitor.maximum()) == (0.25, 2)
@@ -61,7 +61,7 @@ def test_the_maximum_covers_the_current_and_the_previous_window(windows: int, ma
 
 
 def test_a_greenlet_that_does_not_yield_causes_lag() -> None:
-    """Measured with the real clock and hub."""
+    """The lag is measured with the real clock and the real hub."""
     monitor = HubLagMonitor(time.monotonic, interval=0.01)
     greenlet = gevent.spawn(monitor.run, lambda: None)
     gevent.sleep(0)

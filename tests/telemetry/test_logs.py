@@ -1,4 +1,4 @@
-"""Log lines: their fields, and that no text can break them."""
+"""Log lines: their fields, and the escaping of text that would break a line."""
 
 import io
 import json
@@ -34,7 +34,7 @@ class Terminal(io.StringIO):
 
 @contextmanager
 def logging_to(stream: io.StringIO, log_format: LogFormat | None = JSON) -> Iterator[logging.Logger]:
-    """Write what any logger logs to the stream while the block runs. Yields one of the application's loggers."""
+    """Write the lines of all loggers to the stream while the block runs. Yields a logger of the application."""
     handler, root = logging.StreamHandler(stream), logging.getLogger()
     handler.setFormatter(create_formatter(handler, log_format))
     root.addHandler(handler)
@@ -45,7 +45,7 @@ def logging_to(stream: io.StringIO, log_format: LogFormat | None = JSON) -> Iter
 
 
 def log_line(message: str, log_format: LogFormat | None = JSON, stream: io.StringIO | None = None, **more: Any) -> str:
-    """Log a warning with further arguments of the logging call, and return what was written."""
+    """Log a warning and return the written line. ``more`` are further arguments of the logging call."""
     stream = stream or io.StringIO()
     with logging_to(stream, log_format) as log:
         log.warning("%s", message, **more)
@@ -170,7 +170,7 @@ def test_an_internal_error_is_logged_with_its_reference_request_id_and_traceback
 
 
 def test_an_exception_that_ends_a_greenlet_is_logged() -> None:
-    """By default, gevent prints its traceback to standard error."""
+    """By default, gevent prints the traceback to standard error."""
     hub: Any = gevent.get_hub()
     stream = io.StringIO()
     with logging_to(stream):
@@ -189,7 +189,7 @@ def failing_greenlet() -> None:
 
 
 def test_two_handlers_with_different_formats_write_a_traceback_once_each() -> None:
-    """Formatting a record for one handler does not change it for the next."""
+    """Formatting a record for one handler does not change the record for the next handler."""
     plain, json_lines = io.StringIO(), io.StringIO()
     with logging_to(plain, PLAIN), logging_to(json_lines) as log:
         log.error("it failed", exc_info=raised_error("why"))

@@ -44,7 +44,7 @@ def test_the_last_slot_is_shared_if_all_are_taken() -> None:
 
 
 def test_only_slots_that_were_in_use_are_read() -> None:
-    """Reading the others would allocate their memory."""
+    """Reading the other slots would allocate their memory."""
     counters = counters_with(slots=1000)
     assert counters.values(CALLS) == []
     counters.free_slot({0, 1})

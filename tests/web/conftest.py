@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the page: all of them share one browser, one service and two origins."""
+"""Fixtures for the tests of the web page. All tests share one browser, one service and two origins."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from tests.support.scripted_origin import COVER_PATH, Origin, cover, page
 from tests.support.service import CONFIG, run_service
 from tests.web.page_harness import PageHarness
 
-#: A second source with an origin of its own, whose circuit the tests may open without affecting the first.
+#: A second source with its own origin. Tests may open the circuit of this origin without affecting the first source.
 SECOND_SOURCE = """
 [sources.second]
 page_url = "{origin}/context/detail/id/{{id}}"
@@ -33,21 +33,21 @@ def shared_harness(require: Callable[[str], str], tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="package")
-def module_page(shared_harness: PageHarness) -> Iterator[Page]:
-    """Open a page for tests that import single JavaScript modules."""
+def script_page(shared_harness: PageHarness) -> Iterator[Page]:
+    """Open a page for tests that import single JavaScript modules into it."""
     with shared_harness.open_page() as opened:
         yield opened
 
 
 @pytest.fixture
 def harness(shared_harness: PageHarness) -> PageHarness:
-    """Reset the origins: items 1 to 40 have covers, item 41 has none, and the image of item 42 is missing."""
+    """Reset the origins. Items 1 to 40 have covers, item 41 has no cover, and the image of item 42 is missing."""
     shared_harness.origin.clear()
     shared_harness.second_origin.clear()
-    image = page(IMAGE, headers={"Content-Type": "image/svg+xml"})
+    image_response = page(IMAGE, headers={"Content-Type": "image/svg+xml"})
     for number in range(1, 41):
         shared_harness.origin.item(number, cover(number))
-        shared_harness.origin.pages[COVER_PATH.format(number=number)] = image
+        shared_harness.origin.pages[COVER_PATH.format(number=number)] = image_response
     shared_harness.origin.item(41, page("<p>nothing to see</p>"))
     shared_harness.origin.item(42, cover(42))
     return shared_harness

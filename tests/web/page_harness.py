@@ -1,4 +1,4 @@
-"""The harness of the page's tests: a browser, the service, two origins, and the actions of a user."""
+"""The harness for tests of the web page: a browser, the service, two origins, and the actions of a user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ class PageHarness:
     ) -> Iterator[Page]:
         """Open the page and wait until it has loaded the sources.
 
-        /metrics is faked unless ``intercept`` handles it. ``settings`` are those of ``Browser.page``.
+        /metrics gets a fake response, unless ``intercept`` returns one. ``settings`` are passed to ``Browser.page``.
         """
         fake_metrics = serve_metrics()
 
@@ -56,7 +56,7 @@ class PageHarness:
 
 
 def serve_metrics(template: str = METRICS) -> Interception:
-    """Return an interception that serves /metrics. Each scrape has ten lookups more, one of which was a fetch."""
+    """Return an interception that serves /metrics. With each scrape, there are ten more lookups, one with a fetch."""
     scrapes = 0
 
     def respond(url: str, _body: str) -> tuple[int, str, str] | None:

@@ -40,7 +40,7 @@ def test_the_dialog_works_by_keyboard(harness: PageHarness) -> None:
         assert page.evaluate("document.activeElement.className") == "card"
 
 
-#: The focused element and the style of its outline. Radio buttons have the outline around their text.
+#: A script for the name of the focused element and the outline style. A radio button has the outline around its label.
 FOCUS = """(({ activeElement: element }) => [
     element.id || element.className || element.name,
     getComputedStyle(element.name ? element.nextElementSibling : element).outlineStyle,
@@ -48,7 +48,7 @@ FOCUS = """(({ activeElement: element }) => [
 
 
 def test_enter_starts_a_lookup(harness: PageHarness) -> None:
-    """So does Ctrl+Enter. Shift+Enter inserts a line break. Without ids nothing happens."""
+    """Ctrl+Enter also starts a lookup. Shift+Enter inserts a line break. Without ids nothing happens."""
     with harness.open_page() as page:
         page.focus("#ids")
         page.press("Enter")
@@ -80,7 +80,7 @@ def test_every_control_has_an_accessible_name(harness: PageHarness) -> None:
 
 
 def test_the_page_is_in_russian_for_russian_browsers(harness: PageHarness) -> None:
-    """It uses Russian plural forms and numbers. Only texts of the service itself are in English."""
+    """The page uses Russian plural forms and number formats. Only messages of the service are in English."""
     with harness.open_page(language="ru-RU,ru,en") as page:
         labels = []
         for ids in ("1", "1 2 3", "1 2 3 4 5"):
@@ -105,12 +105,12 @@ def test_the_first_supported_language_is_used(harness: PageHarness, accept_langu
         assert page.evaluate("document.documentElement.lang") == language
 
 
-def test_all_languages_have_the_same_texts(module_page: Page) -> None:
-    """They have the same keys, and each text has the same placeholders."""
-    source = module_page.evaluate("fetch('/static/i18n.js').then((response) => response.text())")
+def test_all_languages_have_the_same_texts(script_page: Page) -> None:
+    """The keys are the same, and each text has the same placeholders in all languages."""
+    source = script_page.evaluate("fetch('/static/i18n.js').then((response) => response.text())")
     table = re.search(r"const TEXTS = (\{.*?\n\});", source, re.DOTALL)
     assert table is not None
-    texts = module_page.evaluate(f"({table[1]})")
+    texts = script_page.evaluate(f"({table[1]})")
 
     def shape(value: Any) -> Any:
         if isinstance(value, str):
@@ -141,7 +141,7 @@ TEXT_SELECTORS = (
     *(".panel .hint", ".host", "[data-state=failing] .hint", "dt", "dd", "dd a"),
 )
 
-#: The colour of an element's text, and the background colour behind it.
+#: A script for the colour of an element's text and the background colour behind the text.
 COLOURS = """(() => {
     const element = document.querySelector(SELECTOR);
     let ancestor = element;
@@ -197,7 +197,7 @@ def test_a_second_button_does_not_change_the_layout(harness: PageHarness, langua
 
 
 def test_a_lookup_closes_the_on_screen_keyboard(harness: PageHarness) -> None:
-    """On a touch screen the field loses the focus. Without one it keeps the focus for the next ids."""
+    """On a touch screen the field loses the focus. On any other screen the field keeps the focus for the next ids."""
     with harness.open_page() as page:
         look_up(page, "1")
         assert page.evaluate("document.activeElement.id") == "ids"
@@ -225,7 +225,7 @@ def test_large_text_is_not_clipped(harness: PageHarness, language: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_a_phone_needs_no_horizontal_scrolling(harness: PageHarness, language: str) -> None:
-    """This includes long ids, long errors, the dialog and the live view."""
+    """Long ids, long errors, the dialog and the live view are not wider than the screen."""
     overflows = "document.documentElement.scrollWidth > innerWidth"
     with harness.open_page(width=360, height=740, language=language) as page:
         page.wait_for("document.querySelector('.host')")

@@ -30,7 +30,7 @@ private_network = true
 
 
 class EndpointHarness:
-    """The endpoint in front of a lookup whose item 42 has a scripted page."""
+    """The endpoint with a lookup service. The page of item 42 is scripted."""
 
     def __init__(self, script: Script) -> None:
         self.lookup_harness = LookupHarness({"42": script})
@@ -214,7 +214,7 @@ def test_head_has_the_headers_of_get_without_a_body(server: Service, origin: Ori
 
 
 def test_304_has_neither_type_nor_length(server: Service, origin: Origin) -> None:
-    """Those headers would describe a body that is absent. The connection stays open."""
+    """Both headers would describe a body that is absent. The connection stays open."""
     origin.item(44, cover(9))
     etag = fetch(server, "/cover/44", Accept="application/json")[0].headers["ETag"]
     response, body = fetch(server, "/cover/44", Accept="application/json", If_None_Match=etag)
@@ -234,7 +234,7 @@ SPECIAL_IDS = ["a/b/c", "a:b", "v1.2", "Ænima 銀", "50%", "a?b#c", "a+b", "%41
 
 @pytest.mark.parametrize("item_id", SPECIAL_IDS)
 def test_any_id_can_be_written_in_a_path(server: Service, origin: Origin, item_id: str) -> None:
-    """Percent-encoded, with its slashes encoded or not; the page of exactly that item is fetched, once."""
+    """The id is percent-encoded, with or without its slashes. Only the page of this item is fetched, and only once."""
     target = f"/permissive/{quote(item_id, safe='/')}"
     origin.pages[target] = page(f'<img src="/{len(target)}.png">')
     for path in (f"/cover/permissive/{quote(item_id, safe='')}", f"/cover/permissive/{quote(item_id, safe='/:+')}"):

@@ -9,7 +9,7 @@ from tests.web.page_harness import PageHarness, serve_metrics
 
 
 def test_the_live_view_shows_metrics(harness: PageHarness) -> None:
-    """It shows numbers, charts, and the origins: first those that are not contacted, with the reason."""
+    """The view has numbers, charts and origins. Origins that are not contacted come first, with the reason."""
     with harness.open_page() as page:
         page.wait_for("document.querySelectorAll('.chart .line[d^=M]').length === 4")
         lookups, ratio, fetches, callers = page.texts(".panel .number")
@@ -25,7 +25,7 @@ def test_the_live_view_shows_metrics(harness: PageHarness) -> None:
 
 
 def test_missing_metrics_are_marked_as_not_reported(harness: PageHarness) -> None:
-    """They do not affect the other metrics."""
+    """Missing metrics do not affect the other metrics."""
     with harness.open_page(intercept=serve_metrics("odd {{ line\ncovers_waiting 7\n")) as page:
         page.wait_for("document.querySelector('.panel .hint').innerText === 'not reported'")
         assert page.texts(".panel .number") == [*["\N{EN DASH}"] * 3, "7"]
@@ -47,7 +47,7 @@ def test_unavailable_metrics_are_reported(harness: PageHarness, status: int, mes
 
 
 def test_a_hidden_page_does_not_poll(harness: PageHarness) -> None:
-    """It has no timer, and it polls as soon as it becomes visible."""
+    """A hidden page has no timer. It polls as soon as it becomes visible."""
     scrapes = 0
     fake_metrics = serve_metrics()
 
@@ -109,7 +109,7 @@ def test_a_hanging_service_is_reported(harness: PageHarness) -> None:
         assert "the service does not answer" in page.text("#live-note")
 
 
-#: ``timers`` has the pending timers of more than 100 ms; ``setVisibility`` shows or hides the page.
+#: A script that defines ``timers``, the pending timers of more than 100 ms, and ``setVisibility(state)``.
 TRACK_TIMERS = """(() => {
     const { setTimeout: set, clearTimeout: clear } = window;
     window.timers = new Set();
@@ -126,7 +126,7 @@ TRACK_TIMERS = """(() => {
 })()"""
 
 
-#: Samples with everything that the text format allows, and malformed lines.
+#: Samples with all features of the text format, and malformed lines.
 EXPOSITION = r"""
 # HELP a_total Help text.
 # TYPE a_total counter
@@ -139,9 +139,9 @@ broken{ 1
 """
 
 
-def test_the_text_format_is_parsed_in_full(module_page: Page) -> None:
-    """It covers escapes, white space, timestamps and infinities. Malformed lines are ignored."""
-    results = module_page.evaluate(
+def test_the_text_format_is_parsed_in_full(script_page: Page) -> None:
+    """The parser supports escapes, white space, timestamps and infinities, and ignores malformed lines."""
+    results = script_page.evaluate(
         f"""import('/static/metrics.js').then(({{ Metrics }}) => {{
             const metrics = new Metrics({json.dumps(EXPOSITION)});
             return [metrics.samples("a_total"), metrics.sum("a_total"), metrics.sum("a_total", ({{ host }}) => host),

@@ -27,7 +27,7 @@ def test_each_id_has_a_card_with_its_cover_or_its_failure(harness: PageHarness) 
 
 
 def test_the_page_requests_only_the_service_and_the_images(harness: PageHarness) -> None:
-    """All requested URLs are the service's or the origins'."""
+    """Each requested URL belongs to the service or to an origin."""
     with harness.open_page() as page:
         look_up(page, "1 2")
         page.wait_for("document.querySelectorAll('#results img.loaded').length === 2")
@@ -129,7 +129,7 @@ def test_the_selected_source_is_used(harness: PageHarness) -> None:
 
 
 def test_a_link_with_ids_and_a_source_starts_a_lookup(harness: PageHarness) -> None:
-    """It does so when the page loads, and when the fragment changes."""
+    """A lookup starts when the page loads, and when the fragment changes."""
     with harness.open_page("#ids=1,2+77") as page:
         wait_until_finished(page)
         assert page.texts(".id") == ["1", "2", "77"]

@@ -5,14 +5,14 @@ import json
 from tests.support.browser import Page
 
 
-def test_ids_are_parsed_from_text(module_page: Page) -> None:
+def test_ids_are_parsed_from_text(script_page: Page) -> None:
     """Duplicates are removed, and URLs keep their commas."""
     text = json.dumps(' 1,2;;3\t4\r\n"5" , ,1 https://a.example/x,y;z?a=1, caa:7 ')
-    ids = module_page.evaluate(f"import('/static/lookup.js').then(({{ parseIds }}) => parseIds({text}))")
+    ids = script_page.evaluate(f"import('/static/lookup.js').then(({{ parseIds }}) => parseIds({text}))")
     assert ids == ["1", "2", "3", "4", '"5"', "https://a.example/x,y;z?a=1", "caa:7"]
 
 
-def test_xml_rpc_calls_are_serialised_and_responses_are_parsed(module_page: Page) -> None:
+def test_xml_rpc_calls_are_serialised_and_responses_are_parsed(script_page: Page) -> None:
     """The service parses the call. The response has strings, numbers, booleans, nil, arrays and a struct."""
     values = (
         "<array><data><value>a&lt;b</value><value><string> c </string></value><value><i4>-4</i4></value>"
@@ -21,7 +21,7 @@ def test_xml_rpc_calls_are_serialised_and_responses_are_parsed(module_page: Page
         "<value><array><data/></array></value></data></array>"
     )
     response = f"<methodResponse><params><param><value>{values}</value></param></params></methodResponse>"
-    results = module_page.evaluate(
+    results = script_page.evaluate(
         f"""import('/static/xmlrpc.js').then(async ({{ parseResponse, call }}) => [
             JSON.stringify(parseResponse({json.dumps(response)})),
             await call("explain_cover", ["<&>\\u0000\\ud800é"]).catch(({{ code, message }}) => [code, message]),

@@ -15,7 +15,7 @@ def environ(body: bytes, **variables: str) -> dict[str, Any]:
 
 
 def chunked(body: bytes, **variables: str) -> dict[str, Any]:
-    """Return gunicorn's environ of a chunked body: without a length; the input ends with the body."""
+    """Return an environ for a chunked body, as gunicorn makes it. There is no length; the input ends with the body."""
     return {"wsgi.input": io.BytesIO(body), "HTTP_TRANSFER_ENCODING": "chunked", **variables}
 
 
@@ -41,7 +41,7 @@ def test_a_body_larger_than_a_chunk_is_read_in_full() -> None:
 
 
 def test_only_the_body_is_read() -> None:
-    """The bytes after it belong to the next request."""
+    """The bytes after the body belong to the next request."""
     source = environ(b"body")
     source["wsgi.input"] = io.BytesIO(b"bodynext")
     assert read_body(source, max_body=100) == b"body"

@@ -33,7 +33,7 @@ def call(application: "WSGIApplication", **environ: Any) -> tuple[str, dict[str,
 
 
 class IdRecorder:
-    """A response body that is the request id while it is sent; ``id_at_close`` is the one when it is closed."""
+    """A response body with the request id at the time of sending. ``id_at_close`` is the request id at the close."""
 
     def __init__(self) -> None:
         self.id_at_close = ""
@@ -46,7 +46,7 @@ class IdRecorder:
 
 
 def test_the_id_is_set_until_the_response_has_been_sent() -> None:
-    """Then it is cleared: the next request on the connection has another id."""
+    """After the response the id is cleared, because the next request on the connection has another id."""
     chunks = IdRecorder()
 
     def application(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -31,7 +31,7 @@ def fetch(
 
 
 def test_the_page_links_to_every_file(server: Service) -> None:
-    """And every file that it links to is served."""
+    """Every file that the page links to is served."""
     _, page = fetch(server, "/")
     linked = set(re.findall(r'(?:src|href)="static/([^"]+)"', page.decode()))
     for name in sorted(linked):
@@ -69,7 +69,7 @@ def test_a_client_that_accepts_gzip_gets_gzip(server: Service) -> None:
 
 
 def test_a_file_that_the_client_has_is_304(server: Service) -> None:
-    """Cache-Control makes caches revalidate it on each use."""
+    """Cache-Control makes caches revalidate the file at each use."""
     first, _ = fetch(server, "/")
     assert first.headers["Cache-Control"] == "no-cache"
     for accepted in ("gzip", "identity"):

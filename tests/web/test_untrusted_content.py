@@ -12,7 +12,7 @@ XSS = '"><img/src=x/onerror=window.hacked=1><script>window.hacked=1</script>'
 
 
 def test_ids_and_errors_are_never_markup(harness: PageHarness) -> None:
-    """This holds for ids that are linked or typed and for errors with text of an origin, in cards and in the dialog."""
+    """Linked ids, typed ids, and errors with text from an origin are plain text in cards and in the dialog."""
     harness.second_origin.item(quote(XSS, safe="/"), html_page("x", status=f"404 {XSS}", headers={"Content-Type": XSS}))
     harness.second_origin.item("links", html_page('<img src="javascript:window.hacked=1">'))
     harness.second_origin.item("redirects", redirect(f"http://elsewhere.example/{XSS}"))
@@ -33,7 +33,7 @@ def test_ids_and_errors_are_never_markup(harness: PageHarness) -> None:
 
 
 def test_javascript_urls_are_not_links(harness: PageHarness) -> None:
-    """The service returns none, but the page does not depend on that."""
+    """The service returns no such URLs, but the page does not rely on that."""
     record = """<?xml version="1.0"?><methodResponse><params><param><value><struct>
         <member><name>outcome</name><value>found</value></member>
         <member><name>url</name><value>javascript:window.hacked=1</value></member>
@@ -50,7 +50,7 @@ def test_javascript_urls_are_not_links(harness: PageHarness) -> None:
 
 
 def test_an_unknown_outcome_is_shown_by_its_name(harness: PageHarness) -> None:
-    """This includes the names of properties that every JavaScript object has."""
+    """An unknown outcome may be the name of a property that every JavaScript object has."""
     record = """<methodResponse><params><param><value><struct>
         <member><name>outcome</name><value>constructor</value></member>
         <member><name>cache</name><value>toString</value></member>
