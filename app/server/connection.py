@@ -245,7 +245,7 @@ class Connection:
         return self.stage is Stage.IDLE
 
     def is_waiting_for_client(self) -> bool:
-        """Return whether the connection waits for the client to send a request or a part of a request."""
+        """Return whether the connection waits for the client to send a request or the rest of a request."""
         return self.expires_at < NEVER and self.stage is not Stage.RESPONSE
 
     def waiting_since(self) -> int:

@@ -49,10 +49,10 @@ class Response(wsgi.Response):
         self._reuse = header, next_value
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """Set status and headers (PEP 3333). A cache saves gunicorn's validation of headers that were sent before.
+        """Set status and headers (PEP 3333). Headers that gunicorn has validated before are not validated again.
 
-        If the last field needs no validation, it is not part of the cache key. A request id, for example, differs each
-        time.
+        The last field is not part of the cache key if it needs no validation. A request id, for example, would make
+        each key different.
         """
         if exc_info is not None or self.status is not None:
             return super().start_response(status, headers, exc_info)

@@ -62,7 +62,7 @@ class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
     All values come from the code and the configuration. Clients and origins cannot add any, so the memory is bounded.
 
     Some labels may also be empty. In CALLS and CALL_SECONDS, the method "" stands for requests that name no published
-    method; in CACHED_RESPONSES, for plain HTTP requests. In LOOKUPS, the cache "" stands for lookups without a record.
+    method; in CACHED_RESPONSES, for plain HTTP requests. In LOOKUPS, the cache "" stands for lookups without a result.
     """
 
     methods: tuple[str, ...]

@@ -43,7 +43,7 @@ class Logger(glogging.Logger):
     """gunicorn's logger with our line format. The application's loggers use its handlers and its level."""
 
     def __new__(cls, cfg: Any) -> Self:
-        """Create a StatsdLogger if statsd is configured. gunicorn uses its own statsd logger only by default."""
+        """Create a StatsdLogger if statsd is configured. gunicorn does this only for its default logger class."""
         class_: Any = StatsdLogger if cfg.statsd_host else cls
         logger: Self = super().__new__(class_)
         return logger
