@@ -109,5 +109,11 @@ class Overloaded(ServiceError):
     fault_code = 503
 
 
+class QueueTimeout(Overloaded):
+    """The lookup waited in a queue of this service until its deadline."""
+
+    fault_code = 504
+
+
 class SettingsError(Exception):
     """The configuration is wrong. The text is one line: where, which key, what was expected."""

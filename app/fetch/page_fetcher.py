@@ -6,7 +6,9 @@ no cookies, and no proxies or passwords from the environment.
 
 import http
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import gevent
 import msgspec
@@ -47,10 +49,19 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class PageFetcher:
     """Fetches pages over the connections of a pool, which all greenlets of a process share.
 
-    ``wall_clock`` returns seconds since the epoch; dates in Retry-After are compared with it.
+    ``wall_clock`` returns seconds since the epoch; dates in Retry-After are compared with it. ``clock`` must be
+    monotonic.
     """
 
-    def __init__(self, *, user_agent: str, wall_clock: Callable[[], float], pool: ConnectionPool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        user_agent: str,
+        wall_clock: Callable[[], float],
+        pool: ConnectionPool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._pool = ConnectionPool() if pool is None else pool
         self._default_fields = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "gzip"}
         self._default_headers = HeaderFields(self._default_fields)
@@ -65,17 +76,18 @@ class PageFetcher:
         validators: Validators | None = None,
         check_redirect: Callable[[str], None] = lambda _: None,
     ) -> Page | None:
-        """Return the complete page at ``url``, following redirects, within ``timeout`` seconds in all.
+        """Return the complete page at ``url``, following redirects.
 
-        With ``validators`` the request is conditional; None means that the page has not been modified.
-        ``check_redirect`` is called with the target URL of each redirect, and may raise.
+        The requests may take ``timeout`` seconds in all. With ``validators`` the first request is conditional; None
+        means that the page has not been modified. ``check_redirect`` is called with the target URL of each redirect
+        before its request. It may wait, which does not count as time of a request, and may raise.
 
         Raises:
             NoSuchItem: status 404 or 410.
             Blocked: status 401, 403 or 451.
             Throttled: status 429, or 503 with Retry-After.
             OriginDown: no connection, a broken one, or another 5xx status; a retry may succeed.
-            TooSlow: the timeout has passed.
+            TooSlow: the timeout has passed; the text names the host of the request in progress.
             OriginFailed: the response is invalid or too large, or a host, address or redirect is not allowed.
             LookupFailed: the error that the response patterns of ``source`` assign to the status.
 
@@ -128,45 +140,43 @@ class PageFetcher:
         return page
 
     def _fetch(self, request: "_PageRequest", timeout: float, check_redirect: Callable[[str], None]) -> Page | None:
-        timer = gevent.Timeout.start_new(timeout)
-        try:
-            return self._follow_redirects(request, timeout, check_redirect)
-        except (gevent.Timeout, requests.Timeout) as expired:
-            if isinstance(expired, gevent.Timeout) and expired is not timer:
-                raise
-            raise TooSlow(f"{request.endpoint.authority} took longer than {timeout:g} seconds") from None
-        finally:
-            timer.close()
-            # The timer may be the exception that was raised. Its traceback refers to this frame, which refers to the
-            # timer: a reference cycle that would keep the page in memory.
-            del timer
-
-    def _follow_redirects(
-        self, request: "_PageRequest", timeout: float, check_redirect: Callable[[str], None]
-    ) -> Page | None:
-        url, endpoint, status = request.url, request.endpoint, 0
+        url, endpoint, remaining = request.url, request.endpoint, timeout
         for _ in range(MAX_REDIRECTS + 1):
-            response: requests.Response | None = None
-            try:
-                response = self._send(request, url, endpoint, timeout)
-                if request.has_pattern_for(response.status_code):
-                    raise error_for_response(request.source, endpoint, response, self._wall_clock())
-                if request.conditions and response.status_code == http.HTTPStatus.NOT_MODIFIED:
-                    return None
-                if not response.is_redirect:
-                    return self._read_page(request, url, endpoint, response)
-                status = response.status_code
-                url, endpoint = resolve_redirect(response, url, endpoint, is_allowed=request.allows_redirect_to)
-                check_redirect(url)
-            except requests.Timeout:
-                raise
-            except requests.RequestException as error:
-                raise _to_domain_error(endpoint, error, response) from error
-            finally:
-                # Returns the connection to the pool if the response is complete, even if its body was not read.
-                if response is not None:
-                    response.raw.close()
-        raise OriginFailed(f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times", status=status)
+            started_at = self._clock()
+            with _time_limit(remaining, endpoint):
+                result = self._request(request, url, endpoint, remaining)
+            remaining -= self._clock() - started_at
+            if not isinstance(result, _Redirect):
+                return result
+            url, endpoint = result.url, result.endpoint
+            check_redirect(url)
+        raise OriginFailed(
+            f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times", status=result.status
+        )
+
+    def _request(
+        self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float
+    ) -> "Page | _Redirect | None":
+        """Send one request, and return the page, where the response redirects to, or None if it was not modified."""
+        response: requests.Response | None = None
+        try:
+            response = self._send(request, url, endpoint, timeout)
+            if request.has_pattern_for(response.status_code):
+                raise error_for_response(request.source, endpoint, response, self._wall_clock())
+            if request.conditions and response.status_code == http.HTTPStatus.NOT_MODIFIED:
+                return None
+            if not response.is_redirect:
+                return self._read_page(request, url, endpoint, response)
+            target, target_endpoint = resolve_redirect(response, url, endpoint, is_allowed=request.allows_redirect_to)
+            return _Redirect(target, target_endpoint, response.status_code)
+        except requests.Timeout:
+            raise
+        except requests.RequestException as error:
+            raise _to_domain_error(endpoint, error, response) from error
+        finally:
+            # Returns the connection to the pool if the response is complete, even if its body was not read.
+            if response is not None:
+                response.raw.close()
 
     def _send(self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float) -> requests.Response:
         prepared = requests.PreparedRequest()
@@ -186,6 +196,14 @@ class PageFetcher:
         charset = _CHARSET.search(response.headers.get("Content-Type", ""))
         validators = Validators(etag=_validator(response, "ETag"), last_modified=_validator(response, "Last-Modified"))
         return Page(url=url, body=body, charset=charset[1] if charset else None, validators=validators)
+
+
+class _Redirect(msgspec.Struct, frozen=True):
+    """The target of a redirect, and the status of the response that redirected."""
+
+    url: str
+    endpoint: Endpoint
+    status: int
 
 
 class _PageRequest(msgspec.Struct, frozen=True):
@@ -231,6 +249,23 @@ class _PageRequest(msgspec.Struct, frozen=True):
 
     def _is_known_host(self, endpoint: Endpoint) -> bool:
         return endpoint.is_same_host(self.endpoint) or is_allowed_host(endpoint, self.source)
+
+
+@contextmanager
+def _time_limit(seconds: float, endpoint: Endpoint) -> Iterator[None]:
+    """Limit a request to so many seconds. Raises TooSlow."""
+    timer = gevent.Timeout.start_new(max(seconds, 0))
+    try:
+        yield
+    except (gevent.Timeout, requests.Timeout) as expired:
+        if isinstance(expired, gevent.Timeout) and expired is not timer:
+            raise
+        raise TooSlow(f"{endpoint.authority} took longer than {seconds:g} seconds") from None
+    finally:
+        timer.close()
+        # The timer may be the exception that was raised. Its traceback refers to this frame, which refers to the
+        # timer: a reference cycle that would keep the page in memory.
+        del timer
 
 
 def _endpoint_of(url: str) -> Endpoint:

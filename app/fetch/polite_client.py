@@ -1,7 +1,9 @@
 """The polite client: fetches pages within what robots.txt, the host limiter and the health of each host allow.
 
 For a page it does this, in order: check the health of the host, check robots.txt, acquire a slot of the host, fetch the
-page. A redirect is followed only after the same checks, with a slot of its host. A failed attempt is retried.
+page. A redirect is followed only after the same checks. A redirect to another host releases the slot before anything of
+the next host is waited for, so two hosts that redirect to each other cannot block each other. A failed attempt is
+retried.
 """
 
 import copy
@@ -10,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from app.concurrency.deadline import Deadline
 from app.config.source import Source
 from app.domain.errors import LookupFailed, OriginError, ServiceError
 from app.domain.events import NULL_OBSERVER, Observer
@@ -60,25 +63,24 @@ class PoliteClient:
         self,
         source: Source,
         url: str,
-        max_wait: float,
+        deadline: Deadline,
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
         """Return the result of ``read`` for the page at ``url``.
 
-        The call waits for slots for at most ``max_wait`` seconds. With ``validators`` the request is conditional; None
-        means that the page has not been modified. The slot of the host is held while ``read`` runs, since reading a
-        page takes this service as much time as fetching it.
+        The call waits for slots until ``deadline``. With ``validators`` the request is conditional; None means that the
+        page has not been modified. The slot of the host is held while ``read`` runs, since reading a page takes this
+        service as much time as fetching it.
 
         Raises:
             LookupFailed: the page could not be fetched; see ``PageFetcher.fetch``.
             Throttled: the host asked to wait; no request is sent.
             OriginFailed: the circuit of the host is open; no request is sent.
             Blocked: robots.txt disallows the page; it is not requested.
-            Overloaded: no slot became free in time, or too many requests are waiting for one.
+            Overloaded: too many requests are waiting for a slot, or (QueueTimeout) none became free in time.
 
         """
-        deadline = self._clock() + max_wait
         self._fetcher.check(source, url)
         if source.robots:
             self._check_robots(source, url, deadline)
@@ -102,7 +104,7 @@ class PoliteClient:
         """Record that the host of ``url`` throttles requests, as the content of its page says."""
         self._host_health.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
 
-    def _check_redirect(self, source: Source, url: str, deadline: float, target: str) -> None:
+    def _check_redirect(self, source: Source, url: str, deadline: Deadline, target: str) -> None:
         """Check the target of a redirect against the robots.txt of its origin."""
         if not source.robots:
             return
@@ -111,7 +113,7 @@ class PoliteClient:
         else:
             self._check_robots(source, target, deadline)
 
-    def _check_robots(self, source: Source, url: str, deadline: float) -> None:
+    def _check_robots(self, source: Source, url: str, deadline: Deadline) -> None:
         """Check ``url`` against robots.txt, which is fetched like a page: within the limits, and with retries."""
 
         def fetch_file(file_url: str) -> bytes:
@@ -128,7 +130,7 @@ class PoliteClient:
         self,
         source: Source,
         url: str,
-        deadline: float,
+        deadline: Deadline,
         fetch: Fetch,
         read: Callable[[Page], T],
         *,
@@ -139,63 +141,64 @@ class PoliteClient:
         host = authority_of(url)
         self._host_health.check(host)  # checked again with a slot; this check avoids a useless wait for one
         budget = RetryBudget(source)
-        last_host = ""
+        failed_host = ""
         while True:
-            with _Attempt(source, self._limiter, self._host_health) as attempt:
+            with _Attempt(source, self._limiter, self._host_health, deadline, self._clock) as attempt:
                 try:
-                    attempt.acquire_slot(host, deadline, budget.seconds_left)
+                    attempt.move_to(host, budget.seconds_left)
                 except ServiceError:
                     if budget.failure is None:
                         raise
                     # There is no slot for a retry, so the previous attempt was the last one.
-                    self._host_health.record_error(last_host, budget.failure, source.error_ttl, was_trial=False)
+                    self._host_health.record_error(failed_host, budget.failure, source.error_ttl, was_trial=False)
                     raise copy.copy(budget.failure) from None
-                started_at = self._clock()
-                follow = partial(
-                    self._follow_redirect, attempt, check_redirect, min(deadline, started_at + budget.seconds_left)
-                )
+
+                def follow(target: str, attempt: _Attempt = attempt) -> None:
+                    attempt.leave(authority_of(target))
+                    check_redirect(target)
+                    attempt.move_to(authority_of(target), budget.seconds_left - attempt.seconds)
+
                 try:
                     page = fetch(budget.seconds_left, follow)
                 except Exception as error:
-                    seconds = self._clock() - started_at
-                    report(outcome_label(error), seconds)
-                    if not attempt.is_trial and budget.allows_retry(error, seconds):
-                        last_host = attempt.last_host
+                    attempt.stop()
+                    report(outcome_label(error), attempt.seconds)
+                    if attempt.host and not attempt.is_trial and budget.allows_retry(error, attempt.seconds):
+                        failed_host = attempt.host
                         continue
                     if isinstance(error, LookupFailed):
                         attempt.record_result(error)
                     raise
-                seconds = self._clock() - started_at
+                attempt.stop()
                 attempt.record_result(None)
-                return _read(page, read, report, seconds)
-
-    def _follow_redirect(
-        self, attempt: "_Attempt", check_redirect: CheckRedirect, deadline: float, target: str
-    ) -> None:
-        """Check that a redirect may be followed, and acquire a slot of its host."""
-        try:
-            check_redirect(target)
-            attempt.acquire_slot(authority_of(target), deadline, deadline - self._clock())
-        except ServiceError:
-            attempt.is_redirect_refused = True
-            raise
+                return _read(page, read, report, attempt.seconds)
 
 
 class _Attempt:
-    """One attempt at a page or file: the hosts that get requests, and the slots that it holds until its end.
+    """One attempt at a page or file. It holds a slot of one host at a time: that of the request in progress.
 
-    ``last_host`` is the host of the latest request. ``is_redirect_refused`` is set if the attempt ended because a
-    redirect could not be followed, in which case its error says nothing about the health of a host.
+    ``host`` is that host, empty while the attempt waits for the next one. ``seconds`` is the time that its requests
+    took, without the time in queues. ``is_trial`` says whether the request is the trial of a half-open circuit.
     """
 
-    def __init__(self, source: Source, limiter: HostLimiter, host_health: HostHealth) -> None:
-        self.last_host = ""
-        self.is_redirect_refused = False
+    def __init__(
+        self,
+        source: Source,
+        limiter: HostLimiter,
+        host_health: HostHealth,
+        deadline: Deadline,
+        clock: Callable[[], float],
+    ) -> None:
+        self.host = ""
+        self.seconds = 0.0
+        self.is_trial = False
         self._source = source
         self._limiter = limiter
         self._host_health = host_health
-        self._trials: dict[str, bool] = {}
-        self._slots: list[Callable[[], None]] = []
+        self._deadline = deadline
+        self._clock = clock
+        self._started_at = 0.0
+        self._release: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -203,38 +206,54 @@ class _Attempt:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        while self._slots:
-            self._slots.pop()()
+        self._release_slot()
 
-    @property
-    def is_trial(self) -> bool:
-        """Whether one of the requests is the trial of a half-open circuit."""
-        return any(self._trials.values())
-
-    def acquire_slot(self, host: str, deadline: float, seconds: float) -> None:
-        """Acquire a slot of the host, unless this attempt holds one, and check that the host is available.
+    def move_to(self, host: str, seconds: float) -> None:
+        """Acquire a slot of the host, unless this attempt holds one, check that the host is available, and start.
 
         ``seconds`` is how long the request may take. Raises as ``HostLimiter.acquire`` and ``HostHealth.admit`` do.
         """
-        if host not in self._trials:
-            release = self._limiter.acquire(
+        if self._release is None:
+            self._deadline.waiting_for = f"a slot of {host}"
+            self._release = self._limiter.acquire(
                 host,
                 concurrency=self._source.concurrency,
                 delay=self._source.delay,
-                deadline=deadline,
+                deadline=self._deadline,
                 check=partial(self._host_health.check, host),
             )
-            self._slots.append(release)
-            self._trials[host] = self._host_health.admit(host, seconds)
-        self.last_host = host
+            self.is_trial = self._host_health.admit(host, seconds)
+        self.host = host
+        self._deadline.waiting_for = f"a response of {host}"
+        self._started_at = self._clock()
+
+    def leave(self, target: str) -> None:
+        """Stop at a redirect to the host ``target``: unless it is the same host, release the slot."""
+        self.stop()
+        if target != self.host:
+            self.record_result(None)
+            self._release_slot()
+            self.host, self.is_trial = "", False
+
+    def stop(self) -> None:
+        """Count the time of the request in progress."""
+        if self.host:
+            self.seconds += self._clock() - self._started_at
+            self._started_at = self._clock()
 
     def record_result(self, error: LookupFailed | None) -> None:
-        """Record that the hosts responded, or the error of the last one."""
-        for host, is_trial in self._trials.items():
-            if error is None or host != self.last_host or self.is_redirect_refused:
-                self._host_health.record_success(host)
-            else:
-                self._host_health.record_error(host, error, self._source.error_ttl, was_trial=is_trial)
+        """Record that the host of the latest request responded, or its error."""
+        if not self.host:
+            return  # the attempt ended before it sent a request to the next host
+        if error is None:
+            self._host_health.record_success(self.host)
+        else:
+            self._host_health.record_error(self.host, error, self._source.error_ttl, was_trial=self.is_trial)
+
+    def _release_slot(self) -> None:
+        if self._release is not None:
+            release, self._release = self._release, None
+            release()
 
 
 def _read(page: Page | None, read: Callable[[Page], T], report: Report, seconds: float) -> T | None:
