@@ -35,14 +35,14 @@ def _load():
     Workers inherit both through fork. So all have the same settings and code, and none spends a second on importing.
     ``preload_app`` would also build the application in the master, and a reload would keep its old code.
     """
-    from app.config.settings import current_settings, load_server_settings
+    from app.config.loading import current_settings, load_server_settings
     from app.fetch.tls import default_context
     from app.main import label_values, open_store
 
     server, settings = load_server_settings(os.environ), current_settings()
     open_store(settings)  # checks the store's URL; it does not connect
     default_context()  # loads the trusted CA certificates
-    return server, settings, list(label_values(settings).columns())
+    return server, settings, list(label_values(settings).counter_keys())
 
 
 _log = logging.getLogger("app")

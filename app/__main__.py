@@ -69,7 +69,7 @@ def _check(arguments: CheckArguments) -> int:
 
     from app.cli.check import check
     from app.concurrency.clock import steady_clock
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.domain.errors import SettingsError
     from app.main import build_cover_page_reader, open_store, with_circuit_breaker
 

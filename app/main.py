@@ -1,4 +1,4 @@
-"""The one place where objects meet: settings in, the WSGI application out."""
+"""The composition root: builds the WSGI application and all its objects from the settings."""
 
 import gc
 import logging
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import gevent
 
 from app.concurrency.clock import Clock, steady_clock
-from app.config.settings import Settings, setting_location
+from app.config.loading import setting_location
+from app.config.settings import Settings
 from app.config.sources import SourceRegistry
 from app.domain.errors import SettingsError
 from app.domain.events import NULL_OBSERVER, Observer
@@ -51,26 +52,38 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Lookups under way at once in a worker, waiting ones included; each is a greenlet of some 20 kB. At most half of them
-#: wait for one host: the others' covers are looked up meanwhile.
+#: Flights in progress at once in a worker, including those that wait for their host. Each is a greenlet of some 20 kB.
 _MAX_FLIGHTS = 4096
 
-#: A lookup that runs out of time may have an old cover to answer with: the dispatcher, which knows of none, gives up on
-#: it this many seconds later.
-_LAST_WORD_SECONDS = 0.5
+#: Fetches that may wait for one host: half of the flights, so that a slow host leaves the other half to other hosts.
+_MAX_WAITING_PER_HOST = _MAX_FLIGHTS // 2
 
-#: A worker hears at this interval, in seconds, what was forgotten elsewhere.
-_NEWS_SECONDS = 0.5
+#: Seconds by which the dispatcher's deadline is later than that of a lookup. At its deadline a lookup may still return
+#: a stale cover; the dispatcher could only return a fault.
+_DISPATCH_MARGIN = 0.5
+
+#: Seconds between two reads of the store's invalidations.
+_INVALIDATION_INTERVAL = 0.5
+
+#: Seconds after which a thread that holds the GIL must release it to another (the default is 0.005). While a parser
+#: thread runs, the hub's thread waits for the GIL some twenty times per call.
+_SWITCH_INTERVAL = 0.0002
 
 
 def build_wsgi(settings: Settings) -> "WSGIApplication":
-    """Return the application that serves by these settings, and begin to hear the store's news in the background."""
-    # A thread that parses a page has the interpreter for so long at a time, and a call switches some twenty times.
-    sys.setswitchinterval(0.0002)
-    clock, seat = steady_clock(), current_slot()
+    """Return the WSGI application, and start the greenlets that measure the hub lag and read invalidations.
+
+    It also sets the interpreter's switch interval and tunes its garbage collector.
+
+    Raises:
+        SettingsError: the store's URL is invalid.
+
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    clock, slot = steady_clock(), current_slot()
     sources = SourceRegistry(settings.sources, settings.default_source)
-    tally = Counters(seat.counters, seat.index, label_values(settings), monotonic=time.monotonic)
-    store = with_circuit_breaker(open_store(settings), tally)
+    counters = Counters(slot.counters, slot.index, label_values(settings), monotonic=time.monotonic)
+    store = with_circuit_breaker(open_store(settings), counters)
     memory = LruCache[CoverRecord](
         settings.lru_size,
         encode=encode_record,
@@ -79,18 +92,18 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     lookup = LookupService(
         sources=sources,
-        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=clock, observer=tally),
-        single_flight=SingleFlight[str, LookupResult](_MAX_FLIGHTS, tally),
-        cover_pages=build_cover_page_reader(settings, store, clock, tally),
+        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=clock, observer=counters),
+        single_flight=SingleFlight[str, LookupResult](_MAX_FLIGHTS, counters),
+        cover_pages=build_cover_page_reader(settings, store, clock, counters),
         deadline=settings.deadline,
         clock=clock,
-        observer=tally,
+        observer=counters,
     )
     dispatcher = Dispatcher(
         map_error=map_service_error,
         max_calls=settings.max_calls,
-        deadline=settings.deadline + _LAST_WORD_SECONDS,
-        observer=tally,
+        deadline=settings.deadline + _DISPATCH_MARGIN,
+        observer=counters,
     )
     methods = Methods(
         lookup=lookup,
@@ -100,54 +113,64 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         to_fault=dispatcher.to_fault,
         clock=clock,
     )
-    for function, weigh in methods.published():
-        dispatcher.publish(function, count_lookups=weigh)
+    for function, count_lookups in methods.published_functions():
+        dispatcher.publish(function, count_lookups=count_lookups)
     if store.is_shared:
-        gevent.spawn(_hear_for_ever, lookup)
-    pulse = HubLagMonitor(time.monotonic)
-    gevent.spawn(pulse.run, lambda: tally.record_hub_lag(lag=pulse.maximum(), due=pulse.next_tick, entries=len(memory)))
+        gevent.spawn(_poll_invalidations, lookup)
+    hub_lag = HubLagMonitor(time.monotonic)
+    gevent.spawn(
+        hub_lag.run,
+        lambda: counters.record_hub_lag(lag=hub_lag.maximum(), due=hub_lag.next_tick, entries=len(memory)),
+    )
     rpc = RpcEndpoint(dispatcher=dispatcher, max_body=settings.max_body)
     covers = CoverEndpoint(sources=sources, lookup=lookup, to_fault=dispatcher.to_fault, clock=clock)
-    page = StaticFiles()
-    health = Health(store=store, hub_lag=pulse, is_shutting_down=seat.is_shutting_down)
-    metrics = MetricsEndpoint(PrometheusCollector(seat.counters, monotonic=time.monotonic).exposition)
-    routes = Router(
+    files = StaticFiles()
+    health = Health(store=store, hub_lag=hub_lag, is_shutting_down=slot.is_shutting_down)
+    metrics = MetricsEndpoint(PrometheusCollector(slot.counters, monotonic=time.monotonic).exposition)
+    router = Router(
         {
             "/RPC2": {"POST": rpc},
             "/cover/*": {"GET": covers, "HEAD": covers},
-            "/": {"GET": page, "HEAD": page},
-            "/static/*": {"GET": page, "HEAD": page},
+            "/": {"GET": files, "HEAD": files},
+            "/static/*": {"GET": files, "HEAD": files},
             "/healthz": {"GET": health.healthz, "HEAD": health.healthz},
             "/readyz": {"GET": health.readyz, "HEAD": health.readyz},
             "/metrics": {"GET": metrics, "HEAD": metrics},
         }
     )
-    application = RequestIdMiddleware(routes)
-    _set_garbage_aside()
+    application = RequestIdMiddleware(router)
+    _tune_garbage_collector()
     return application
 
 
 def label_values(settings: Settings) -> LabelValues:
-    """Return by what is counted."""
+    """Return the values of the metrics' labels.
+
+    A source whose item ids select the host adds no host: callers could add as many as they like.
+    """
     sources = SourceRegistry(settings.sources, settings.default_source)
-    pages = [source.page_url for source in sources.values() if not source.page_url.id_selects_host]
+    page_urls = [source.page_url for source in sources.values() if not source.page_url.id_selects_host]
     return LabelValues(
         methods=(*Dispatcher(map_error=map_service_error).names, *METHOD_NAMES),
         sources=tuple(sources),
-        hosts=tuple({authority_of(page.replace("{id}", "")): None for page in pages}),
+        # A dict, not a set, since it keeps the order of the sources.
+        hosts=tuple({authority_of(page_url.replace("{id}", "")): None for page_url in page_urls}),
     )
 
 
 def build_cover_page_reader(
     settings: Settings, store: CircuitBreakingStore[CoverRecord], clock: Clock, observer: Observer = NULL_OBSERVER
 ) -> CoverPageReader:
-    """Return what asks origins, with manners that hold over all workers of this machine."""
-    visitor = PoliteClient(
+    """Return the reader of cover pages, whose limits per host apply to all workers of this machine together.
+
+    The state of hosts and the robots.txt files are shared through the store.
+    """
+    client = PoliteClient(
         fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time),
         limiter=HostLimiter(
             settings.fetch_concurrency,
             semaphore=ProcessSemaphore(default_lock_path()),
-            max_waiting=_MAX_FLIGHTS // 2,
+            max_waiting=_MAX_WAITING_PER_HOST,
             clock=time.monotonic,
         ),
         host_health=HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=observer),
@@ -157,21 +180,21 @@ def build_cover_page_reader(
         clock=time.monotonic,
         observer=observer,
     )
-    return CoverPageReader(visitor)
+    return CoverPageReader(client)
 
 
 def with_circuit_breaker(store: Store | None, observer: Observer = NULL_OBSERVER) -> CircuitBreakingStore[CoverRecord]:
-    """Return the store behind a guard, for records of covers."""
+    """Return the store of cover records behind a circuit breaker; ``store`` is None for no store."""
     return CircuitBreakingStore[CoverRecord](
         store, encode=encode_record, decode=decode_record, clock=time.monotonic, observer=observer
     )
 
 
 def open_store(settings: Settings) -> Store | None:
-    """Return the store that the settings name. It opens nothing before it is asked for something.
+    """Return the store that the settings name, or None for ``none``. Files and connections are opened by its calls.
 
     Raises:
-        SettingsError: the store cannot be what its URL says.
+        SettingsError: the URL, or a file that it names, is invalid.
 
     """
     kind, _, path = settings.store.partition(":")
@@ -185,21 +208,22 @@ def open_store(settings: Settings) -> Store | None:
         raise SettingsError(f"{setting_location('store', os.environ)}: {error}") from error
 
 
-def _set_garbage_aside() -> None:
-    """Have the collector of cycles look at less, and less often: it took a sixth of the time of a lookup.
+def _tune_garbage_collector() -> None:
+    """Make the garbage collector examine fewer objects, less often.
 
-    All that is there by now stays to the end, the tables of memory among it, and needs no looking at. What a lookup
-    leaves behind goes by itself, pages above all: tests see to it that no failure makes a cycle.
+    With its default settings it took a sixth of the time of a lookup. The objects that exist by now live as long as the
+    process, so they are excluded. Objects of a lookup are freed by their reference counts, large pages above all: tests
+    check that no failure creates a reference cycle.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 5, 10)
 
 
-def _hear_for_ever(lookup: LookupService) -> None:
+def _poll_invalidations(lookup: LookupService) -> None:
     while True:
         try:
             lookup.apply_invalidations()
-        except Exception:  # noqa: BLE001 - a worker that stops hearing would serve on what it was told to forget
-            _log.exception("what was forgotten elsewhere was not heard")
-        gevent.sleep(_NEWS_SECONDS)
+        except Exception:  # noqa: BLE001 - if the loop ended, the worker would serve forgotten covers from memory
+            _log.exception("cannot read the invalidations of the store")
+        gevent.sleep(_INVALIDATION_INTERVAL)

@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MultiProcessValue
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.main import label_values
 from app.telemetry.counters import Counters, LabelValues
 from app.telemetry.prometheus import PrometheusCollector
@@ -47,7 +47,7 @@ def main() -> None:
 def _ours(labels: LabelValues) -> tuple[Callable[[], None], Callable[[], bytes]]:
     """Return what counts an event in one of the workers, and what scrapes all of them."""
     board = SharedCounters.create(_WORKERS)
-    board.add(labels.columns())
+    board.add(labels.counter_keys())
     for row in range(_WORKERS):
         tally = Counters(board, board.free_slot(range(row)), labels, monotonic=time.monotonic)
         tally.record_hub_lag(lag=0, due=time.monotonic(), entries=0)
@@ -63,7 +63,7 @@ def _theirs(labels: LabelValues, folder: str) -> tuple[Callable[[], None], Calla
         kind = _values_of(lambda worker=worker: worker)
         values = [
             kind("counter", key[0].replace(" ", "_"), key[0], ("labels",), ("/".join(key[1:]),), "help")
-            for key in labels.columns()
+            for key in labels.counter_keys()
         ]
     return lambda: values[0].inc(1), lambda: generate_latest(_collector(None, folder))
 

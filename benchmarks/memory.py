@@ -10,7 +10,7 @@ import time
 import tracemalloc
 import xmlrpc.client
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.config.sources import SourceRegistry
 from app.domain.records import CoverRecord, FoundCover, ItemId, LookupResult, decode_record, encode_record
 from app.lookup.freshness import found_record

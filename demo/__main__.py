@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demo import summary
-from demo.catalogue import WITHOUT_COVER, draw_up
+from demo.catalogue import WITHOUT_COVER, build_catalogue
 from demo.client import Run, is_ready, look_up_concurrently, look_up_in_one_call, look_up_sequentially
 from demo.processes import Process, ProcessFailedError, running
 from demo.signals import DeferredSignals
@@ -126,7 +126,7 @@ def _wait_until_ready(shop: Process, service: Process) -> None:
 
 def _look_up_all(shop: Process, service: Process, delay: float) -> bool:
     """Look all covers up with a cold and a warm cache, and print a summary; return whether all results are correct."""
-    catalogue = draw_up()
+    catalogue = build_catalogue()
     ids = catalogue.ids()
     checker = summary.ResultChecker(catalogue, shop.address)
     _print(

@@ -76,7 +76,7 @@ class Catalogue:
         return ids
 
 
-def draw_up() -> Catalogue:
+def build_catalogue() -> Catalogue:
     """Generate the catalogue of the sample shop."""
     rng = _new_rng(_SEED)
     ids = _draw_unique(lambda: _draw_id(rng), PRODUCTS + MISSING)

@@ -23,7 +23,7 @@ from gevent.os import tp_read
 from gevent.pywsgi import WSGIServer
 
 from demo import pages, pictures
-from demo.catalogue import Catalogue, draw_up
+from demo.catalogue import Catalogue, build_catalogue
 
 #: The default delay of a product page in seconds.
 DELAY = 0.3
@@ -88,7 +88,7 @@ class Shop:
 def serve(listener: socket.socket, *, delay: float) -> None:
     """Serve the shop on a listening socket until the process ends."""
     listener.setblocking(False)  # noqa: FBT003 - setblocking takes no keyword
-    WSGIServer(listener, Shop(draw_up(), delay=delay), log=None).serve_forever()
+    WSGIServer(listener, Shop(build_catalogue(), delay=delay), log=None).serve_forever()
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""What fails leaves no cycle behind: a traceback and a frame that hold each other would keep whole pages for long."""
+"""Tests that lookups create no reference cycles.
+
+A traceback and a frame that refer to each other would keep whole pages in memory until the garbage collector runs.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -10,7 +13,7 @@ import gevent
 import pytest
 
 from app.concurrency.clock import steady_clock
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.config.sources import SourceRegistry
 from app.domain.records import ItemId, LookupResult, Outcome, decode_record, encode_record
 from app.lookup.repository import CoverRepository
@@ -24,7 +27,7 @@ from tests.support.service import CONFIG
 PAGE = b"x" * 100_000
 OK = b"HTTP/1.1 200 OK\r\n"
 
-KINDS: dict[str, tuple[Behaviour, Outcome]] = {
+CASES: dict[str, tuple[Behaviour, Outcome]] = {
     "found": (cover(1), Outcome.FOUND),
     "no cover": (page(PAGE), Outcome.NO_COVER),
     "no such item": (page(PAGE, status="404 Not Found"), Outcome.NO_SUCH_ITEM),
@@ -51,7 +54,7 @@ KINDS: dict[str, tuple[Behaviour, Outcome]] = {
 
 @pytest.fixture
 def garbage() -> Iterator[list[Any]]:
-    """What the collector finds of our rooms' until the list is asked for."""
+    """The objects that the garbage collector finds from now on."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -64,7 +67,7 @@ def garbage() -> Iterator[list[Any]]:
 
 
 def lookup(origin: Origin, folder: Path) -> LookupService:
-    """Return a lookup as the service has it."""
+    """Return a lookup service, assembled as in ``app.main``."""
     file = folder / "covers.toml"
     file.write_text(CONFIG.format(origin=origin.url) + "max_page = 300_000\n")
     settings = load_settings({"COVERS_CONFIG": str(file)})
@@ -81,30 +84,30 @@ def lookup(origin: Origin, folder: Path) -> LookupService:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_lookup_leaves_nothing_for_the_collector(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    behaviour, outcome = KINDS[kind]
+@pytest.mark.parametrize("case", CASES)
+def test_a_lookup_creates_no_reference_cycle(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    behaviour, outcome = CASES[case]
     with Origin().serving() as origin:
         for item in (1, 2, 3):
             origin.item(item, behaviour)
-        looked_up = lookup(origin, tmp_path)
+        service = lookup(origin, tmp_path)
 
-        def look(item: int) -> Outcome:
-            return looked_up.find(ItemId("ozon", str(item))).record.outcome
+        def outcome_of(item: int) -> Outcome:
+            return service.find(ItemId("ozon", str(item))).record.outcome
 
-        look(1)  # what is made once is there by then
+        outcome_of(1)  # creates the objects that exist once
         garbage = request.getfixturevalue("garbage")
-        assert gevent.spawn(look, 2).get() is outcome
+        assert gevent.spawn(outcome_of, 2).get() is outcome
         gevent.sleep(0.01)
         gc.collect()
-        assert [_name(thing) for thing in garbage if _is_ours(thing)] == []
+        assert [_name(candidate) for candidate in garbage if _is_from_app(candidate)] == []
 
 
-def _is_ours(thing: object) -> bool:
-    if isinstance(thing, FrameType):
-        return "/app/" in thing.f_code.co_filename
-    return type(thing).__module__.startswith("app.") or isinstance(thing, BaseException)
+def _is_from_app(candidate: object) -> bool:
+    if isinstance(candidate, FrameType):
+        return "/app/" in candidate.f_code.co_filename
+    return type(candidate).__module__.startswith("app.") or isinstance(candidate, BaseException)
 
 
-def _name(thing: object) -> str:
-    return thing.f_code.co_qualname if isinstance(thing, FrameType) else repr(thing)
+def _name(candidate: object) -> str:
+    return candidate.f_code.co_qualname if isinstance(candidate, FrameType) else repr(candidate)

@@ -1,1 +1,1 @@
-"""What can be configured, validated when the service starts."""
+"""The configuration: settings, sources, rules and response patterns, read and validated when the service starts."""

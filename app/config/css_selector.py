@@ -1,9 +1,10 @@
-"""A CSS selector, taken only where finding its elements costs no more than the page is long.
+"""CSS selectors, restricted to those that can be evaluated in time linear in the size of the page.
 
-A parser that walks a selector as it stands tries each ancestor for each descendant combinator: ``.a div div div`` takes
-8 s on 20,000 elements nested 64 deep, ``.a ~ p`` 4 s on as many siblings, and holds the GIL meanwhile. So a selector is
-split here into its compounds, which cost one look at each element, and who evaluates it (``app.extract.css_query``)
-goes from one compound to the next by itself. What cannot be done so is refused when the configuration is read.
+lexbor evaluates a whole selector by trying each ancestor for each descendant combinator. ``.a div div div`` takes 8 s
+on 20,000 elements nested 64 deep, ``.a ~ p`` takes 4 s on as many siblings, and both hold the GIL meanwhile. So a
+selector is split here into compound selectors, each of which needs one pass over the elements, and
+``app.extract.css_query`` applies the combinators between them. Selectors that cannot be evaluated in this way are
+rejected when the configuration is read.
 """
 
 import functools
@@ -12,10 +13,10 @@ from typing import Self
 
 from selectolax.lexbor import LexborHTMLParser
 
-#: A part of a compound that is no syntax here; a run of brackets; a combinator or a comma with its blanks.
+#: A token: text that is not split further, a bracket, a combinator or comma with white space around it, or white space.
 _TOKEN = re.compile(
     r"""(?P<text>(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\(?:[0-9a-fA-F]{1,6}\s?|.)|[^\s>+~,()\[\]"'\\])+)"""
-    r"|(?P<open>[(\[])|(?P<close>[)\]])|\s*(?P<combinator>[>+~,])\s*|(?P<blank>\s+)",
+    r"|(?P<open>[(\[])|(?P<close>[)\]])|\s*(?P<combinator>[>+~,])\s*|(?P<space>\s+)",
     re.DOTALL,
 )
 _FUNCTION = re.compile(r":([a-z-]+)\Z", re.IGNORECASE)
@@ -23,64 +24,64 @@ _NTH = frozenset({"nth-child", "nth-last-child", "nth-of-type", "nth-last-of-typ
 _LOGICAL = frozenset({"is", "not", "where"})
 _COUNTING = re.compile(r":(?:nth-|(?:first|last|only)-of-type)", re.IGNORECASE)
 
-#: Compounds, each with the combinator before it: "", " " (below it), ">" (its child) or "+" (right after it).
-CompoundPath = tuple[tuple[str, str], ...]
+#: Compound selectors, each with the combinator before it: "" (none), " " (descendant), ">" (child), "+" (next sibling).
+ComplexSelector = tuple[tuple[str, str], ...]
 
 
 class CssSelector(str):
-    """A CSS selector that is linear in the page."""
+    """A CSS selector that can be evaluated in linear time."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a selector."""
+        """Validate a selector."""
         if not isinstance(value, str) or not value.strip():
             raise ValueError("expected a CSS selector")
-        nothing = LexborHTMLParser("<p>")
+        document = LexborHTMLParser("<p>")
         try:
-            for path in parse_selector(value):
-                for combinator, compound in path:
+            for compounds in parse_selector(value):
+                for combinator, compound in compounds:
                     if combinator == "~":
                         raise ValueError("expected a CSS selector without ~, which takes too long on hostile pages")
                     _check_functions(compound)
-                    nothing.css_first(compound)
+                    document.css_first(compound)
         except ValueError:
             raise
-        except Exception as error:  # lexbor's, which are many, and RecursionError
+        except Exception as error:  # the exceptions of lexbor, and RecursionError
             raise ValueError("expected a CSS selector") from error
         return cls(value)
 
 
 @functools.cache
-def parse_selector(selector: str) -> tuple[CompoundPath, ...]:
-    """Return what a selector matches, each of its alternatives as a path of compounds.
+def parse_selector(selector: str) -> tuple[ComplexSelector, ...]:
+    """Split a selector list into complex selectors, and these into compound selectors.
 
     Raises:
-        ValueError: it is no selector.
+        ValueError: the text is not a selector.
 
     """
-    result: list[CompoundPath] = []
-    path: list[tuple[str, str]] = []
+    result: list[ComplexSelector] = []
+    compounds: list[tuple[str, str]] = []
     combinator, compound, depth = "", "", 0
     for token in (*_tokens(selector.strip()), None):
         is_comma = token is not None and token["combinator"] == ","
-        if token is not None and (depth > 0 or not (token["combinator"] or token["blank"])):
+        if token is not None and (depth > 0 or not (token["combinator"] or token["space"])):
             depth += bool(token["open"]) - bool(token["close"])
             compound += token[0]
             continue
         if not compound or depth != 0:
             raise ValueError("expected a CSS selector")
-        path.append((combinator, compound))
+        compounds.append((combinator, compound))
         combinator, compound = (token["combinator"] or " ") if token is not None and not is_comma else "", ""
         if token is None or is_comma:
-            result.append(tuple(path))
-            path = []
+            result.append(tuple(compounds))
+            compounds = []
     return tuple(result)
 
 
 def counts_siblings(selector: str) -> bool:
-    """Whether a selector counts siblings: for each element, that costs as much as it has of them."""
+    """Whether a selector counts siblings, as ``:nth-child()`` does: then its cost is quadratic in their number."""
     return _COUNTING.search(selector) is not None
 
 
@@ -92,42 +93,45 @@ def _tokens(text: str) -> list[re.Match[str]]:
 
 
 def _check_functions(compound: str, *, within_has: bool = False) -> None:
-    """Refuse functions within which a parser would walk the page once more for each element. Raises ValueError."""
+    """Reject functions for which lexbor would search the page again for each element. Raises ValueError."""
     for name, argument in _functions(compound):
         if name in _NTH and not within_has:
             if re.search(r"\bof\b", argument, re.IGNORECASE):
                 raise ValueError(f'expected no "of" in :{name}(), which takes too long on hostile pages')
-        elif name in _LOGICAL or (name == "has" and not within_has and _looks_near(argument)):
-            for path in parse_selector(argument.lstrip(" >+") if name == "has" else argument):
-                if len(path) > 1:
+        elif name in _LOGICAL or (name == "has" and not within_has and _is_local(argument)):
+            for compounds in parse_selector(argument.lstrip(" >+") if name == "has" else argument):
+                if len(compounds) > 1:
                     raise ValueError(f"expected no combinators in :{name}(), which take too long on hostile pages")
-                _check_functions(path[0][1], within_has=within_has or name == "has")
+                _check_functions(compounds[0][1], within_has=within_has or name == "has")
         else:
             raise ValueError(f"expected a CSS selector without :{name}() here, which takes too long on hostile pages")
 
 
-def _looks_near(argument: str) -> bool:
-    """Whether what :has() looks for is a child or the next sibling: else each element is looked at by all above it."""
+def _is_local(argument: str) -> bool:
+    """Whether the argument of :has() selects a child or the next sibling.
+
+    For any other argument, lexbor would visit each element once for each of its ancestors.
+    """
     return argument.strip().startswith((">", "+")) and not counts_siblings(argument)
 
 
 def _functions(compound: str) -> list[tuple[str, str]]:
-    """Return the functions of a compound, outermost ones only, each with what stands in its parentheses."""
-    found = []
+    """Return the outermost functions of a compound selector, each with its argument."""
+    functions = []
     name, argument, depth = "", "", 0
-    before = ""
+    previous = ""
     for token in _tokens(compound):
         if token["close"]:
             depth -= 1
             if depth == 0 and name:
-                found.append((name, argument))
+                functions.append((name, argument))
                 name = ""
         if depth > 0:
             argument += token[0]
         if token["open"]:
             depth += 1
             if depth == 1:
-                function = _FUNCTION.search(before) if token[0] == "(" else None
+                function = _FUNCTION.search(previous) if token[0] == "(" else None
                 name, argument = function[1].lower() if function else "" if token[0] == "[" else "?", ""
-        before = token[0]
-    return found
+        previous = token[0]
+    return functions

@@ -1,8 +1,12 @@
-"""Rules as data: the ways to find a cover on a page, each checked when the configuration is read."""
+"""Extraction rules: how to find a cover on a page, as data that is validated when the configuration is read.
+
+The value types of the configuration (``Regex``, ``JmesPath`` and others) have a class method ``parse``. It returns the
+value, or raises ValueError with a text that begins with "expected".
+"""
 
 import functools
 import re
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jmespath
 import msgspec
@@ -11,22 +15,21 @@ import re2
 from app.config.css_selector import CssSelector
 from app.config.url_templates import ImageUrlTemplate
 
-#: Instructions of a compiled pattern. Where RE2 gives up its automaton, each byte costs up to 20 ns for each of them.
-_MAX_PROGRAM = 2000
+#: Instructions of a compiled pattern. When RE2 has to abandon its DFA, each byte costs up to 20 ns per instruction.
+_MAX_PROGRAM_SIZE = 2000
 
-
-#: What a parser of HTML can make an attribute's name of (WHATWG, 13.1.2.3).
-_ATTRIBUTE = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
+#: The attribute names that an HTML parser can produce (WHATWG, 13.1.2.3).
+_ATTRIBUTE_NAME = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
 
 
 class Regex(str):
-    """A regular expression that google-re2 takes: linear in time, so without look-around and back-references."""
+    """A regular expression of google-re2: matches in linear time, so has no look-around and no back-references."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a pattern."""
+        """Validate a regular expression."""
         if not isinstance(value, str) or not value:
             raise ValueError("expected a regular expression")
         try:
@@ -36,16 +39,19 @@ class Regex(str):
             raise ValueError(
                 f"expected a regular expression of RE2 (it has no look-around and no back-references): {text}"
             ) from None
-        if compiled.programsize > _MAX_PROGRAM:
+        if compiled.programsize > _MAX_PROGRAM_SIZE:
             raise ValueError("expected a regular expression with smaller counts: {1,500} is 500 times what it repeats")
         return cls(value)
 
 
 @functools.cache
 def compile_regex(pattern: str) -> Any:
-    """Compile for use on UTF-8 bytes: re2 works on these, and a str would be encoded anew for each search."""
+    """Compile a pattern for searching UTF-8 bytes.
+
+    A pattern for str would encode the whole text at each search.
+    """
     options = re2.Options()
-    options.log_errors = False  # it would write to standard error by itself
+    options.log_errors = False  # re2 would write them to standard error
     return re2.compile(pattern.encode(), options)
 
 
@@ -56,14 +62,14 @@ class JmesPath(str):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read an expression."""
+        """Validate an expression."""
         if not isinstance(value, str):
             raise ValueError("expected a JMESPath expression")
         try:
-            # Searched once as well: that is when an unknown function, or one with too few arguments, comes out.
+            # Unknown functions and missing arguments are reported by a search, not by compiling.
             compile_jmespath(value).search(None)
         except jmespath.exceptions.JMESPathTypeError:
-            return cls(value)  # a function that wants something else than null: pages have that
+            return cls(value)  # a function does not accept null; on a page it gets another value
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             raise ValueError(f"expected a JMESPath expression: {str(error).splitlines()[0]}") from None
         return cls(value)
@@ -72,11 +78,38 @@ class JmesPath(str):
 compile_jmespath = functools.cache(jmespath.compile)
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to find the cover on a page: exactly one kind, and for ``css`` the attribute that holds the URL.
+class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the configuration in which exactly one of the keys ``KINDS`` is set."""
 
-    ``image_url`` is the template that its match is put into, in place of the source's.
+    KINDS: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        kinds = [kind for kind in self.KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(self.KINDS)}")
+        if not getattr(self, kinds[0]):
+            raise ValueError(f"expected {kinds[0]} not to be empty")
+
+    @property
+    def kind(self) -> str:
+        """The key that is set."""
+        for kind in self.KINDS:  # four times as fast as a generator, and read several times per page
+            if getattr(self, kind) is not None:
+                return kind
+        raise AssertionError("__post_init__ requires one")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {getattr(self, self.kind)}"
+
+
+class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
+    """One way to find the cover on a page. The key that is set is its kind.
+
+    ``attribute`` is for ``css`` only: the attribute that holds the URL, ``src`` by default. ``image_url`` is the
+    template for the rule's matches; it takes precedence over the source's template.
     """
+
+    KINDS = ("regex", "css", "meta", "jsonld", "json")
 
     regex: Regex | None = None
     css: CssSelector | None = None
@@ -87,36 +120,22 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image_url: ImageUrlTemplate | None = None
 
     def __post_init__(self) -> None:
-        kinds = [kind for kind in RULE_KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            raise ValueError(f"expected exactly one of {', '.join(RULE_KINDS)}")
-        if not getattr(self, kinds[0]):
-            raise ValueError(f"expected a text behind {kinds[0]}")
+        super().__post_init__()
         if self.attribute is not None and self.css is None:
-            raise ValueError("attribute goes with css alone")
-        if self.attribute is not None and not _ATTRIBUTE.fullmatch(self.attribute):
-            raise ValueError("expected the name of an attribute behind attribute")
-
-    @property
-    def kind(self) -> str:
-        """The one of ``RULE_KINDS`` that this rule is."""
-        for kind in RULE_KINDS:  # a generator would take four times as long, and each page asks several times
-            if getattr(self, kind) is not None:
-                return kind
-        raise AssertionError("there is exactly one")
+            raise ValueError("attribute is only allowed with css")
+        if self.attribute is not None and not _ATTRIBUTE_NAME.fullmatch(self.attribute):
+            raise ValueError("expected an HTML attribute name as attribute")
 
     def __str__(self) -> str:
         attribute = f" @{self.attribute}" if self.attribute else ""
         image_url = f" -> {self.image_url}" if self.image_url else ""
-        return f"{self.kind} {getattr(self, self.kind)}{attribute}{image_url}"
+        return f"{super().__str__()}{attribute}{image_url}"
 
-
-RULE_KINDS = ("regex", "css", "meta", "jsonld", "json")
 
 #: The kinds that need the page parsed as HTML.
 HTML_RULE_KINDS = frozenset({"css", "meta", "jsonld"})
 
 
 def decode_hook(expected: type[Any], value: object) -> object:
-    """Tell msgspec how to read the types that have a ``parse`` of their own."""
+    """Decode the types that have a ``parse`` method, for msgspec's ``dec_hook``."""
     return expected.parse(value)

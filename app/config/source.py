@@ -1,8 +1,7 @@
-"""A source as data: where the pages of its items are, which rules find the cover there, how it wants to be treated.
+"""A source as data: the URL of an item's page, the rules that find the cover on it, and limits for its origin.
 
-The types check what they are given when the configuration is read: each one's ``parse`` returns the value or raises
-ValueError with what it expected. So a source that exists is a source that works as far as its text can tell. Rules,
-signs, selectors and URLs are at home in modules of that name.
+Each value type has a class method ``parse`` that returns the value, or raises ValueError with a text that begins with
+"expected". So an existing ``Source`` is valid. Rules, response patterns and URL templates have modules of their own.
 """
 
 import re
@@ -13,33 +12,34 @@ from typing import Annotated, Self
 import msgspec
 
 from app.config.challenge_pages import CHALLENGE_PAGES
-from app.config.response_patterns import ResponsePatterns
+from app.config.response_patterns import PatternsByOutcome, ResponsePatterns
 from app.config.rules import HTML_RULE_KINDS, Regex, Rule
 from app.config.url_templates import HostPattern, ImageUrlTemplate, PageUrlTemplate
 from app.domain.records import Outcome
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CENTURY = 36_525 * 86_400
+_TEN_MINUTES = 600
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, 5.6.2: token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
-#: Headers that the fetcher sets itself, since its limits depend on them.
+#: Request headers that the fetcher sets itself because its limits depend on them.
 _OWN_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent", "range", "expect"}
     | {"te", "upgrade", "if-none-match", "if-modified-since", "if-range", "if-match", "if-unmodified-since"}
 )
-_MAX_HEADER = 4096
+_MAX_HEADER_VALUE = 4096  # characters
 
 
 class Duration(float):
-    """Seconds, written as a number or as ``"10s"``, ``"5m"``, ``"2h"``, ``"30d"``; a century at most."""
+    """Seconds, written as a number or as ``"10s"``, ``"5m"``, ``"2h"``, ``"30d"``; at most a century."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a duration of zero seconds or more."""
+        """Validate a duration of zero seconds or more."""
         seconds = -1.0
         if isinstance(value, str) and (match := _DURATION.fullmatch(value)) is not None:
             seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
@@ -51,41 +51,41 @@ class Duration(float):
 
 
 class Timeout(Duration):
-    """A duration within which something must have happened: more than zero, at most ten minutes."""
+    """A duration of more than zero seconds and at most ten minutes."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a duration that leaves time for anything to happen."""
+        """Validate a timeout."""
         seconds = super().parse(value)
-        if not 0 < seconds <= 600:  # noqa: PLR2004 - ten minutes, as the class says
+        if not 0 < seconds <= _TEN_MINUTES:
             raise ValueError("expected more than 0 and at most 600 seconds")
         return seconds
 
 
 class Delay(Duration):
-    """A duration that callers wait for: at most ten minutes, which is the longest deadline."""
+    """A duration that callers wait for: at most ten minutes, the longest deadline."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a duration that somebody can wait for."""
+        """Validate a delay."""
         seconds = super().parse(value)
-        if seconds > 600:  # noqa: PLR2004 - ten minutes, as the class says
+        if seconds > _TEN_MINUTES:
             raise ValueError("expected at most 600 seconds")
         return seconds
 
 
 class Headers(dict[str, str]):
-    """Further request headers."""
+    """Additional request headers."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Read a table of names and values."""
+        """Validate a table of header names and values."""
         if not isinstance(value, dict):
             raise ValueError("expected a table of header names and values")
         for name, text in value.items():
@@ -93,21 +93,21 @@ class Headers(dict[str, str]):
                 raise ValueError(
                     f"expected header names and printable ASCII values, which {name!r} or its value is not"
                 )
-            if len(text) > _MAX_HEADER:
+            if len(text) > _MAX_HEADER_VALUE:
                 raise ValueError(
-                    f"expected header values of at most {_MAX_HEADER} characters, which that of {name} is not"
+                    f"expected header values of at most {_MAX_HEADER_VALUE} characters, which that of {name} is not"
                 )
             if name.lower() in _OWN_HEADERS:
                 raise ValueError(f"{name} is set by the service itself (user_agent is a key of its own)")
         if len({name.lower() for name in value}) < len(value):
-            raise ValueError("expected each header once, whatever the case of its letters")
+            raise ValueError("expected each header once (names are case-insensitive)")
         return cls(value)
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """One source: its name, and the keys of its table in the configuration (docs/configuration.md describes each).
+    """One source: its name, and the keys of its table in the configuration (see docs/configuration.md).
 
-    What follows from the keys is found out once: the dict is for that alone.
+    ``dict=True`` is for the cached properties.
     """
 
     page_url: PageUrlTemplate
@@ -136,8 +136,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str = ""
 
     @cached_property
-    def response_patterns(self) -> tuple[tuple[Outcome, ResponsePatterns], ...]:
-        """What signs mean, in the order in which they are looked for."""
+    def response_patterns(self) -> PatternsByOutcome:
+        """The response patterns of all outcomes, in the order in which they are tried."""
         return (
             (Outcome.THROTTLED, self.throttled),
             (Outcome.BLOCKED, self.blocked),
@@ -146,45 +146,45 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
 
     def outcome_for_status(self, status: int) -> Outcome | None:
-        """Return what the source's signs say of an HTTP status, None where they say nothing."""
+        """Return the outcome that the source's response patterns assign to an HTTP status, or None."""
         return self._status_outcomes.get(status)
 
     @cached_property
     def _status_outcomes(self) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
-        for outcome, signs in self.response_patterns:
-            for sign in signs:
-                if sign.status is not None:
-                    outcomes.setdefault(sign.status, outcome)
+        for outcome, patterns in self.response_patterns:
+            for pattern in patterns:
+                if pattern.status is not None:
+                    outcomes.setdefault(pattern.status, outcome)
         return outcomes
 
     @property
     def is_disabled(self) -> bool:
-        """Whether it may not be used yet: its ids name the hosts, and nobody has said which ones may be called."""
+        """Whether the source cannot be used: its ids select the host, and no hosts are allowed."""
         return self.id_selects_host and not self.allowed_hosts
 
     @cached_property
     def id_selects_host(self) -> bool:
-        """Whether the id is part of the page's host, or all of its URL: then the id's author chooses whom we call."""
+        """Whether the id is part of the host or is the whole URL, so that the caller chooses the host."""
         return self.page_url.id_selects_host
 
     @cached_property
     def needs_html_parser(self) -> bool:
-        """Whether pages are parsed as HTML, which takes its time: for a rule or for a sign."""
+        """Whether a rule or a response pattern needs the page parsed as HTML, which is slow."""
         return any(rule.kind in HTML_RULE_KINDS for rule in self.extract) or any(
-            sign.css is not None for _, signs in self.response_patterns for sign in signs
+            pattern.css is not None for _, patterns in self.response_patterns for pattern in patterns
         )
 
     @cached_property
     def fingerprint(self) -> int:
-        """A number of 16 bits that stands for how covers are found: the page, the rules, the image's template."""
+        """A 16-bit checksum of the keys that determine which cover is found: page URL, rules and image URL template."""
         return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
 
     def page_url_for(self, item_id: str) -> str:
-        """Return the URL of an item's page: the id percent-encoded, its slashes kept; or the id, where that is a URL.
+        """Return the URL of an item's page, as ``PageUrlTemplate.expand`` does.
 
         Raises:
-            BadUrl: the id is to be the whole URL, and is none.
+            InvalidUrl: the id must be a URL, and is not a valid one.
 
         """
         return self.page_url.expand(item_id)

@@ -1,4 +1,4 @@
-"""Which sources there are, and which item of which source a caller means."""
+"""The registry of sources: resolves the ids and source names that callers send."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,16 +8,16 @@ from app.domain.errors import InvalidParams
 from app.domain.records import ItemId
 from app.domain.url import InvalidUrl
 
-_QUOTED = 80
-MAX_ID = 2000  # characters; the longest ids there are, those of the source "page", are URLs
+_MAX_QUOTED = 80  # characters of a caller's text that an error message repeats
+MAX_ID = 2000  # characters; the longest ids are the URLs of the source "page"
 
 
 class SourceRegistry(Mapping[str, Source]):
-    """The sources that may be used, by name; ``default`` is the name of the one that a bare id belongs to."""
+    """The enabled sources by name. An id without a source belongs to the source named ``default``."""
 
     def __init__(self, sources: Mapping[str, Source], default: str) -> None:
         self._sources = {name: source for name, source in sources.items() if not source.is_disabled}
-        self._off = sources.keys() - self._sources.keys()
+        self._disabled = sources.keys() - self._sources.keys()
         self._patterns = {name: compile_regex(source.id_pattern) for name, source in sources.items()}
         self.default = default
 
@@ -31,28 +31,28 @@ class SourceRegistry(Mapping[str, Source]):
         return len(self._sources)
 
     def resolve_name(self, source: object) -> str:
-        """Return the name of a source that a caller gave; the default one's where that is empty.
+        """Return the name of an enabled source. An empty name stands for the default source.
 
         Raises:
-            InvalidParams: it is no text, or no source of that name may be used.
+            InvalidParams: ``source`` is not a string, or there is no enabled source with this name.
 
         """
         if type(source) is not str:
-            raise InvalidParams(f"source: expected a string, got {_kind(source)}")
-        if source in self._off:
+            raise InvalidParams(f"source: expected a string, got {_type_name(source)}")
+        if source in self._disabled:
             raise InvalidParams(f"source {source} is off until it is given allowed_hosts")
         if source and source not in self._sources:
             raise InvalidParams(f"unknown source {_quote(source)}")
         return source or self.default
 
     def resolve(self, content_id: object, source: object = "") -> ItemId:
-        """Return the item that a caller means.
+        """Return the item that an id stands for.
 
-        ``content_id`` is an int or a string; ``42`` and ``"42"`` are one item. A string may name its source itself, as
-        in ``"caa:ID"``. ``source`` is a source's name, or empty for the default one.
+        ``content_id`` is an int or a string; ``42`` and ``"42"`` are the same item. A string may have its source as a
+        prefix, as in ``"caa:ID"``. ``source`` is a source's name, or empty for the prefix or the default source.
 
         Raises:
-            InvalidParams: a wrong type, a source that is not there or off, or an id that is none of its source.
+            InvalidParams: a wrong type, an unknown or disabled source, or an id that is not valid in its source.
 
         """
         if type(content_id) is int:
@@ -60,62 +60,58 @@ class SourceRegistry(Mapping[str, Source]):
         elif type(content_id) is str:
             text = content_id
         else:
-            raise InvalidParams(f"content_id: expected an int or a string, got {_kind(content_id)}")
-        wanted = self.resolve_name(source) if source != "" else ""
-
+            raise InvalidParams(f"content_id: expected an int or a string, got {_type_name(content_id)}")
+        explicit = self.resolve_name(source) if source != "" else ""
         prefix, colon, rest = text.partition(":")
-        if colon and not wanted and prefix in self._off:
-            self.resolve_name(prefix)
-        if wanted:
-            name, own_id = wanted, rest if colon and prefix == wanted else text
-        elif colon and prefix in self._sources:
-            name, own_id = prefix, rest
+        unknown_prefix = None
+        if explicit:
+            item = ItemId(explicit, text.removeprefix(f"{explicit}:"))
+        elif colon and (prefix in self._sources or prefix in self._disabled):
+            item = ItemId(self.resolve_name(prefix), rest)
         else:
-            name, own_id = self.default, text
-
-        if len(own_id) > MAX_ID:
-            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected at most {MAX_ID} characters")
-        if not self._is_id(name, own_id):
-            stray = f", and {_quote(prefix)} is no source" if colon and not wanted and own_id is text else ""
-            raise InvalidParams(
-                f"{_quote(own_id)} is no id of {name}{stray}: expected {self._sources[name].id_pattern}"
-            )
-        if {".", ".."} & set(own_id.split("/")):
-            # In a path these two are no names but steps: the page asked for would be another one.
-            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected a name, not a step in a path")
-        self._check_url(name, own_id)
-        return ItemId(name, own_id)
+            item, unknown_prefix = ItemId(self.default, text), prefix if colon else None
+        self._validate(item, unknown_prefix)
+        return item
 
     def resolve_path(self, path: str) -> ItemId:
-        """Return the item that a path means: ``SOURCE/ID``, where its first part names a source, else an id as above.
+        """Return the item of a URL path: ``SOURCE/ID`` if the first segment is a source, else an id as in ``resolve``.
 
         Raises:
-            InvalidParams: as ``resolve`` does.
+            InvalidParams: see ``resolve``.
 
         """
         name, slash, own_id = path.partition("/")
-        if slash and (name in self._sources or name in self._off):
+        if slash and (name in self._sources or name in self._disabled):
             return self.resolve(own_id, name)
         return self.resolve(path)
 
-    def _is_id(self, name: str, own_id: str) -> bool:
-        try:
-            return self._patterns[name].fullmatch(own_id.encode()) is not None  # it was compiled for bytes
-        except UnicodeEncodeError:  # a lone surrogate
-            return False
-
-    def _check_url(self, name: str, own_id: str) -> None:
-        """Refuse an id that stands for a host, or for the whole URL, and cannot. Raises InvalidParams."""
+    def _validate(self, item: ItemId, unknown_prefix: str | None) -> None:
+        """Raise InvalidParams if the id is not valid in its source."""
+        name, own_id = item.source, item.id
+        if len(own_id) > MAX_ID:
+            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected at most {MAX_ID} characters")
+        if not self._matches(name, own_id):
+            hint = "" if unknown_prefix is None else f", and {_quote(unknown_prefix)} is no source"
+            raise InvalidParams(f"{_quote(own_id)} is no id of {name}{hint}: expected {self._sources[name].id_pattern}")
+        if {".", ".."} & set(own_id.split("/")):
+            # Dot segments are removed from a URL's path (RFC 3986, 5.2.4), so another page would be requested.
+            raise InvalidParams(f"{_quote(own_id)} is no id of {name}: expected no . or .. between slashes")
         if self._sources[name].id_selects_host:
             try:
                 self._sources[name].page_url_for(own_id)
-            except InvalidUrl as bad:
-                raise InvalidParams(f"{_quote(own_id)} is no id of {name}: {bad}") from None
+            except InvalidUrl as error:
+                raise InvalidParams(f"{_quote(own_id)} is no id of {name}: {error}") from None
+
+    def _matches(self, name: str, own_id: str) -> bool:
+        try:
+            return self._patterns[name].fullmatch(own_id.encode()) is not None
+        except UnicodeEncodeError:  # a lone surrogate
+            return False
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     return "nil" if value is None else type(value).__name__
 
 
 def _quote(text: str) -> str:
-    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")

@@ -1,1 +1,1 @@
-"""The values, errors and events that every other package uses. Pure: no I/O, no clock."""
+"""Values, errors and events that every other package uses. Nothing here does I/O or reads a clock."""

@@ -1,48 +1,48 @@
-"""The domain errors: everything that the service tells its callers or its operator in one clear line.
+"""The exceptions of the application, each with the XML-RPC fault code that callers receive.
 
-    ServiceError                  what a caller is told, by a fault code and a text
-    ├── InvalidParams     -32602  the call itself: an id, a source or a number of ids that cannot be
-    ├── NotAllowed           403  an administrative call without the token
-    ├── LookupFailed              the call was right, yet there is no cover to answer with
+    ServiceError                  the call fails with a fault: a code and one line of text
+    ├── InvalidParams     -32602  an invalid id, source or number of ids
+    ├── NotAllowed           403  an administrative call without a valid token
+    ├── LookupFailed              the call was valid, but there is no cover to return
     │   ├── NoCover          404  the item's page has no cover
     │   │   └── NoSuchItem   404  the origin has no such item
-    │   └── OriginError           the origin did not answer properly; it is asked again soon
-    │       ├── Blocked      403  it answered with a block
-    │       ├── Throttled    429  it asked to wait
-    │       ├── OriginFailed 502  a broken or oversized answer, a redirect that is not allowed
-    │       │   └── OriginDown   502  no connection, a broken one, or a 5xx: it may be over at the next try
-    │       └── TooSlow      504  the page took too long, or the answer would
-    └── Overloaded           503  too much waiting here
-    SettingsError                 the configuration is wrong: the start stops with this line
+    │   └── OriginError           the origin sent no usable response; its item is fetched again soon
+    │       ├── Blocked      403  a refusal, a challenge page, or robots.txt forbids the page
+    │       ├── Throttled    429  the origin asked the service to slow down
+    │       ├── OriginFailed 502  an invalid or oversized response, or a redirect that is not allowed
+    │       │   └── OriginDown   502  a connection failure or a 5xx status: a retry may succeed
+    │       └── TooSlow      504  a timeout of the page, or of the whole call
+    └── Overloaded           503  too many requests are waiting in this worker
+    SettingsError                 the configuration is invalid: the service does not start
 
-Any other exception that leaves a room is a bug: callers are told a reference to the log, and nothing else.
+Any other exception that reaches the dispatcher is a bug. The caller then receives only a reference to the log.
 """
 
 from typing import ClassVar
 
 
 class ServiceError(Exception):
-    """What a caller is told. ``str(error)`` is the text; ``fault_code`` is the XML-RPC fault code."""
+    """An error that is reported to the caller: ``fault_code`` is the XML-RPC fault code, ``str(error)`` the text."""
 
     fault_code: ClassVar[int]
 
 
 class InvalidParams(ServiceError):
-    """The call asks for something that cannot be: a malformed id, an unknown source, too many ids."""
+    """An argument is invalid: a malformed id, an unknown source, too many ids."""
 
     fault_code = -32602
 
 
 class NotAllowed(ServiceError):
-    """An administrative call that does not carry the token."""
+    """An administrative call without a valid token."""
 
     fault_code = 403
 
 
 class LookupFailed(ServiceError):
-    """The call was right, yet there is no cover to answer with.
+    """The call was valid, but there is no cover to return.
 
-    ``status`` is the HTTP status of the origin's answer, 0 where there was none.
+    ``status`` is the HTTP status of the origin's response, or 0 if there was no response.
     """
 
     def __init__(self, text: str, *, status: int = 0) -> None:
@@ -51,7 +51,7 @@ class LookupFailed(ServiceError):
 
 
 class NoCover(LookupFailed):
-    """The item's page has no cover. ``misses`` says of each rule why it found none."""
+    """The item's page has no cover. ``misses`` has, for each rule, the reason why it found none."""
 
     fault_code = 404
 
@@ -61,13 +61,13 @@ class NoCover(LookupFailed):
 
 
 class NoSuchItem(NoCover):
-    """The origin has no such item: 404 or 410."""
+    """The origin has no such item: status 404 or 410."""
 
 
 class OriginError(LookupFailed):
-    """The origin did not answer properly: nothing is known about the item.
+    """The origin sent no usable response, so nothing is known about the item.
 
-    ``retry_after`` is the number of seconds for which it is not to be asked, 0 where that is not known.
+    ``retry_after`` is the number of seconds to wait before the next request, or 0 if the origin named none.
     """
 
     def __init__(self, text: str, retry_after: float = 0.0, *, status: int = 0) -> None:
@@ -76,35 +76,35 @@ class OriginError(LookupFailed):
 
 
 class Blocked(OriginError):
-    """The origin refuses us: 401, 403 or 451."""
+    """The origin refuses the request (status 401, 403 or 451, or a challenge page), or its robots.txt forbids it."""
 
     fault_code = 403
 
 
 class Throttled(OriginError):
-    """The origin asked to wait."""
+    """The origin asked the service to slow down: status 429, for example."""
 
     fault_code = 429
 
 
 class OriginFailed(OriginError):
-    """A broken or oversized answer, a redirect or an address that is not allowed."""
+    """An invalid or oversized response, or a redirect or an address that is not allowed."""
 
     fault_code = 502
 
 
 class OriginDown(OriginFailed):
-    """No connection, a broken one, or a 5xx: a failure that may be over at the next try."""
+    """No connection, a broken connection, or a 5xx status: a retry may succeed."""
 
 
 class TooSlow(OriginError):
-    """The page took longer than the source's ``timeout``, or the answer longer than ``deadline``."""
+    """The page took longer than the source's ``timeout``, or the call longer than ``deadline``."""
 
     fault_code = 504
 
 
 class Overloaded(ServiceError):
-    """Too much is waiting here already."""
+    """Too many requests are waiting in this worker."""
 
     fault_code = 503
 
@@ -116,4 +116,4 @@ class QueueTimeout(Overloaded):
 
 
 class SettingsError(Exception):
-    """The configuration is wrong. The text is one line: where, which key, what was expected."""
+    """The configuration is invalid. The text is one line: the place, the key, what was expected and what was found."""

@@ -1,61 +1,62 @@
-"""The observer: who hears what happens in the rooms, and has no part in it.
+"""The observer interface: the events that modules report, for counters and tests.
 
-Each room tells it by one call that says what, and no more. This one does nothing with it, so telling costs no more than
-the call of an empty function; who wants to know overrides what it wants to hear. Callers wait meanwhile: it is to be
-quick, not to let others run, and to raise nothing. It is called in the greenlets of the hub, never in another thread.
+A module reports an event by one method call and does not depend on its effect. A method of an observer must return
+quickly, must not switch greenlets and must not raise, because the reporting code waits for it. Methods are called in
+greenlets of the hub's thread only.
 
-Names are texts: a method "" is one that nobody publishes, an outcome is one of ``app.domain.records.Outcome`` or
-another of its words for what came of it, a cache is one of ``app.domain.records.CacheState``, or "" where there is no
-answer.
+Arguments are plain values. ``method`` is a published method's name, or "" for a method that does not exist. ``outcome``
+is a value of ``app.domain.records.Outcome`` or one of the further labels beside it. ``cache`` is a value of
+``app.domain.records.CacheStatus``, or "" if there is no result.
 """
 
 from collections.abc import Callable
 
 
 class Observer:
-    """Hears nothing."""
+    """Ignores every event. Subclasses override the methods for the events that they need."""
 
     def call_finished(self, method: str, fault: int | None, seconds: float) -> None:
-        """A call was answered, with a fault of this code or, by None, without, so many seconds after it had come."""
+        """Report an XML-RPC call: its fault code (None for success) and its duration."""
 
-    def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for those who hear
-        """Return what is to be called each time that a cover of this source is answered with from memory once more.
+    def cached_response_counter(self, source: str, method: str) -> Callable[[], None]:  # noqa: ARG002 - for overrides
+        """Return a function to be called for each response that is sent again from the response cache.
 
-        That answers a call of ``method``, of which ``called`` and ``looked_up`` are not told; where it is "", no call.
+        The response holds a cover of ``source`` and answers the XML-RPC method ``method``, or a plain HTTP request if
+        that is "". ``call_finished`` and ``lookup_finished`` are not called for it.
         """
-        return _nothing
+        return _do_nothing
 
     def lookup_finished(self, source: str, outcome: str, cache: str) -> None:
-        """Somebody who asked for an item of this source has been answered."""
+        """Report the result of one lookup, as its caller receives it."""
 
     def waiters_changed(self, change: int) -> None:
-        """So many callers more wait for a flight, or fewer."""
+        """Report a change of the number of callers that wait for a flight."""
 
     def flights_changed(self, change: int) -> None:
-        """So many flights more are under way, or fewer."""
+        """Report a change of the number of flights in progress."""
 
     def flight_joined(self) -> None:
-        """A caller has joined a flight that was under way."""
+        """Report that a caller joined a flight that was already in progress."""
 
     def page_fetched(self, source: str, outcome: str, seconds: float) -> None:
-        """An origin was asked for a page once, which took so many seconds; the outcome is what was read in it."""
+        """Report one page request to an origin: the outcome of reading the page, and the duration of the request."""
 
     def store_operation_failed(self) -> None:
-        """The store has failed, or had a value that is none."""
+        """Report that a store operation failed, or that a stored value could not be decoded."""
 
     def store_bypassed(self) -> None:
-        """The store is left alone from now on."""
+        """Report that the store is bypassed from now on."""
 
     def store_recovered(self) -> None:
-        """The store is asked again from now on."""
+        """Report that the store is used again."""
 
-    def host_state_changed(self, host: str, open_for: float, waits_for: float) -> None:
-        """What is known now: the host's circuit is open, or it has asked to wait, for so many seconds more at most."""
+    def host_state_changed(self, host: str, open_for: float, throttled_for: float) -> None:
+        """Report a host's state: for how many more seconds its circuit is open, and for how many it is throttled."""
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""
 
 
-#: Where nobody listens.
+#: The observer for code that reports to nobody.
 NULL_OBSERVER = Observer()

@@ -1,7 +1,7 @@
-"""The values that a lookup is about: which item, and what is known of its cover. All are frozen.
+"""The values of a lookup: item ids, outcomes and cover records. All are frozen.
 
-A record keeps an *outcome*, not just a URL, because every reason for having no cover has its own lifetime and its own
-fault: a shop that blocks us for an hour must not look like an item that has no cover.
+A record keeps an *outcome*, not just a URL, because each reason for having no cover has its own lifetime and its own
+fault. A shop that blocks the service for an hour must not be reported as an item without a cover.
 """
 
 import enum
@@ -24,7 +24,7 @@ from app.domain.errors import (
 
 
 class ItemId(msgspec.Struct, frozen=True):
-    """One item: the name of its source and its id there. Its ``str`` is its key in memory and stores."""
+    """One item: the name of its source and its id in that source. ``str(item)`` is its key in memory and in stores."""
 
     source: str
     id: str
@@ -34,7 +34,7 @@ class ItemId(msgspec.Struct, frozen=True):
 
 
 class Outcome(enum.StrEnum):
-    """What came of asking the origin for an item."""
+    """The result of fetching an item's page and reading it."""
 
     FOUND = "found"
     NO_SUCH_ITEM = "no_such_item"
@@ -53,10 +53,11 @@ _ERRORS: dict[Outcome, type[LookupFailed]] = {
     Outcome.ORIGIN_FAILED: OriginFailed,
     Outcome.TOO_SLOW: TooSlow,
 }
+_OUTCOMES = {error: outcome for outcome, error in _ERRORS.items()}
 
 
 def error_for_outcome(outcome: Outcome, text: str, *, status: int = 0, retry_after: float = 0.0) -> LookupFailed:
-    """Return the exception that an outcome is. Raises KeyError for FOUND, which is none."""
+    """Return an exception for an outcome. Raises KeyError for FOUND."""
     error = _ERRORS[outcome]
     if issubclass(error, OriginError):
         return error(text, retry_after, status=status)
@@ -64,37 +65,37 @@ def error_for_outcome(outcome: Outcome, text: str, *, status: int = 0, retry_aft
 
 
 def outcome_of(error: LookupFailed) -> Outcome:
-    """Return the outcome that an exception is: that of the class nearest to its own."""
-    return next(outcome for kind in type(error).__mro__ for outcome, known in _ERRORS.items() if known is kind)
+    """Return the outcome that an exception stands for: that of its class, or of the nearest base class with one."""
+    return next(_OUTCOMES[cls] for cls in type(error).__mro__ if cls in _OUTCOMES)
 
 
-#: What else a lookup or a fetch may come to: too much was waiting, the fault is ours, the page has not changed.
+#: Further labels of a lookup or a page request: overload of this worker, a bug, and a page that has not changed (304).
 OVERLOADED, INTERNAL_ERROR, NOT_MODIFIED = "overloaded", "internal_error", "not_modified"
 
 
 def outcome_label(error: Exception) -> str:
-    """Return the word for what an exception means: an outcome, ``OVERLOADED`` or ``INTERNAL_ERROR``."""
+    """Return the label that counters use for an exception: an outcome, ``OVERLOADED`` or ``INTERNAL_ERROR``."""
     if isinstance(error, LookupFailed):
         return outcome_of(error)
     return OVERLOADED if isinstance(error, Overloaded) else INTERNAL_ERROR
 
 
 class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1, gc=False):
-    """What is known of one item's cover.
+    """The cached result of the last fetch of one item.
 
-    ``url`` is absolute where the outcome is ``FOUND``, else empty. ``rule`` is the position of the rule that found it
-    among its source's, -1 where none did, and ``made_by`` the fingerprint of that source. ``error`` says why there is
-    no cover; beside a URL it says why the last refresh failed. ``etag`` and ``last_modified`` are the page's validators
+    ``url`` is the cover's absolute URL if ``outcome`` is ``FOUND``, else empty. ``rule`` is the index of the rule that
+    found it, or -1, and ``source_fingerprint`` the fingerprint of the source at that time. ``error`` says why there is
+    no cover or, next to a URL, why the last refresh failed. ``etag`` and ``last_modified`` are the page's validators
     (RFC 9110, 8.8).
 
-    ``status`` is the HTTP status of the page that said so, 0 where there was no answer, and ``final_url`` its URL where
-    that is not the one that was asked for. ``misses`` has the rules that were tried in vain, each with its reason.
+    ``status`` is the HTTP status of the page, or 0 if there was no response. ``final_url`` is the page's URL if
+    redirects changed it, else empty. ``misses`` lists the rules that found nothing, each with its reason.
 
-    The times are seconds since the epoch: the page was fetched at ``fetched_at``, and what it said is fresh until
-    ``fresh_until``. After a refresh that failed, the origin is not asked again before ``not_before``.
+    Times are seconds since the epoch. The page was fetched at ``fetched_at``, and the record is fresh until
+    ``fresh_until``. After a failed refresh, the origin is not requested again before ``not_before``.
 
-    The tag is the version of the form in which stores keep it: another form takes another one. Fields that are added at
-    the end, with a default, are no other form.
+    ``tag`` is the version of the encoding in stores. An incompatible change needs another tag; appending a field with
+    a default value is compatible.
     """
 
     outcome: Outcome
@@ -113,16 +114,16 @@ class CoverRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
 
     @property
     def is_found(self) -> bool:
-        """Whether there is a cover: what memory and stores hold precious."""
+        """Whether the record has a cover. Memory and stores keep such records longer than others."""
         return self.outcome is Outcome.FOUND
 
     @property
     def refresh_due_at(self) -> float:
-        """When the origin may be asked again."""
+        """The time from which the origin may be requested again."""
         return self.fresh_until if self.not_before is None else self.not_before
 
     def to_error(self, now: float) -> LookupFailed:
-        """Return a fresh exception that says why there is no cover. Raises KeyError where there is one."""
+        """Return a new exception that says why there is no cover. Raises KeyError if there is one."""
         if self.outcome is not Outcome.THROTTLED:
             return error_for_outcome(self.outcome, self.error, status=self.status)
         seconds = max(1, math.ceil(self.fresh_until - now))
@@ -135,20 +136,20 @@ _decode = msgspec.msgpack.Decoder(CoverRecord).decode
 
 
 def encode_record(record: CoverRecord) -> bytes:
-    """Return the record as memory and stores keep it: some 130 bytes, a quarter of what the object takes."""
+    """Encode a record for memory and stores, as MessagePack: some 130 bytes, a quarter of the object's size."""
     return _encode(record)
 
 
 def decode_record(data: bytes) -> CoverRecord:
-    """Return the record that was kept as ``data``. Raises ValueError for bytes that are none."""
+    """Decode a record. Raises ValueError for bytes that are not an encoded record."""
     try:
         return _decode(data)
     except (msgspec.DecodeError, TypeError) as error:
-        raise ValueError(f"no record: {error}") from error
+        raise ValueError(f"not a cover record: {error}") from error
 
 
 class FoundCover(msgspec.Struct, frozen=True, kw_only=True):
-    """A cover that was found on its page just now; the fields are those of ``CoverRecord``."""
+    """A cover that was just found on its page. The fields have the same meaning as in ``CoverRecord``."""
 
     url: str
     rule: int
@@ -160,7 +161,7 @@ class FoundCover(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheStatus(enum.StrEnum):
-    """Where an answer came from."""
+    """Where the result of a lookup came from."""
 
     MEMORY = "memory"
     STORE = "store"
@@ -169,12 +170,12 @@ class CacheStatus(enum.StrEnum):
 
 
 class LookupResult(msgspec.Struct, frozen=True):
-    """A record, and where it came from this time."""
+    """The record that a lookup returns, and where it came from."""
 
     record: CoverRecord
     cache: CacheStatus
 
 
 def format_timestamp(seconds: float) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, such as ``2026-11-22T12:45:21Z``."""
+    """Format seconds since the epoch as an RFC 3339 timestamp in UTC, such as ``2026-11-22T12:45:21Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The software's name and version, as origins and callers are told."""
+"""The name and version of this software, as sent to origins and to clients."""
 
 NAME = "covers"
 VERSION = "0.1.0"

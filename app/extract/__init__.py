@@ -1,1 +1,1 @@
-"""Rules as data: which sources there are, and how a page becomes a cover's URL. No I/O in here."""
+"""Extraction: from the bytes of a page to the URL of its cover, by the rules of a source. Nothing here does I/O."""

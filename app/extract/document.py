@@ -1,105 +1,55 @@
-"""A page as rules see it: its bytes as text, as a tree of HTML, as JSON; each made once, and only when asked for."""
+"""A page as rules read it: as text, as an HTML tree or as JSON. Each form is made once, when it is first used."""
 
-import codecs
-import encodings
-import encodings.aliases
 import functools
 import re
 from collections import Counter
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from app.config.css_selector import counts_siblings
+from app.extract.charset import detect_codec
 from app.extract.css_query import select_elements
 from app.extract.html_sanitizer import sanitize
+from app.extract.image_url import MAX_LENGTH
 
-_META_WINDOW = 1024  # bytes in which a page must name its encoding (WHATWG, 13.2.3.2)
-_META_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf_8"),
-    (codecs.BOM_UTF16_LE, "utf_16_le"),
-    (codecs.BOM_UTF16_BE, "utf_16_be"),
-)
-#: What pages mean by a name (https://encoding.spec.whatwg.org/), where it is more than what Python means by it.
-_SUPERSETS = {
-    "ascii": "cp1252",
-    "big5": "big5hkscs",
-    "euc_kr": "cp949",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859_1": "cp1252",
-    "iso8859_9": "cp1254",
-    "iso8859_11": "cp874",
-    "latin_1": "cp1252",
-    "shift_jis": "cp932",
-    "tis_620": "cp874",
-    "windows_874": "cp874",
-    "x_gbk": "gb18030",
-    "x_sjis": "cp932",
-}
-#: The encodings of the web as Python names them. A name is looked up here first: Python has codecs that are none (zlib,
-#: idna, utf-7), and it remembers each name that it was ever asked for.
-_CODECS = frozenset(
-    {"utf_8", "utf_16", "utf_16_le", "utf_16_be", "gb18030", "big5hkscs", "cp932", "euc_jp", "iso2022_jp", "cp949"}
-    | {"koi8_r", "koi8_u", "cp866", "cp874", "mac_cyrillic", "mac_roman"}
-    | {f"cp125{page}" for page in range(9)}
-    | {f"iso8859_{part}" for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)}
-)
-#: Values of JSON that are read from a page: expressions over 2 MB of "[],[],[]" take ten seconds.
+#: JSON values per page. JMESPath expressions over 2 MB of "[],[],[]" take ten seconds.
 MAX_VALUES = 100_000
-#: Children of one element, where a selector counts them: it costs half of that for each child.
+#: Children of one element. A selector that counts siblings visits, on average, half of them for each child.
 MAX_SIBLINGS = 1_000
 
 _RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
 
 
 class UnreadablePage(Exception):
-    """The page is not what a rule reads. The text says why, in a few words."""
+    """The page cannot be read in the form that a rule needs. The text is a short reason."""
 
 
 class Document:
-    """One page. Making one costs nothing."""
+    """One page. ``charset`` is the parameter of its Content-Type header, if there is one."""
 
     def __init__(self, body: bytes, charset: str | None = None) -> None:
-        """``charset`` is what the HTTP header said, if it did."""
         self._body = body
         self._charset = charset
-        self._utf8: bytes | None = None
-
-    @property
-    def codec(self) -> str:
-        """The codec of the bytes: by the header, the byte order mark, ``<meta>``, else UTF-8.
-
-        A name that is none counts as no name. Nothing is guessed from the bytes: that is slow, and wrong.
-        """
-        if (codec := _find_codec(self._charset)) is not None:
-            return codec
-        for mark, codec in _BYTE_ORDER_MARKS:
-            if self._body.startswith(mark):
-                return codec
-        declared = _META_CHARSET.search(self._body, 0, _META_WINDOW)
-        codec = _find_codec(declared[1].decode()) if declared is not None else None
-        # A declaration that could be read as ASCII is not in UTF-16 (WHATWG, 13.2.3.2).
-        return codec if codec is not None and not codec.startswith("utf_16") else "utf_8"
 
     @functools.cached_property
     def text(self) -> str:
-        """The text, with U+FFFD where bytes are none."""
-        return self._body.decode(self.codec, "replace").removeprefix("\ufeff")
+        """The decoded text, with U+FFFD for undecodable bytes."""
+        return self._body.decode(self._codec, "replace").removeprefix("\ufeff")
 
-    @property
+    @functools.cached_property
     def utf8(self) -> bytes:
-        """The text as UTF-8; the very bytes of a page that is said to be UTF-8."""
-        if self._utf8 is None:
-            self._utf8 = self._body if self.codec == "utf_8" else self.text.encode()
-        return self._utf8
+        """The text as UTF-8. For a page in UTF-8 these are the unchanged bytes, even if they are not valid."""
+        return self._body if self._codec == "utf_8" else self.text.encode()
 
     def select(self, selector: str) -> list[LexborNode]:
-        """Return the elements that a CSS selector matches, in the order of the page.
+        """Return the elements that a CSS selector matches, in document order.
 
-        Raises Unreadable when the page or the selector is none that the parser takes.
+        Raises:
+            UnreadablePage: the page cannot be parsed, or the selector is not valid.
+
         """
         if self._tree is None:
             raise UnreadablePage("the page cannot be parsed")
@@ -110,27 +60,48 @@ class Document:
         except (ValueError, SelectolaxError):
             raise UnreadablePage("the selector is not valid") from None
 
+    def base_url(self, page_url: str) -> str:
+        """Return the document base URL (WHATWG, 2.4.3): that of ``<base href>``, else the URL of the page.
+
+        Raises:
+            UnreadablePage: the page cannot be parsed.
+
+        """
+        for element in self.select("base[href]")[:1]:
+            try:
+                url = urljoin(page_url, (element.attributes["href"] or "")[: MAX_LENGTH + 1].strip())
+                # With an unusable base, every match would be unusable. Joining the matches of one rule with a base of
+                # 2 MB would take seconds.
+                if urlsplit(url).scheme in {"http", "https"} and len(url) <= MAX_LENGTH:
+                    return url
+            except ValueError:
+                break
+        return page_url
+
     @property
     def json(self) -> Any:
-        """The value that the page is. Raises Unreadable when it is no JSON, or JSON past the limits."""
+        """The value of a JSON page. Raises UnreadablePage if the page is not JSON, or JSON beyond the limits."""
         value, problem = self._json
         if problem:
             raise UnreadablePage(problem)
         return value
 
     @functools.cached_property
-    def linked_data(self) -> list[Any]:
-        """The values of the JSON-LD blocks that can be read. Raises Unreadable when none can."""
-        scripts = self.select('script[type^="application/ld+json" i]')
-        texts = [script.text() for script in scripts]
+    def json_ld(self) -> list[Any]:
+        """The values of the JSON-LD blocks. Invalid blocks are ignored, but if all are, UnreadablePage is raised."""
+        scripts = [script.text() for script in self.select('script[type^="application/ld+json" i]')]
         left = MAX_VALUES
-        blocks = [parse_json(text) for text in texts if (left := left - _count_values(text)) >= 0]
-        if texts and not blocks:
-            raise UnreadablePage(f"its JSON-LD: {_TOO_MANY}")
-        values = [value for value, problem in blocks if not problem]
-        if blocks and not values:
-            raise UnreadablePage(f"its JSON-LD: {blocks[0][1]}")
+        results = [parse_json(script) for script in scripts if (left := left - _count_values(script)) >= 0]
+        if scripts and not results:
+            raise UnreadablePage(f"its JSON-LD: {_TOO_MANY_VALUES}")
+        values = [value for value, problem in results if not problem]
+        if results and not values:
+            raise UnreadablePage(f"its JSON-LD: {results[0][1]}")
         return values
+
+    @functools.cached_property
+    def _codec(self) -> str:
+        return detect_codec(self._body, self._charset)
 
     @functools.cached_property
     def _tree(self) -> LexborHTMLParser | None:
@@ -150,14 +121,17 @@ class Document:
         return parse_json(self.text)
 
 
-def parse_json(text: str) -> tuple[Any, str]:
-    """Return the value of ``text`` and ``""``, or None and why there is none, in a few words.
+_TOO_MANY_VALUES = "JSON with too many values"
 
-    Raw line ends and tabs inside strings, which descriptions often have, are read as blanks. The limits are msgspec's:
-    less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates; and at most some 100,000 values.
+
+def parse_json(text: str) -> tuple[Any, str]:
+    """Return the value of a JSON text and "", or None and a short reason why it cannot be read.
+
+    Raw line breaks and tabs inside strings, which are common in descriptions, are read as spaces. The limits are those
+    of msgspec (less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates) and ``MAX_VALUES``.
     """
     if _count_values(text) > MAX_VALUES:
-        return None, _TOO_MANY
+        return None, _TOO_MANY_VALUES
     try:
         return msgspec.json.decode(_RAW_CONTROLS.sub(" ", text)), ""
     except RecursionError:
@@ -165,23 +139,9 @@ def parse_json(text: str) -> tuple[Any, str]:
     except msgspec.ValidationError:
         return None, "JSON with a number out of range"
     except (msgspec.DecodeError, UnicodeError):
-        return None, "no valid JSON"
-
-
-_TOO_MANY = "JSON of too many values"
+        return None, "not valid JSON"
 
 
 def _count_values(text: str) -> int:
-    """Return how many values a text of JSON has at most: the commas of its strings are counted as well."""
+    """Return an upper limit of the number of values in a JSON text. Commas inside strings are counted too."""
     return text.count(",") + text.count("[") + text.count("{")
-
-
-@functools.lru_cache(256)
-def _find_codec(name: str | None) -> str | None:
-    """Return Python's codec for the name of an encoding of the web, or None."""
-    if name is None or not name.isascii():
-        return None
-    label = encodings.normalize_encoding(name.strip(" \t\"'")).lower()
-    codec = encodings.aliases.aliases.get(label, label)
-    codec = _SUPERSETS.get(codec, codec)
-    return codec if codec in _CODECS else None

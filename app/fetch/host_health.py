@@ -51,7 +51,7 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
         """Return whether the host must not get requests at present."""
         return now < self.unavailable_until
 
-    def has_tripped(self, now: float) -> bool:
+    def is_open_or_half_open(self, now: float) -> bool:
         """Return whether the circuit is open or half-open."""
         return self.trips > 0 and now < self.unavailable_until + _HALF_OPEN_SECONDS
 
@@ -94,7 +94,7 @@ class HostHealth:
             return False
         now = self._clock()
         self._check_state(state, now)
-        if not state.has_tripped(now):
+        if not state.is_open_or_half_open(now):
             return False
         self._set_state(host, msgspec.structs.replace(state, changed_at=now, unavailable_until=now + seconds))
         return True
@@ -133,7 +133,7 @@ class HostHealth:
             self._failures[host] = failures = self._failures.get(host, 0) + 1
             if failures < FAILURE_THRESHOLD:
                 return
-        trips = state.trips + 1 if state is not None and state.has_tripped(now) else 1
+        trips = state.trips + 1 if state is not None and state.is_open_or_half_open(now) else 1
         open_seconds = min(_MIN_OPEN_SECONDS * 2 ** (trips - 1), _MAX_OPEN_SECONDS)
         self._failures.pop(host, None)
         self._set_state(

@@ -1,9 +1,16 @@
-"""How long what is known stays good: the one place where ``ttl``, ``grace``, ``keep`` and their like become times.
+"""The freshness of cover records: turns the durations of a source (``ttl``, ``grace``, ``keep``, ...) into times.
 
-A found cover is *fresh* for its ``ttl``, then *stale* for ``grace`` (it is served while one refresh runs behind it),
-then *kept* for ``keep`` (it is served if the origin cannot be asked), then *gone*: Varnish's three lifetimes, one after
-the other. Everything else is fresh and then gone. All functions are pure; ``now`` is seconds since the epoch, and
-``luck`` a number from 0 to 1, by which what was learned together does not expire together.
+A record of a found cover passes through four states, in the vocabulary of RFC 9111 (4.2) and RFC 5861:
+
+1. *fresh*, for ``ttl``: the record is served from the cache;
+2. *stale-while-revalidate*, for ``grace``: the record is served, and a background refresh fetches the page;
+3. *stale-if-error*, for ``keep``: the page is fetched first, and the record is served if that fails;
+4. *expired*: the record is not served any more.
+
+Any other record (a negative entry or an error) is fresh and then expired.
+
+All functions are pure. ``now`` is in seconds since the epoch. ``jitter`` is a number from 0 to 1 that shortens a
+lifetime at random, so that records that were saved together do not expire together.
 """
 
 import enum
@@ -14,11 +21,12 @@ from app.config.source import Source
 from app.domain.errors import LookupFailed, NoCover, NoSuchItem, OriginError, Throttled
 from app.domain.records import CoverRecord, FoundCover, Outcome, outcome_of
 
-_JITTER = 0.1
+#: The share of a lifetime by which jitter shortens it at most.
+_MAX_JITTER = 0.1
 
 
 class Freshness(enum.Enum):
-    """What may be done with a record."""
+    """The states of a record; the module's docstring says what each allows."""
 
     FRESH = enum.auto()
     STALE_WHILE_REVALIDATE = enum.auto()
@@ -27,7 +35,7 @@ class Freshness(enum.Enum):
 
 
 def freshness_of(record: CoverRecord, source: Source, now: float) -> Freshness:
-    """Return what may be done with a record of this source."""
+    """Return the freshness of a record of this source."""
     if now < record.fresh_until:
         return Freshness.FRESH
     if not record.is_found:
@@ -40,20 +48,23 @@ def freshness_of(record: CoverRecord, source: Source, now: float) -> Freshness:
 
 
 def is_refresh_due(record: CoverRecord, now: float) -> bool:
-    """Tell whether the origin may be asked again."""
+    """Return whether the record may be refreshed: its lifetime, or the wait after a failed refresh, has ended."""
     return now >= record.refresh_due_at
 
 
 def retention_seconds(record: CoverRecord, source: Source, now: float) -> float:
-    """Return for how many seconds a record is worth keeping."""
-    end = record.fresh_until
+    """Return the number of seconds until the record expires; negative if it has expired."""
+    expires_at = record.fresh_until
     if record.is_found:
-        end += source.grace + source.keep
-    return end - now
+        expires_at += source.grace + source.keep
+    return expires_at - now
 
 
 def clamp_to_clock(record: CoverRecord, now: float) -> CoverRecord:
-    """Return a record that another clock wrote as one of this clock: none is from the future."""
+    """Return the record with its times moved back so that it was fetched at ``now`` at the latest.
+
+    The clock of the process that saved the record may be ahead of this one.
+    """
     ahead = record.fetched_at - now
     if ahead <= 0:
         return record
@@ -66,7 +77,7 @@ def clamp_to_clock(record: CoverRecord, now: float) -> CoverRecord:
 
 
 def found_record(source: Source, cover: FoundCover, *, now: float, jitter: float) -> CoverRecord:
-    """Return the record of a cover that was found on its page now."""
+    """Return the record of a cover that has just been extracted from its page."""
     return CoverRecord(
         outcome=Outcome.FOUND,
         fetched_at=now,
@@ -83,47 +94,49 @@ def found_record(source: Source, cover: FoundCover, *, now: float, jitter: float
 
 
 def revalidated_record(record: CoverRecord, source: Source, *, now: float, jitter: float) -> CoverRecord:
-    """Return the record of a cover whose page is what it was: 304."""
-    end = now + _jittered(source.ttl, jitter)
-    return msgspec.structs.replace(record, fetched_at=now, fresh_until=end, not_before=None, error="")
+    """Return the record, fresh again, of a cover whose page has not changed: the origin responded with 304."""
+    fresh_until = now + _jittered(source.ttl, jitter)
+    return msgspec.structs.replace(record, fetched_at=now, fresh_until=fresh_until, not_before=None, error="")
 
 
 def failed_record(
     previous: CoverRecord | None, source: Source, error: LookupFailed, *, now: float, jitter: float
 ) -> CoverRecord:
-    """Return what is known after the origin was asked in vain.
+    """Return the record to save after a fetch that failed with ``error``.
 
-    A cover that is known outlives every failure until its ``keep`` ends, and so it does a page on which the rules find
-    nothing: rules break more often than covers vanish. Only the origin's own "no such item" ends it.
+    A previous record of a found cover is kept until it expires, and the next refresh is postponed. That applies also
+    when the rules find no cover on the page, since rules break more often than covers vanish. Only the origin's own
+    "no such item" replaces a found cover. In all other cases the failure itself is recorded.
     """
-    lasts = _seconds_of_failure(source, error, jitter)
+    lifetime = _failure_lifetime(source, error, jitter)
     if (
         previous is not None
         and previous.is_found
         and not isinstance(error, NoSuchItem)
         and freshness_of(previous, source, now) is not Freshness.EXPIRED
     ):
-        return msgspec.structs.replace(previous, not_before=now + lasts, error=str(error))
+        return msgspec.structs.replace(previous, not_before=now + lifetime, error=str(error))
     return CoverRecord(
         outcome=outcome_of(error),
         fetched_at=now,
-        fresh_until=now + lasts,
+        fresh_until=now + lifetime,
         error=str(error),
         status=error.status,
         misses=error.misses if isinstance(error, NoCover) else (),
     )
 
 
-def _seconds_of_failure(source: Source, error: LookupFailed, luck: float) -> float:
+def _failure_lifetime(source: Source, error: LookupFailed, jitter: float) -> float:
+    """Return the number of seconds for which the failure is cached."""
     if isinstance(error, NoCover):
-        return _jittered(source.negative_ttl, luck)
+        return _jittered(source.negative_ttl, jitter)
     if isinstance(error, Throttled):
         return error.retry_after or source.error_ttl
     if isinstance(error, OriginError) and error.retry_after:
-        return min(error.retry_after, source.error_ttl)  # its host is tried again then
+        return min(error.retry_after, source.error_ttl)  # the host may be asked again then
     return source.error_ttl
 
 
-def _jittered(seconds: float, luck: float) -> float:
-    """Return up to a tenth less: never longer than was configured."""
-    return seconds * (1 - _JITTER * luck)
+def _jittered(seconds: float, jitter: float) -> float:
+    """Return the duration, shortened by the jitter: it is never longer than configured."""
+    return seconds * (1 - _MAX_JITTER * jitter)

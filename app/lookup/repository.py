@@ -1,7 +1,7 @@
-"""What is known of items: in this worker's memory, and in the store behind it that it may share with others.
+"""The repository of cover records: the worker's memory in front of the store, which workers may share.
 
-What is kept is a record with its times (``app.domain.records``), and ``app.lookup.freshness`` says what may be done
-with it. No origin is asked here.
+A record holds its times (``app.domain.records``), and ``app.lookup.freshness`` derives its freshness from them. The
+repository sends no request to an origin.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping
 from app.concurrency.clock import Clock
 from app.config.source import Source
 from app.domain.events import NULL_OBSERVER, Observer
-from app.domain.records import CacheStatus, CoverRecord, ItemId, LookupResult
-from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, is_refresh_due, retention_seconds
+from app.domain.records import CoverRecord, ItemId
+from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, retention_seconds
 from app.store.circuit_breaker import CircuitBreakingStore
 from app.store.lease import Lease
 from app.store.lru import LruCache
 
 
 class CoverRepository:
-    """What is known. ``clock`` tells seconds since the epoch and does not jump."""
+    """Reads and saves records. ``clock`` returns seconds since the epoch and does not jump.
+
+    ``is_shared`` says whether there is a store, through which other workers see the records of this one.
+    """
 
     def __init__(
         self,
@@ -33,48 +36,40 @@ class CoverRepository:
         self._store = store
         self._clock = clock
         self._observer = observer
-        self._news_point = ""
-        #: Whether other workers know what this one does.
+        self._invalidation_cursor = ""
         self.is_shared = store.is_shared
 
     def from_memory(self, item: ItemId) -> CoverRecord | None:
-        """Return the record that memory has, however old."""
+        """Return the record in memory, whatever its freshness."""
         return self._memory.get(str(item))
 
     def newest(self, item: ItemId) -> CoverRecord | None:
-        """Return the newest that memory and store have, and remember it; None where it is no use any more."""
+        """Return the newer of the records in memory and in the store, and keep it in memory; None if it has expired."""
         key = str(item)
-        known = self._memory.get(key)
+        record = self._memory.get(key)
         stored = self._store.get(key)
         if stored is not None:
             stored = clamp_to_clock(stored, self._clock())
-            if known is None or (stored.fetched_at, stored.refresh_due_at) > (known.fetched_at, known.refresh_due_at):
-                known = stored
+            if record is None or (stored.fetched_at, stored.refresh_due_at) > (
+                record.fetched_at,
+                record.refresh_due_at,
+            ):
+                record = stored
                 self._memory.put(key, stored)
-        if known is None or self.freshness(item, known) is Freshness.EXPIRED:
-            return None
-        return known
-
-    def usable_result(self, item: ItemId, record: CoverRecord | None) -> LookupResult | None:
-        """Return the answer that what was recalled is, or None where the origin is to be asked."""
-        if record is None or is_refresh_due(record, self._clock()):
-            return None
-        is_fresh = self.freshness(item, record) is Freshness.FRESH
-        return LookupResult(record, CacheStatus.STORE if is_fresh else CacheStatus.STALE)
-
-    def stale_result(self, item: ItemId) -> LookupResult | None:
-        """Return the cover that is remembered from before, if it may still be served."""
-        record = self.from_memory(item)
         if record is None or self.freshness(item, record) is Freshness.EXPIRED:
             return None
-        return LookupResult(record, CacheStatus.STALE)
+        return record
 
     def freshness(self, item: ItemId, record: CoverRecord) -> Freshness:
-        """Return what may be done now with a record of this item."""
+        """Return the freshness of a record of this item now."""
         return freshness_of(record, self._sources[item.source], self._clock())
 
     def save(self, item: ItemId, previous: CoverRecord | None, record: CoverRecord) -> None:
-        """Keep a record in memory and store, unless what it stems from, ``before``, was forgotten meanwhile."""
+        """Save the record in memory and in the store.
+
+        A record that only renews the times of ``previous`` is dropped if memory no longer has the item: it may have
+        been forgotten in the meantime, and saving the record would undo that.
+        """
         key = str(item)
         if previous is not None and previous.is_found and record.url == previous.url and self._memory.get(key) is None:
             return
@@ -87,39 +82,40 @@ class CoverRepository:
         )
 
     def validity_check(self, item: ItemId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
-        """Return a function that tells whether a fresh cover from memory is still what is known, and still fresh.
+        """Return a function that returns whether a fresh record is still in memory, unchanged, and still fresh.
 
-        It is to be called when the cover is answered with once more, and only then, for that is counted here: as a
-        lookup, and as a call of ``method`` where one is named.
+        Call the function only when the record is about to be served again: if it is valid, the function counts a
+        lookup, and a call of ``method`` if that is not empty.
         """
-        key, until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
-        kept, count = memory.get_encoded(key), self._observer.cached_response_counter(item.source, method)
+        key, fresh_until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
+        cached = memory.get_encoded(key)
+        count = self._observer.cached_response_counter(item.source, method)
 
-        def is_held() -> bool:
-            if clock() < until and memory.get_encoded(key) is kept:
+        def is_valid() -> bool:
+            if clock() < fresh_until and memory.get_encoded(key) is cached:
                 count()
                 return True
             return False
 
-        return is_held
+        return is_valid
 
     def acquire_lease(self, item: ItemId) -> Lease | None:
-        """Take the item's lease among all who share the store; None: somebody else has it."""
+        """Acquire the item's lease; None if another process holds it."""
         return Lease.acquire(self._store, str(item))
 
     def forget(self, item: ItemId) -> bool:
-        """Drop what is known of the item; other workers hear of it. Tell if it was known.
+        """Delete the item's record from memory and the store, and notify other workers; return whether there was one.
 
         Raises:
-            Overloaded: the store cannot be asked at present, so it would bring the item back.
+            Overloaded: the store is not available, so the record would come back from it later.
 
         """
-        was_here = self._memory.forget(str(item))
-        return self._store.forget(str(item)) or was_here
+        was_in_memory = self._memory.forget(str(item))
+        return self._store.forget(str(item)) or was_in_memory
 
     def apply_invalidations(self) -> list[str]:
-        """Drop from memory what was forgotten elsewhere since this was called last; return the keys of it."""
-        self._news_point, keys = self._store.invalidations(self._news_point)
+        """Delete from memory what any worker has forgotten since the last call; return the keys."""
+        self._invalidation_cursor, keys = self._store.invalidations(self._invalidation_cursor)
         for key in keys:
             self._memory.forget(key)
         return keys

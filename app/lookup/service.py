@@ -1,11 +1,19 @@
-"""The story of a lookup, told once.
+"""The lookup service: the order of the steps that find the cover of an item.
 
-What is remembered and fresh is answered. What is stale is answered too, and refreshed behind the answer. What is not
-known, or only kept for an emergency, is asked for: by one flight per item in this worker, which looks into the store
-first, and by one worker at a time, the one that holds the item's lease. What came of it is remembered, here and in the
-store, whatever it was. An old cover that may still be served beats every failure.
+1. A record in memory is used if possible (RFC 5861):
 
-Everything that it needs is handed to it: it knows neither requests nor gunicorn nor XML-RPC.
+   - *fresh*: it is returned;
+   - *stale-while-revalidate*: it is returned, and refreshed in the background;
+   - *stale-if-error*: it is returned only for a while after a failed refresh, before the page is fetched again.
+
+2. Otherwise the callers of this worker share one flight per item, which reads the store and applies the same rules.
+3. The flight acquires the item's lease, so that one worker at a time fetches the item's page. The others wait for the
+   record that it saves.
+4. The result of the fetch, a cover or a failure, is saved in memory and in the store.
+
+A stale cover that has not expired is returned instead of any failure, the caller's timeout and overload included.
+
+The service imports neither requests nor gunicorn nor XML-RPC: its collaborators are passed to the constructor.
 """
 
 import logging
@@ -30,28 +38,29 @@ from app.lookup.single_flight import Flight, SingleFlight
 
 _log = logging.getLogger(__name__)
 
-#: Before the key of a flight that nobody waits for.
-_REFRESH = "refresh "
+#: Precedes an item in the key of a background refresh. Such a flight has no waiters.
+_REFRESH_PREFIX = "refresh "
 
-#: Who waits for another worker's fetch looks for what it brought after this many seconds, then ever less often.
-_FIRST_LOOK, _LAST_LOOK = 0.01, 0.15
+#: Seconds between two checks whether another worker has saved the record: the first interval, and the longest.
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.15
 
 
 class PendingLookup(msgspec.Struct, frozen=True):
-    """A lookup that waits for a flight."""
+    """A lookup whose result comes from a flight."""
 
     item: ItemId
     flight: Flight[LookupResult]
 
 
-#: A lookup that has begun.
+#: The return value of ``LookupService.begin``: a result from memory, or the flight to wait for.
 StartedLookup = LookupResult | PendingLookup
 
 
 class LookupService:
-    """Finds covers. ``deadline`` is the seconds that a caller, and a flight at its gate, waits at most.
+    """Finds covers.
 
-    ``clock`` tells seconds since the epoch and does not jump; ``luck`` draws numbers from 0 to 1.
+    ``deadline`` is in seconds: a caller waits no longer for its result, and a fetch no longer in the queue of its host.
+    ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -67,56 +76,56 @@ class LookupService:
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._sources = sources
-        self._known = repository
+        self._repository = repository
         self._flights = single_flight
         self._cover_pages = cover_pages
         self._deadline = deadline
         self._clock = clock
-        self._luck = jitter
+        self._jitter = jitter
         self._observer = observer
-        #: What tells whether an answer from memory may be given once more: ``Known.holds``.
+        #: ``CoverRepository.validity_check``: whether a result from memory may be served once more.
         self.validity_check = repository.validity_check
 
     def find(self, item: ItemId) -> LookupResult:
-        """Return what is known of the item's cover, or what the origin says now.
+        """Return the item's record: from memory, from the store, or from its origin.
 
         Raises:
-            TooSlow: the origin has not said it within the deadline.
-            Overloaded: too many lookups are waiting.
+            TooSlow: there is no result within the deadline, and no stale cover.
+            Overloaded: too many lookups are in progress.
 
         """
         return self.wait(self.begin(item), self.deadline_from_now())
 
     def deadline_from_now(self) -> float:
-        """Return the time, by the clock, at which a call that begins now must be answered."""
+        """Return the time, by the clock, at which a call that starts now must have its result."""
         return self._clock() + self._deadline
 
     def begin(self, item: ItemId) -> StartedLookup:
-        """Return the answer that is remembered, or what waits for the flight that is on its way to one.
+        """Return the result from memory, or join or start the flight that will have it.
 
         Raises:
-            Overloaded: too many lookups are waiting.
+            Overloaded: too many lookups are in progress.
 
         """
-        record = self._known.from_memory(item)
-        answer = None if record is None else self._remembered(item, record)
-        if answer is None:
+        record = self._repository.from_memory(item)
+        result = None if record is None else self._cached_result(item, record, CacheStatus.MEMORY)
+        if result is None:
             try:
-                return PendingLookup(item, self._flights.join(str(item), lambda: self._fly(item)))
+                return PendingLookup(item, self._flights.join(str(item), lambda: self._find_beyond_memory(item)))
             except Overloaded as error:
-                answer = self._known.stale_result(item)
-                if answer is None:
+                result = self._stale_result(item)
+                if result is None:
                     self._observer.lookup_finished(item.source, outcome_label(error), "")
                     raise
-        self._observer.lookup_finished(item.source, answer.record.outcome, answer.cache)
-        return answer
+        self._observer.lookup_finished(item.source, result.record.outcome, result.cache)
+        return result
 
     def wait(self, started: StartedLookup, deadline: float) -> LookupResult:
-        """Return the answer to what ``start`` began, by the time ``until``.
+        """Return the result of what ``begin`` returned. ``deadline`` is the time, by the clock, to wait until.
 
         Raises:
-            TooSlow: the flight is still under way then; it goes on.
-            Overloaded: too many lookups are waiting.
+            TooSlow: there is no result at the deadline, and no stale cover. The flight continues.
+            Overloaded: too many lookups are in progress.
 
         """
         if isinstance(started, LookupResult):
@@ -124,128 +133,146 @@ class LookupService:
         source = started.item.source
         self._observer.waiters_changed(+1)
         try:
-            answer = self._awaited(started, deadline)
+            result = self._wait_for_flight(started, deadline)
         except Exception as error:
             self._observer.lookup_finished(source, outcome_label(error), "")
             raise
         finally:
             self._observer.waiters_changed(-1)
-        self._observer.lookup_finished(source, answer.record.outcome, answer.cache)
-        return answer
+        self._observer.lookup_finished(source, result.record.outcome, result.cache)
+        return result
 
-    def _awaited(self, waiting: PendingLookup, until: float) -> LookupResult:
+    def _wait_for_flight(self, pending: PendingLookup, deadline: float) -> LookupResult:
         try:
-            return waiting.flight.wait(until - self._clock())
+            return pending.flight.wait(deadline - self._clock())
         except (TimeoutError, Overloaded) as error:
-            old = self._known.stale_result(waiting.item)
-            if old is not None:
-                return old
+            stale = self._stale_result(pending.item)
+            if stale is not None:
+                return stale
             if isinstance(error, Overloaded):
                 raise
             raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
 
     def forget(self, item: ItemId) -> bool:
-        """Drop what is known of the item, here and elsewhere. Tell if it was known. Raises as ``Known.forget`` does."""
-        self._leave_behind(str(item))
-        return self._known.forget(item)
+        """Delete the item's record everywhere; return whether there was one. Raises as ``CoverRepository.forget``."""
+        self._detach_flights(str(item))
+        return self._repository.forget(item)
 
     def apply_invalidations(self) -> None:
-        """Drop from memory what was forgotten elsewhere since this was called last."""
-        for key in self._known.apply_invalidations():
-            self._leave_behind(key)
+        """Delete from memory what other workers have forgotten since the last call."""
+        for key in self._repository.apply_invalidations():
+            self._detach_flights(key)
 
-    def _leave_behind(self, key: str) -> None:
-        """Have nobody who asks from now on join a flight that began with what is forgotten."""
+    def _detach_flights(self, key: str) -> None:
+        """Keep later callers from joining the flights of an item that started before it was forgotten."""
         self._flights.forget(key)
-        self._flights.forget(_REFRESH + key)
+        self._flights.forget(_REFRESH_PREFIX + key)
 
-    def _remembered(self, item: ItemId, record: CoverRecord) -> LookupResult | None:
-        """Return the answer that a record from memory is, or None where the origin is to be asked first."""
-        now = self._clock()
-        fresh = self._known.freshness(item, record)
-        if fresh is Freshness.FRESH:
-            return LookupResult(record, CacheStatus.MEMORY)
-        if fresh is Freshness.STALE_WHILE_REVALIDATE and is_refresh_due(record, now):
-            self._refresh(item)
-        elif fresh is Freshness.EXPIRED or is_refresh_due(record, now):
+    def _cached_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
+        """Return the result if the record may be served without a fetch, else None. ``cache`` says where it was read.
+
+        A record in stale-while-revalidate that is due for a refresh is refreshed in the background.
+        """
+        freshness = self._repository.freshness(item, record)
+        if freshness is Freshness.FRESH:
+            return LookupResult(record, cache)
+        if freshness is Freshness.EXPIRED:
+            return None
+        if is_refresh_due(record, self._clock()):
+            if freshness is Freshness.STALE_IF_ERROR:
+                return None
+            self._refresh_in_background(item)
+        return LookupResult(record, CacheStatus.STALE)
+
+    def _stale_result(self, item: ItemId) -> LookupResult | None:
+        """Return the record in memory as a stale result, or None if there is none or it has expired."""
+        record = self._repository.from_memory(item)
+        if record is None or self._repository.freshness(item, record) is Freshness.EXPIRED:
             return None
         return LookupResult(record, CacheStatus.STALE)
 
-    def _refresh(self, item: ItemId) -> None:
-        """Have the origin asked behind an answer that was given already."""
-        key = f"{_REFRESH}{item}"
+    def _refresh_in_background(self, item: ItemId) -> None:
+        key = f"{_REFRESH_PREFIX}{item}"
         if key not in self._flights:
-            with suppress(Overloaded):  # then the next one who asks for it will
-                self._flights.join(key, lambda: self._find_out(item, self._known.newest(item)))
+            with suppress(Overloaded):  # the next lookup of the item tries again
+                self._flights.join(key, lambda: self._fetch_once(item, self._repository.newest(item)))
 
-    def _fly(self, item: ItemId) -> LookupResult:
-        """Find the item's cover in the store, else at the origin."""
-        record = self._known.newest(item)
-        if (answer := self._known.usable_result(item, record)) is not None:
-            return answer
-        if record is not None and self._known.freshness(item, record) is Freshness.STALE_WHILE_REVALIDATE:
-            self._refresh(item)
-            return LookupResult(record, CacheStatus.STALE)
-        return self._find_out(item, record)
+    def _find_beyond_memory(self, item: ItemId) -> LookupResult:
+        """Return the result from the store, else from the origin. This is what a flight runs."""
+        record = self._repository.newest(item)
+        result = None if record is None else self._cached_result(item, record, CacheStatus.STORE)
+        return self._fetch_once(item, record) if result is None else result
 
-    def _find_out(self, item: ItemId, before: CoverRecord | None) -> LookupResult:
-        """Ask the origin, or wait for what a worker brings that asks it already; ``before`` was recalled just now."""
-        known = self._known
-        if not known.is_shared:
-            return self._ask(item, before, self._deadline)
-        # Longer than any caller waits: what comes then is for those who ask next. The lease's holder may have as long
-        # as a page takes after its wait at the gate; if it has the lease still, that has been long enough.
-        until = self.deadline_from_now()
-        look, last_look = _FIRST_LOOK, until + self._sources[item.source].timeout
-        while (lease := known.acquire_lease(item)) is None and self._clock() < last_look:
-            gevent.sleep(look * (0.5 + self._luck()))
-            look = min(look * 1.5, _LAST_LOOK)
-            if (answer := known.usable_result(item, known.newest(item))) is not None:
-                return answer
+    def _fetch_once(self, item: ItemId, previous: CoverRecord | None) -> LookupResult:
+        """Fetch the item's page while holding its lease, or return the record that another worker saves.
+
+        ``previous`` is the newest record, as just read from the store.
+        """
+        if not self._repository.is_shared:
+            return self._fetch_and_save(item, previous, self._deadline)
+        deadline = self.deadline_from_now()
+        # The holder of the lease may wait in the queue of the host until the deadline, and then fetch until the timeout
+        # of the source. No caller waits that long, but later callers get the result. If the lease is still held after
+        # that, the page is fetched without it.
+        lease_deadline = deadline + self._sources[item.source].timeout
+        poll_interval = _MIN_POLL_SECONDS
+        while (lease := self._repository.acquire_lease(item)) is None and self._clock() < lease_deadline:
+            gevent.sleep(poll_interval * (0.5 + self._jitter()))
+            poll_interval = min(poll_interval * 1.5, _MAX_POLL_SECONDS)
+            if (result := self._up_to_date_result(item, self._repository.newest(item))) is not None:
+                return result
         with lease or nullcontext():
-            record = known.newest(item)  # somebody may have been quicker
-            if (answer := known.usable_result(item, record)) is not None:
-                return answer
-            return self._ask(item, record, max(until - self._clock(), 0))
+            # Another worker may have saved a record before it released the lease.
+            previous = self._repository.newest(item)
+            if (result := self._up_to_date_result(item, previous)) is not None:
+                return result
+            return self._fetch_and_save(item, previous, max(deadline - self._clock(), 0))
 
-    def _ask(self, item: ItemId, before: CoverRecord | None, patience: float) -> LookupResult:
-        """Ask the origin, and remember what came of it."""
-        source, began = self._sources[item.source], self._clock()
+    def _up_to_date_result(self, item: ItemId, record: CoverRecord | None) -> LookupResult | None:
+        """Return the record as a result, or None if there is none or it is due for a refresh."""
+        if record is None or is_refresh_due(record, self._clock()):
+            return None
+        is_fresh = self._repository.freshness(item, record) is Freshness.FRESH
+        return LookupResult(record, CacheStatus.STORE if is_fresh else CacheStatus.STALE)
+
+    def _fetch_and_save(self, item: ItemId, previous: CoverRecord | None, max_wait: float) -> LookupResult:
+        """Fetch the item's page and save the record of a cover or of a failure."""
+        source, started_at = self._sources[item.source], self._clock()
         try:
-            record = self._inquired(source, item.id, before, patience)
+            record = self._fetch(source, item.id, previous, max_wait)
         except LookupFailed as error:
-            record = failed_record(before, source, error, now=self._clock(), jitter=self._luck())
-            if before is not None and before.is_found and isinstance(error, NoCover):
-                fate = "the old one is kept" if record.is_found else "it is not known any more"
-                _log.warning("%s: its cover has vanished, %s: %s", item, fate, error, extra=asdict(item))
+            record = failed_record(previous, source, error, now=self._clock(), jitter=self._jitter())
+            if previous is not None and previous.is_found and isinstance(error, NoCover):
+                consequence = "the old one is kept" if record.is_found else "the old one is dropped"
+                _log.warning("%s: its cover has vanished, %s: %s", item, consequence, error, extra=asdict(item))
         except ServiceError:
             raise
         except Exception:
-            if before is None:
+            if previous is None:
                 raise
-            # A bug must not take a known cover away; and behind an answer nobody waits who would be told of it.
+            # A bug must not replace a cached cover. It is logged here, since a background refresh has no waiter.
             _log.exception("%s: internal error", item, extra=asdict(item))
             bug = OriginFailed("internal error, see the log")
-            record = failed_record(before, source, bug, now=self._clock(), jitter=self._luck())
+            record = failed_record(previous, source, bug, now=self._clock(), jitter=self._jitter())
         if _log.isEnabledFor(logging.DEBUG):
-            told = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - began, 6)}
-            _log.debug("%s: its origin was asked", item, extra=asdict(item) | told)
-        self._known.save(item, before, record)
+            fields = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - started_at, 6)}
+            _log.debug("%s: its page was fetched", item, extra=asdict(item) | fields)
+        self._repository.save(item, previous, record)
         return LookupResult(record, CacheStatus.STALE if record.is_found and record.error else CacheStatus.FETCHED)
 
-    def _inquired(self, source: Source, item_id: str, before: CoverRecord | None, patience: float) -> CoverRecord:
-        """Return the record of the cover that the item's page shows. Raises LookupFailed where it shows none."""
+    def _fetch(self, source: Source, item_id: str, previous: CoverRecord | None, max_wait: float) -> CoverRecord:
+        """Return the record of the cover on the item's page. Raises LookupFailed if there is none."""
         validators = None
         if (
-            before is not None
-            and (before.etag or before.last_modified)
-            and before.source_fingerprint == source.fingerprint
+            previous is not None
+            and (previous.etag or previous.last_modified)
+            # If the rules have changed since, the cover must be extracted anew even from an unchanged page.
+            and previous.source_fingerprint == source.fingerprint
         ):
-            # Of a page from which other rules took the cover, it does not matter that it has not changed.
-            validators = Validators(etag=before.etag, last_modified=before.last_modified)
-        finding = self._cover_pages.read_cover(source, item_id, patience, validators)
-        if finding is not None:
-            return found_record(source, finding, now=self._clock(), jitter=self._luck())
-        if before is None:
-            raise OriginFailed("not modified, though nobody asked")
-        return revalidated_record(before, source, now=self._clock(), jitter=self._luck())
+            validators = Validators(etag=previous.etag, last_modified=previous.last_modified)
+        cover = self._cover_pages.read_cover(source, item_id, max_wait, validators)
+        if cover is not None:
+            return found_record(source, cover, now=self._clock(), jitter=self._jitter())
+        if previous is None:
+            raise OriginFailed("the origin answered 304 to an unconditional request")
+        return revalidated_record(previous, source, now=self._clock(), jitter=self._jitter())

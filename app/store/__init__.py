@@ -1,1 +1,1 @@
-"""Memory: what is known, and who is finding out. Nothing in here knows what a cover is."""
+"""Caches and shared storage: values by key, leases, and invalidations. The package knows nothing of covers."""

@@ -1,7 +1,7 @@
-"""The port of the store: what stands behind a worker's memory, shared by the workers of a machine or of many.
+"""The protocol of a store: storage behind a worker's memory, shared by the workers of one machine or of many.
 
-A store keeps bytes by key and knows nothing of what they are. It may be slow, wrong or gone: everything in it can be
-found out again. So each method may raise StoreError, and whoever asks goes on without it (see
+A store maps keys to opaque bytes. It is a cache: everything in it can be fetched again. So a store may be slow, return
+wrong bytes, or be unavailable. Each method may raise StoreError, and the caller then continues without the store (see
 ``app.store.circuit_breaker``).
 """
 
@@ -9,38 +9,45 @@ from typing import Protocol
 
 
 class StoreError(Exception):
-    """The store could not do it. The text says why, in one line."""
+    """An operation of the store failed. ``str(error)`` is one line that says why."""
 
 
 class Store(Protocol):
-    """Bytes by key, leases, and news of what was forgotten. Each method may raise StoreError, and nothing else.
+    """Values by key, leases, and a log of invalidations. The methods raise StoreError and nothing else.
 
-    Keys are texts of up to a few hundred characters, of any kind; values are bytes of any kind.
+    Keys are strings of up to a few hundred arbitrary characters; values are arbitrary bytes.
     """
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, or None. One whose lifetime has ended may still be returned: its reader knows its times."""
+        """Return the value, or None.
+
+        A value whose lifetime has ended may still be returned: the caller must check the times in the value.
+        """
 
     def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
-        """Keep the value for about ``lifetime`` seconds; where room is short, those that are not precious go first."""
+        """Store the value for about ``lifetime`` seconds.
+
+        When the store is full, it evicts values that are not positive first.
+        """
 
     def forget(self, key: str) -> bool:
-        """Drop the value, and let everybody know; return whether there was one."""
+        """Delete the value and append the key to the invalidations; return whether there was a value."""
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        """Return what was forgotten after the point ``since``, oldest first, and the point to ask from next time.
+        """Return a new cursor, and the keys that were forgotten after the cursor ``since``, oldest first.
 
-        Points are the store's own texts. Asked with an empty one it tells nothing but the present point.
+        Cursors are opaque strings. With an empty one, only the current cursor is returned, and no keys.
         """
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Take the lease of a key, or prolong one that has this token; return whether it is held by the token now.
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now.
 
-        It ends by itself after ``seconds``. It is a courtesy, not a lock: its holder may be held up for longer.
+        The lease expires after ``seconds``. It is advisory, not a lock: a holder that is delayed for longer does not
+        notice that it has expired.
         """
 
-    def release(self, key: str, token: str) -> None:
-        """Give the lease of a key back, if it is this token's."""
+    def release_lease(self, key: str, token: str) -> None:
+        """Release the lease of a key if ``token`` holds it."""
 
     def close(self) -> None:
-        """Let go of files and connections; a later call may open them again."""
+        """Close files and connections. A later call may open them again."""

@@ -1,7 +1,13 @@
-"""The guard in front of a store: one that fails, hangs or lies costs speed, never an answer.
+"""The circuit breaker around a store: a store that fails, hangs or returns garbage costs speed, not results.
 
-After a failure the store is left alone for a while and then tried by one caller; until it answers again, everybody goes
-on as if there were none. State changes are logged once each.
+The circuit is in one of three states:
+
+- *closed*: each call goes to the store. A failure opens the circuit;
+- *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were none;
+- *half-open*: the next call after that goes to the store, while the others still bypass it. Success closes the circuit,
+  failure opens it again.
+
+Opening and closing are logged once each.
 """
 
 import logging
@@ -19,15 +25,16 @@ V = TypeVar("V")
 
 _log = logging.getLogger(__name__)
 
-#: How long a store is left alone after a failure, in seconds.
+#: Seconds for which the store is bypassed after a failure.
 OPEN_SECONDS = 5.0
 
 
 class CircuitBreakingStore(Generic[V]):
-    """The methods of a store, but for values instead of bytes, and they do not raise, ``forget`` apart.
+    """The operations of a store on values of type ``V`` instead of bytes. None of them raises, except ``forget``.
 
-    ``decode`` raises ValueError for bytes that are no value. ``clock`` must not jump. ``is_known`` tells whether
-    the store has been asked at all, if there is one.
+    ``store`` is None if there is no store: then ``is_shared`` is false and each operation returns its default.
+    ``decode`` raises ValueError for bytes that it cannot decode. ``clock`` must not jump. ``has_been_tried`` says
+    whether an operation has succeeded or failed yet; it is true from the start if there is no store.
     """
 
     def __init__(
@@ -44,113 +51,115 @@ class CircuitBreakingStore(Generic[V]):
         self._decode = decode
         self._clock = clock
         self._observer = observer
-        self._closed_until: float | None = None
-        self._has_lied = False
-        #: Whether there is a store at all: by none, nothing is shared.
+        #: When the circuit becomes half-open; None if it is closed.
+        self._open_until: float | None = None
+        self._has_logged_garbage = False
         self.is_shared = store is not None
         self.has_been_tried = not self.is_shared
 
     @property
     def is_bypassed(self) -> bool:
-        """Whether the store has failed and not answered since."""
-        return self._closed_until is not None
+        """Whether the circuit is open or half-open: the store has failed, and no call has succeeded since."""
+        return self._open_until is not None
 
     def get(self, key: str) -> V | None:
-        """Return the value, or None where there is none to be had."""
+        """Return the value, or None if the store has none or is bypassed."""
         return self.read(key, self._decode)
 
     def put(self, key: str, value: V, *, lifetime: float, is_positive: bool) -> None:
-        """Have the value kept for ``lifetime`` seconds, if they are any and the store can."""
+        """Store the value for ``lifetime`` seconds. Does nothing if that is not positive or the store is bypassed."""
         if lifetime > 0 and self.is_shared:
             self.write(key, self._encode(value), lifetime=lifetime, is_positive=is_positive)
 
     def namespace(self, prefix: str, kind: type[T]) -> "StoreNamespace[T]":
-        """Return a place for values of another kind, a msgspec struct, behind the same guard."""
+        """Return a view for values of another type, a msgspec struct, behind the same circuit breaker."""
         return StoreNamespace(self, prefix, kind)
 
     def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
-        """Return what ``decode`` makes of the bytes, or None; it raises ValueError for bytes that it cannot use."""
-        data = self._attempt(lambda store: store.get(key), None)
+        """Return the decoded value, or None. ``decode`` raises ValueError for bytes that it cannot decode."""
+        data = self._call(lambda store: store.get(key), None)
         if data is None:
             return None
         try:
             return decode(data)
         except ValueError as error:
             self._observer.store_operation_failed()
-            if not self._has_lied:
-                self._has_lied = True
-                _log.warning("the store has %r as what it is not: %s; the like is taken for a miss", key, error)
+            if not self._has_logged_garbage:
+                self._has_logged_garbage = True
+                _log.warning("the value of %r in the store is invalid: %s; invalid values count as misses", key, error)
             return None
 
     def write(self, key: str, data: bytes, *, lifetime: float, is_positive: bool) -> None:
-        """Have bytes kept, if the store can."""
-        self._attempt(lambda store: store.put(key, data, lifetime=lifetime, is_positive=is_positive), None)
+        """Store encoded bytes, unless the store is bypassed."""
+        self._call(lambda store: store.put(key, data, lifetime=lifetime, is_positive=is_positive), None)
 
     def forget(self, key: str) -> bool:
-        """Have the value dropped and everybody told; return whether there was one.
+        """Delete the value and notify other workers; return whether there was one.
 
         Raises:
-            Overloaded: the store cannot be asked, so the value would come back from it.
+            Overloaded: the store is unavailable, so the value would come back from it later.
 
         """
         if self._store is None:
             return False
-        known = self._attempt(lambda store: store.forget(key), None)
-        if known is None:
-            raise Overloaded("the store cannot be asked to forget at present: try again")
-        return known
+        was_stored = self._call(lambda store: store.forget(key), None)
+        if was_stored is None:
+            raise Overloaded("the store is unavailable, so nothing can be forgotten at present: try again")
+        return was_stored
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        """Return what was forgotten since then, as far as can be said."""
-        nothing: list[str] = []
-        return self._attempt(lambda store: store.invalidations(since), (since, nothing))
+        """Return what ``Store.invalidations`` returns; the same cursor and no keys if the store is bypassed."""
+        no_keys: list[str] = []
+        return self._call(lambda store: store.invalidations(since), (since, no_keys))
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Return whether the lease is the token's; a store that cannot say grants it."""
-        return self._attempt(lambda store: store.lease(key, token, seconds), otherwise=True)
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Return whether ``token`` holds the lease; true if the store is bypassed."""
+        return self._call(lambda store: store.acquire_lease(key, token, seconds), default=True)
 
-    def release(self, key: str, token: str) -> None:
-        """Give a lease back."""
-        self._attempt(lambda store: store.release(key, token), None)
+    def release_lease(self, key: str, token: str) -> None:
+        """Release the lease, unless the store is bypassed."""
+        self._call(lambda store: store.release_lease(key, token), None)
 
-    def _attempt(self, call: Callable[[Store], T], otherwise: T) -> T:
+    def _call(self, operation: Callable[[Store], T], default: T) -> T:
+        """Return the operation's result; ``default`` if there is no store, it is bypassed, or the operation fails."""
         if self._store is None:
-            return otherwise
-        if self._closed_until is not None:
-            if self._clock() < self._closed_until:
-                return otherwise
-            self._closed_until = self._clock() + OPEN_SECONDS  # this caller tries, the others go on without
+            return default
+        if self._open_until is not None:
+            if self._clock() < self._open_until:
+                return default
+            # Half-open: this caller tries the store, and the others bypass it meanwhile.
+            self._open_until = self._clock() + OPEN_SECONDS
         try:
-            result = call(self._store)
+            result = operation(self._store)
         except StoreError as error:
             self._observer.store_operation_failed()
-            if self._closed_until is None:
-                _log.warning("the store is passed over: %s", error)
+            if self._open_until is None:
+                _log.warning("the store is bypassed: %s", error)
                 self._observer.store_bypassed()
-            self._closed_until = self._clock() + OPEN_SECONDS
-            return otherwise
+            self._open_until = self._clock() + OPEN_SECONDS
+            return default
         finally:
             self.has_been_tried = True
-        if self._closed_until is not None:
-            _log.warning("the store answers again")
+        if self._open_until is not None:
+            _log.warning("the store is available again")
             self._observer.store_recovered()
-            self._closed_until = None
+            self._open_until = None
         return result
 
 
 class StoreNamespace(Generic[T]):
-    """Values of one kind in a guarded store, under a prefix that no other kind has. They are never precious."""
+    """A view of a store for values of one type, under a key prefix of its own. The values count as not positive."""
 
     def __init__(self, store: CircuitBreakingStore[Any], prefix: str, kind: type[T]) -> None:
-        self._guard = store
+        self._store = store
         self._prefix = prefix
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(kind).decode
 
     def get(self, key: str) -> T | None:
-        """Return the value, or None where there is none to be had."""
-        return self._guard.read(self._prefix + key, self._decode)
+        """Return the value, or None if the store has none or is bypassed."""
+        return self._store.read(self._prefix + key, self._decode)
 
     def put(self, key: str, value: T, *, lifetime: float) -> None:
-        """Have the value kept for ``lifetime`` seconds, if the store can."""
-        self._guard.write(self._prefix + key, self._encode(value), lifetime=lifetime, is_positive=False)
+        """Store the value for ``lifetime`` seconds, unless the store is bypassed."""
+        self._store.write(self._prefix + key, self._encode(value), lifetime=lifetime, is_positive=False)

@@ -1,7 +1,8 @@
-"""A worker's memory: values by key, bounded, the least recently used going first.
+"""A worker's memory: a bounded cache that evicts the least recently used entry.
 
-Values are kept encoded, which takes a quarter of what their objects would; decoding one takes less than a microsecond.
-The precious ones have a place of their own: a million keys that somebody made up push out nothing but each other.
+Values are kept encoded, which takes a quarter of the memory of their objects; decoding one takes less than a
+microsecond. Positive and negative entries have separate limits, so a million requests for made-up keys evict only
+negative entries.
 """
 
 from collections import OrderedDict
@@ -10,15 +11,16 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-#: Values by key, those used last at the end. cachetools' LRUCache is two tables, and three times as slow to get from.
-_Recent = OrderedDict[str, bytes]
+#: Encoded values by key, the most recently used at the end. cachetools' LRUCache keeps two tables, and a read takes
+#: three times as long.
+_Entries = OrderedDict[str, bytes]
 
 
 class LruCache(Generic[V]):
-    """At most ``size`` precious values, and a tenth as many others.
+    """At most ``size`` positive entries, and a tenth as many negative ones. ``is_positive`` tells which a value is.
 
-    How long a value is good for is its reader's business: what is out of date is replaced, or pushed out in time. For
-    one thread; greenlets may share it, since no operation switches.
+    Entries have no lifetime here: the caller checks the times in a value. The cache is for one thread; greenlets may
+    share it, since no operation switches.
     """
 
     def __init__(
@@ -29,14 +31,14 @@ class LruCache(Generic[V]):
         decode: Callable[[bytes], V],
         is_positive: Callable[[V], bool],
     ) -> None:
-        self._precious, self._others = _Recent(), _Recent()
+        self._positive, self._negative = _Entries(), _Entries()
         self._size = size
         self._encode = encode
         self._decode = decode
-        self._is_precious = is_positive
+        self._is_positive = is_positive
 
     def __len__(self) -> int:
-        return len(self._precious) + len(self._others)
+        return len(self._positive) + len(self._negative)
 
     def get(self, key: str) -> V | None:
         """Return the value, or None."""
@@ -44,26 +46,26 @@ class LruCache(Generic[V]):
         return None if data is None else self._decode(data)
 
     def get_encoded(self, key: str) -> bytes | None:
-        """Return the value as it is kept, or None: the very same object until another value is put."""
-        place = self._precious
-        data = place.get(key)
+        """Return the encoded value, or None. It is the same object each time, until another value is put."""
+        entries = self._positive
+        data = entries.get(key)
         if data is None:
-            place = self._others
-            data = place.get(key)
+            entries = self._negative
+            data = entries.get(key)
         if data is not None:
-            place.move_to_end(key)
+            entries.move_to_end(key)
         return data
 
     def put(self, key: str, value: V) -> None:
-        """Keep the value in place of what was there."""
+        """Add the value, or replace the key's value."""
         self.forget(key)
-        place, size = self._precious, self._size
-        if not self._is_precious(value):
-            place, size = self._others, max(size // 10, 1)
-        place[key] = self._encode(value)
-        if len(place) > size:
-            place.popitem(last=False)
+        entries, limit = self._positive, self._size
+        if not self._is_positive(value):
+            entries, limit = self._negative, max(self._size // 10, 1)
+        entries[key] = self._encode(value)
+        if len(entries) > limit:
+            entries.popitem(last=False)
 
     def forget(self, key: str) -> bool:
-        """Drop the value; return whether there was one."""
-        return (self._precious.pop(key, None) or self._others.pop(key, None)) is not None
+        """Delete the value; return whether there was one."""
+        return (self._positive.pop(key, None) or self._negative.pop(key, None)) is not None

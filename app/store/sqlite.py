@@ -1,7 +1,8 @@
 """The store of one machine: a SQLite file that the workers share.
 
-SQLite knows no greenlets, and its locks are waited for inside it. So every call of it runs in a thread of the store's
-own, and whoever asks waits for that thread a bounded time. The first call opens the file, thus after the fork.
+SQLite knows no greenlets, and it blocks while it waits for a lock. So all calls of SQLite run in a thread of the store,
+one at a time, and the calling greenlet waits for the thread with a timeout. The first call opens the file: in the
+worker, after the fork.
 """
 
 import logging
@@ -10,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import gevent
 from gevent.threadpool import ThreadPool
@@ -25,44 +26,60 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds for which an answer is waited for: a busy disk or machine takes its time, and a store that is passed over for
-#: that costs more than the wait.
+#: Seconds that a call may take. On a busy disk or machine a call is slow at times; if the circuit breaker opened for
+#: that, it would cost more than the wait.
 TIMEOUT = 2.0
 
-#: Seconds for which closing waits for the thread; one that hangs is ended behind it.
-_CLOSING = 0.5
+#: Seconds that ``close`` waits for the thread. A thread that hangs is ended later, in the background.
+_CLOSE_TIMEOUT = 0.5
 
-#: Rows that go in one statement: in a full file of a million, 100 hold the lock for 3 ms, and 1,000 for longer than
-#: others wait for it. Rows are counted every so many writes: of a million, that takes some 25 ms.
-_BATCH = 100
+#: Rows that one statement evicts at most. In a full file of a million rows, deleting 100 holds the write lock for 3 ms,
+#: and deleting 1,000 for longer than other processes wait for the lock.
+_EVICTION_BATCH = 100
+
+#: Writes between two counts of the rows. Counting a million rows takes some 25 ms.
 _WRITES_BETWEEN_COUNTS = 1_000
 
-_DELETE_ENDED = (
+_DELETE_EXPIRED = (
     "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers WHERE expires <= ? ORDER BY expires LIMIT ?)"
 )
-_DELETE_WORST = "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers ORDER BY is_precious, rowid LIMIT ?)"
+_DELETE_NEGATIVE_THEN_OLDEST = (
+    "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers ORDER BY is_precious, rowid LIMIT ?)"
+)
 
-#: News of what was forgotten is kept for so many seconds, and at most about so many of them.
-_NEWS_LIFETIME = 3600.0
-_NEWS = 10_000
+#: Invalidations are kept for so many seconds, and at most about so many of them.
+_INVALIDATION_LIFETIME = 3600.0
+_MAX_INVALIDATIONS = 10_000
 
-#: Seconds by which a lease may seem to have been taken in the future: two processes read the clock in one order and
-#: write in the other. One from further ahead was taken before the machine started anew.
-_LEASE_SLACK = 1.0
+#: Seconds that the acquisition of a valid lease may lie in the future: two processes may read the clock in one order
+#: and write in the other. A lease from further ahead was acquired before the machine was restarted.
+_MAX_CLOCK_SKEW = 1.0
 
-#: What a fork brought along. SQLite forbids a child even to close what its parent opened, so it is never let go of.
-_left_to_the_parent: list[object] = []
+
+class _Handle(NamedTuple):
+    """An open file, the pool of one thread that runs its calls, and the process that opened it."""
+
+    pid: int
+    thread_pool: ThreadPool
+    file: StoreFile
+
+
+#: Handles that this process inherited from its parent by fork. SQLite forbids a child to use, and even to close, a
+#: connection of its parent. The reference here keeps the garbage collector from closing it.
+_inherited_handles: list[_Handle] = []
 
 
 class SqliteStore:
-    """A store in the file at ``path``, which is made, with its folder, when missing; see ``app.store.base.Store``.
+    """A store in the file at ``path``, which is created if missing, with its folder; see ``app.store.base.Store``.
 
-    It keeps about ``max_rows`` values. Beyond that, those go first whose lifetime has ended, then those that are not
-    precious, oldest first. ``clock`` tells seconds since the epoch; ``monotonic`` is the machine's, the same for all of
-    its processes. An answer is waited for ``patience`` seconds. A file that is scrambled or unreadable is set aside
-    under another name, and a new one begun.
+    The store keeps about ``max_rows`` values. Beyond that it evicts expired values first, then negative ones, then
+    positive ones, and of each kind the oldest first. A file that is corrupt or not readable is renamed, and a new one
+    created.
 
-    For one thread: any number of its greenlets may share it.
+    ``clock`` returns seconds since the epoch. ``monotonic`` is the machine's monotonic clock, the same for all of its
+    processes. A call takes at most ``timeout`` seconds.
+
+    A store is for one thread; any number of its greenlets may share it.
     """
 
     def __init__(
@@ -78,154 +95,157 @@ class SqliteStore:
         self._max_rows = max_rows
         self._clock = clock
         self._monotonic = monotonic
-        self._patience = timeout
+        self._timeout = timeout
         self._writes_between_counts = max(1, min(_WRITES_BETWEEN_COUNTS, max_rows // 100))
         self._writes_until_count = 0
-        self._surplus = 0
-        self._opened: tuple[int, ThreadPool, StoreFile] | None = None
-        self._late: AsyncResult[Any] | None = None
+        self._surplus_rows = 0
+        self._handle: _Handle | None = None
+        self._timed_out_call: AsyncResult[Any] | None = None
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, or None. One whose lifetime has ended is still returned."""
-        rows: list[tuple[bytes]] = self._ask(
-            lambda sql: sql.execute("SELECT value FROM covers WHERE key = ?", (key,)).fetchall()
+        """Return the value, or None. A value that has expired is returned until it is evicted."""
+        rows: list[tuple[bytes]] = self._run(
+            lambda connection: connection.execute("SELECT value FROM covers WHERE key = ?", (key,)).fetchall()
         )
         return rows[0][0] if rows else None
 
     def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
-        """Keep the value for about ``lifetime`` seconds."""
+        """Store the value for about ``lifetime`` seconds."""
         row = key, value, self._clock() + lifetime, is_positive
 
-        def work(connection: sqlite3.Connection) -> None:
+        def replace_row(connection: sqlite3.Connection) -> None:
             connection.execute("REPLACE INTO covers (key, value, expires, is_precious) VALUES (?, ?, ?, ?)", row)
-            self._make_room(connection)
+            self._evict(connection)
 
-        self._ask(work)
+        self._run(replace_row)
 
     def forget(self, key: str) -> bool:
-        """Drop the value, and let everybody know; return whether there was one."""
+        """Delete the value and append the key to the invalidations; return whether there was a value."""
         now = self._clock()
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def delete_and_log(connection: sqlite3.Connection) -> bool:
             with write_transaction(connection):
-                gone = connection.execute("DELETE FROM covers WHERE key = ?", (key,)).rowcount
+                deleted = connection.execute("DELETE FROM covers WHERE key = ?", (key,)).rowcount
                 connection.execute("INSERT INTO purges (key, at) VALUES (?, ?)", (key, now))
-            self._make_room(connection)
-            return gone > 0
+            self._evict(connection)
+            return deleted > 0
 
-        return self._ask(work)
+        return self._run(delete_and_log)
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        """Return what was forgotten after the point ``since``, oldest first, and the point to ask from next time.
+        """Return a new cursor, and the keys that were forgotten after the cursor ``since``, oldest first.
 
-        News is kept for an hour. A point of a file that was here before is the beginning of the one that is here now.
+        A cursor is the mark of the file, a colon and the number of an entry. The cursor of an earlier file at the same
+        path stands for the start of the present one. Entries are kept for an hour.
         """
 
-        def work(connection: sqlite3.Connection) -> tuple[str, list[str]]:
-            mark, last = connection.execute(
+        def read_entries(connection: sqlite3.Connection) -> tuple[str, list[str]]:
+            mark, newest = connection.execute(
                 "SELECT mark, (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'purges') FROM file"
             ).fetchone()
             if not since:
-                return f"{mark}:{last}", []
-            point_mark, _, number = since.partition(":")
-            point = int(number) if point_mark == mark else 0
-            news = connection.execute("SELECT number, key FROM purges WHERE number > ? ORDER BY number", (point,))
-            rows = news.fetchall()
-            return f"{mark}:{rows[-1][0] if rows else point}", [key for _, key in rows]
+                return f"{mark}:{newest}", []
+            since_mark, _, number = since.partition(":")
+            start = int(number) if since_mark == mark else 0
+            entries = connection.execute(
+                "SELECT number, key FROM purges WHERE number > ? ORDER BY number", (start,)
+            ).fetchall()
+            return f"{mark}:{entries[-1][0] if entries else start}", [key for _, key in entries]
 
-        return self._ask(work)
+        return self._run(read_entries)
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Take the lease of a key, or prolong one that has this token; return whether it is held by the token now."""
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def acquire_or_renew(connection: sqlite3.Connection) -> bool:
             now = self._monotonic()
-            taking = connection.execute(
+            upsert = connection.execute(
                 "INSERT INTO leases (key, token, taken, ends) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET token = excluded.token, taken = excluded.taken, ends = excluded.ends"
                 " WHERE token = excluded.token OR ends <= excluded.taken OR taken > excluded.taken + ?",
-                (key, token, now, now + seconds, _LEASE_SLACK),
+                (key, token, now, now + seconds, _MAX_CLOCK_SKEW),
             )
-            return taking.rowcount > 0
+            return upsert.rowcount > 0
 
-        return self._ask(work)
+        return self._run(acquire_or_renew)
 
-    def release(self, key: str, token: str) -> None:
-        """Give the lease of a key back, if it is this token's."""
+    def release_lease(self, key: str, token: str) -> None:
+        """Release the lease of a key if ``token`` holds it."""
         row = key, token
-        self._ask(lambda sql: sql.execute("DELETE FROM leases WHERE key = ? AND token = ?", row).rowcount)
+        self._run(lambda connection: connection.execute("DELETE FROM leases WHERE key = ? AND token = ?", row).rowcount)
 
     def close(self) -> None:
-        """Close the file and end the thread, now or, where it hangs, as soon as it answers again."""
-        opened, self._opened, self._late = self._opened, None, None
-        if opened is None:
+        """Close the file and end the thread. If the thread hangs, both happen later, in the background."""
+        handle, self._handle, self._timed_out_call = self._handle, None, None
+        if handle is None:
             return
-        pid, pool, file = opened
-        if pid != os.getpid():
-            _left_to_the_parent.append(opened)
+        if handle.pid != os.getpid():
+            _inherited_handles.append(handle)
             return
-        gevent.spawn(_end, pool, file).join(_CLOSING)
+        gevent.spawn(_close, handle).join(_CLOSE_TIMEOUT)
 
-    def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` returns, which is called with a connection in the thread."""
-        pool, file = self._open()
-        if self._late is not None and not self._late.ready():
+    def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Call ``query`` with a connection in the thread, and return its result. Raises StoreError."""
+        handle = self._open()
+        if self._timed_out_call is not None and not self._timed_out_call.ready():
             raise StoreError(f"{self._path} is still busy with an earlier call")
-        timeout = gevent.Timeout.start_new(self._patience)
-        asked: AsyncResult[Any] | None = None
+        timeout = gevent.Timeout.start_new(self._timeout)
+        call: AsyncResult[Any] | None = None
         try:
             try:
-                asked = pool.spawn(file.run, work)
+                call = handle.thread_pool.spawn(handle.file.run, query)
             except RuntimeError as error:
                 raise StoreError(f"{self._path}: {error}") from error
-            answer: Any = asked.get()
+            result: Any = call.get()
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise
-            self._late = self._late if asked is None else asked
+            if call is not None:
+                self._timed_out_call = call
             raise StoreError(f"{self._path} does not answer") from None
         finally:
             timeout.close()
-        while file.log_messages:
-            _log.error(file.log_messages.pop())
-        if isinstance(answer, StoreError):
-            raise answer
-        return answer  # type: ignore[no-any-return]  # gevent's stubs add None to what a task returns
+        while handle.file.log_messages:
+            _log.error(handle.file.log_messages.pop())
+        if isinstance(result, StoreError):
+            raise result
+        return result  # type: ignore[no-any-return]  # gevent's stubs add None to the result of a call
 
-    def _open(self) -> "tuple[ThreadPool, StoreFile]":
-        if self._opened is not None and self._opened[0] != os.getpid():
+    def _open(self) -> _Handle:
+        """Return the handle of this process; the first call in a process makes it."""
+        if self._handle is not None and self._handle.pid != os.getpid():
             self.close()
-        if self._opened is None:
-            self._opened = os.getpid(), ThreadPool(1), StoreFile(self._path, self._clock)
-        return self._opened[1:]
+        if self._handle is None:
+            self._handle = _Handle(os.getpid(), ThreadPool(1), StoreFile(self._path, self._clock))
+        return self._handle
 
-    def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Let a batch go of what is too much, by the last count."""
+    def _evict(self, connection: sqlite3.Connection) -> None:
+        """Delete a batch of the surplus rows that the last count has found."""
         if self._writes_until_count == 0:
-            self._count(connection)
+            self._clean_up_and_count(connection)
             self._writes_until_count = self._writes_between_counts
         self._writes_until_count -= 1
-        room = min(self._surplus, _BATCH)
-        if room > 0:
-            gone = connection.execute(_DELETE_ENDED, (self._clock(), room)).rowcount
-            connection.execute(_DELETE_WORST, (room - gone,))
-            self._surplus -= room
+        batch = min(self._surplus_rows, _EVICTION_BATCH)
+        if batch > 0:
+            expired = connection.execute(_DELETE_EXPIRED, (self._clock(), batch)).rowcount
+            connection.execute(_DELETE_NEGATIVE_THEN_OLDEST, (batch - expired,))
+            self._surplus_rows -= batch
 
-    def _count(self, connection: sqlite3.Connection) -> None:
-        """Find out how much is too much, and let go of old news and ended leases."""
+    def _clean_up_and_count(self, connection: sqlite3.Connection) -> None:
+        """Delete expired leases and old invalidations, and count the surplus rows."""
         now, monotonic = self._clock(), self._monotonic()
-        connection.execute("DELETE FROM leases WHERE ends <= ? OR taken > ?", (monotonic, monotonic + _LEASE_SLACK))
+        connection.execute("DELETE FROM leases WHERE ends <= ? OR taken > ?", (monotonic, monotonic + _MAX_CLOCK_SKEW))
         connection.execute(
             "DELETE FROM purges WHERE at < ? OR number <= (SELECT max(number) FROM purges) - ?",
-            (now - _NEWS_LIFETIME, _NEWS),
+            (now - _INVALIDATION_LIFETIME, _MAX_INVALIDATIONS),
         )
         (rows,) = connection.execute("SELECT count(*) FROM covers").fetchone()
-        # No row goes for its age alone: a clock that stepped ahead would empty the store. Nor do all go by one count
-        # when there are far too many: each worker counts, and together they would let go of too many.
-        self._surplus = min(rows - self._max_rows, 10 * self._writes_between_counts)
+        # Rows are not deleted for their age alone: a clock that stepped ahead would empty the store. And one count does
+        # not lead to the eviction of a large surplus: each worker counts, and together they would evict too much.
+        self._surplus_rows = min(rows - self._max_rows, 10 * self._writes_between_counts)
 
 
-def _end(pool: ThreadPool, file: StoreFile) -> None:
-    pool.spawn(file.close).get()
-    pool.maxsize = 0  # whoever waits for its turn still would start the thread anew
-    pool.kill()
+def _close(handle: _Handle) -> None:
+    handle.thread_pool.spawn(handle.file.close).get()
+    handle.thread_pool.maxsize = 0  # otherwise a greenlet that still waits for the pool would start a new thread
+    handle.thread_pool.kill()

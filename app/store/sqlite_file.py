@@ -1,6 +1,6 @@
-"""The file of the SQLite store: opened, brought to the present schema, and set aside where it is of no use.
+"""The file of the SQLite store: opens it, migrates its schema, and sets it aside if it is corrupt.
 
-All of it runs in the store's thread (see ``app.store.sqlite``), and many processes may have the same file open.
+All methods run in the store's thread (see ``app.store.sqlite``). Many processes may have the same file open.
 """
 
 import fcntl
@@ -16,12 +16,14 @@ from app.store.base import StoreError
 
 T = TypeVar("T")
 
-#: Seconds for which SQLite waits for a lock of another process.
-_BUSY = 0.1
+#: Seconds that SQLite waits for a lock of another process (SQLITE_BUSY).
+_BUSY_TIMEOUT = 0.1
 
-#: What leads from each version of the schema to the next; a file's version is its ``user_version``. A semicolon ends a
-#: statement. A row of covers that is put again gets a new rowid: their order is that of age, whatever the clock does.
-#: The mark of a file tells its points from those of one that was at its place before.
+#: Each migration leads from one version of the schema to the next; ``user_version`` holds the version of a file. The
+#: statements are separated by semicolons.
+#:
+#: REPLACE gives a row of covers a new rowid, so the rowids are in the order of age even if the clock jumps. The random
+#: mark of a file distinguishes its cursors from those of an earlier file at the same path.
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE covers (key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires REAL NOT NULL, is_precious INT);
@@ -36,9 +38,10 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 class StoreFile:
-    """One life of the file's connection. All of it runs in the store's thread, which must not log: locks are the hub's.
+    """A connection to the file, reopened as needed until ``close``.
 
-    ``news`` holds what is to be logged.
+    The store's thread must not log: the locks of log handlers are gevent's and belong to the hub's thread. So messages
+    are added to ``log_messages``, and the hub's thread logs them as errors.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -49,96 +52,105 @@ class StoreFile:
         self._inode: tuple[int, int] | None = None
         self._is_closed = False
 
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T | StoreError:
-        """Return what ``work`` returns, or the error, since a thread pool prints what is raised in it."""
+    def run(self, query: Callable[[sqlite3.Connection], T]) -> T | StoreError:
+        """Call ``query`` with a connection and return its result; a second time if the file had to be set aside.
+
+        Errors are returned, not raised: gevent's thread pool prints what is raised in it.
+        """
         try:
             try:
-                return work(self._connected())
+                return query(self._connect())
             except sqlite3.DatabaseError as error:
-                if not self._is_broken_by(error):
+                if not self._is_unusable(error):
                     raise
                 self._set_aside(error)
-                return work(self._connected())
+                return query(self._connect())
         except StoreError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - a file that others wrote may lead anywhere
+        except Exception as error:  # noqa: BLE001 - a file with unexpected contents may raise anything
             failure = StoreError(f"{self._path}: {error}")
             failure.__cause__ = error
             return failure
 
     def close(self) -> None:
-        """Close the connection for good."""
+        """Close the connection. Later calls fail."""
         self._is_closed = True
-        with suppress(OSError), self._alone():
+        with suppress(OSError), self._exclusive_lock():
             self._disconnect()
         self._disconnect()
 
-    def _connected(self) -> sqlite3.Connection:
-        """Return a connection to the file that is at the path now, not to one that was there before."""
+    def _connect(self) -> sqlite3.Connection:
+        """Return the connection; reconnect if the file at the path has been replaced or removed."""
         if self._is_closed:
-            raise StoreError(f"{self._path} was closed meanwhile")
-        if self._connection is not None and self._inode == self._inode_now():
+            raise StoreError(f"{self._path} was closed during the call")
+        if self._connection is not None and self._inode == self._inode_at_path():
             return self._connection
-        with self._alone():
+        with self._exclusive_lock():
             self._disconnect()
             try:
                 connection = self._connection = sqlite3.connect(
-                    self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+                    self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
                 )
             finally:
-                self._inode = self._inode_now()  # of one that cannot be opened too: it may be set aside
+                # Also if the file cannot be opened: _set_aside compares the inodes.
+                self._inode = self._inode_at_path()
             try:
-                self._prepare(connection)
+                self._migrate(connection)
             except BaseException:
                 self._disconnect()
                 raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        version = _version(connection)
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Set up write-ahead logging and bring the schema to the current version."""
+        version = _schema_version(connection)
         if version > len(MIGRATIONS):
-            raise StoreError(f"{self._path} has version {version}, made by a newer release; {len(MIGRATIONS)} is known")
+            raise StoreError(
+                f"{self._path} has version {version}, made by a newer release; expected {len(MIGRATIONS)} or lower"
+            )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         if version < len(MIGRATIONS):
             with write_transaction(connection):
-                for number in range(_version(connection), len(MIGRATIONS)):
+                # Read again inside the transaction: another process may have migrated the file meanwhile.
+                for number in range(_schema_version(connection), len(MIGRATIONS)):
                     for statement in MIGRATIONS[number].split(";"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {number + 1}")
 
-    def _is_broken_by(self, error: sqlite3.DatabaseError) -> bool:
-        """Return whether the file is of no use, rather than locked, or the disk full."""
+    def _is_unusable(self, error: sqlite3.DatabaseError) -> bool:
+        """Return whether the error means a corrupt or unreadable file, and not, say, a lock or a full disk."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
             return self._path.is_file() and not os.access(self._path, os.R_OK | os.W_OK)
         return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        with self._alone():
-            # Another one at the path: a worker that met the broken file too was quicker.
-            if self._inode == self._inode_now():
-                aside = self._unused_name()
+        """Rename the file and those that belong to it, so that the next connection creates a new one."""
+        with self._exclusive_lock():
+            # A different inode means that another process has set the corrupt file aside already.
+            if self._inode == self._inode_at_path():
+                new_path = self._unused_path()
                 for suffix in ("", "-wal", "-shm"):
                     with suppress(FileNotFoundError):
-                        Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
-                self.log_messages.append(f"{self._path}: {error}; it is set aside as {aside}, and a new one begun")
-            # Not before: SQLite, closing, removes -wal by its name, unless it sees that the file was moved.
+                        Path(f"{self._path}{suffix}").rename(f"{new_path}{suffix}")
+                self.log_messages.append(f"{self._path}: {error}; it is set aside as {new_path}, and a new one created")
+            # After the renaming: when SQLite closes a file, it deletes -wal by name, unless the file has been moved.
             self._disconnect()
 
-    def _unused_name(self) -> str:
+    def _unused_path(self) -> str:
         name = f"{self._path}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._clock()))}"
         while Path(name).exists():
             name += "+"
         return name
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Be the only process that opens, closes or renames the file."""
-        # Who can read the files can hold their locks too, for ever.
+    def _exclusive_lock(self) -> Iterator[None]:
+        """Hold the lock under which processes open, close and rename the file."""
+        # Only this user may enter the folder: any user that can read the files could also hold their locks for ever.
         self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        with Path(f"{self._path}.lock").open("ab") as side:
-            fcntl.flock(side, fcntl.LOCK_EX)
+        with Path(f"{self._path}.lock").open("ab") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             yield
 
     def _disconnect(self) -> None:
@@ -146,7 +158,7 @@ class StoreFile:
             self._connection.close()
             self._connection = None
 
-    def _inode_now(self) -> tuple[int, int] | None:
+    def _inode_at_path(self) -> tuple[int, int] | None:
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -154,14 +166,18 @@ class StoreFile:
         return status.st_dev, status.st_ino
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _schema_version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 @contextmanager
 def write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make one transaction that writes from its start: one that read first would find the lock taken at once."""
+    """Run the block in a transaction that takes the write lock at its start.
+
+    A transaction that reads before it writes fails at once, without the busy timeout, if another process has written
+    meanwhile (SQLITE_BUSY_SNAPSHOT).
+    """
     connection.execute("BEGIN IMMEDIATE")
     with connection:
         yield

@@ -63,7 +63,7 @@ class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     hosts: tuple[str, ...]
 
-    def columns(self) -> Iterator[Key]:
+    def counter_keys(self) -> Iterator[Key]:
         """Yield the keys of all counters and gauges with these labels."""
         yield from ((name,) for name in (FLIGHTS_JOINED, STORE_FAILURES, WORKERS_DIED, *_WORKER_GAUGES))
         for method in ("", *self.methods):
@@ -87,8 +87,8 @@ class Counters(Observer):
 
     def __init__(self, shared: SharedCounters, slot: int, labels: LabelValues, *, monotonic: Clock) -> None:
         self._monotonic = monotonic
-        shared.add(labels.columns())
-        self._locations = {key: shared.locate(key, slot) for key in labels.columns()}
+        shared.add(labels.counter_keys())
+        self._locations = {key: shared.locate(key, slot) for key in labels.counter_keys()}
         self._calls = {
             method: {code: self._locations[CALLS, method, label] for code, label in _FAULT_LABELS.items()}
             for method in ("", *labels.methods)
@@ -152,13 +152,13 @@ class Counters(Observer):
         """Record that the worker uses the store again."""
         self._set((STORE_BYPASSED,), 0)
 
-    def host_state_changed(self, host: str, open_for: float, waits_for: float) -> None:
+    def host_state_changed(self, host: str, open_for: float, throttled_for: float) -> None:
         """Record the state of a host and the time of this event. Hosts that no source names are ignored."""
         if (HOST_UPDATED_AT, host) in self._locations:
             now = self._monotonic()
             self._set((HOST_UPDATED_AT, host), now)
             self._set((CIRCUIT_OPEN_UNTIL, host), now + open_for)
-            self._set((THROTTLED_UNTIL, host), now + waits_for)
+            self._set((THROTTLED_UNTIL, host), now + throttled_for)
 
     def record_hub_lag(self, *, lag: float, due: float, entries: int) -> None:
         """Record the hub lag in seconds, the monotonic time of the next tick, and the entries in the memory cache."""

@@ -24,7 +24,8 @@ from structlog.processors import JSONRenderer, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from app.config.settings import LogFormat, load_server_settings
+from app.config.loading import load_server_settings
+from app.config.settings import LogFormat
 from app.telemetry.request_context import ACCESS_FIELDS, request_id
 
 _log = logging.getLogger(__name__)

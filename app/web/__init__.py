@@ -1,1 +1,1 @@
-"""The service's faces over HTTP."""
+"""HTTP endpoints: XML-RPC, covers, the web page, health checks and metrics."""

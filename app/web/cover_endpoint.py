@@ -1,4 +1,4 @@
-"""Covers over plain HTTP: GET /cover/SOURCE/ID or /cover/ID leads to the picture, or tells what is known of it."""
+"""Covers over plain HTTP: GET /cover/SOURCE/ID and GET /cover/ID redirect to the image or return its record as JSON."""
 
 import http
 import math
@@ -23,65 +23,71 @@ if TYPE_CHECKING:
 
 ROOT: Final = "/cover/"
 
-#: The faults whose codes are no HTTP status; those of lookups are. An id that cannot be has no cover: 404.
+#: The HTTP statuses of fault codes that are not HTTP statuses themselves. No item has an invalid id, hence 404.
 _STATUSES: Final = {INVALID_PARAMS: http.HTTPStatus.NOT_FOUND, INTERNAL_ERROR: http.HTTPStatus.INTERNAL_SERVER_ERROR}
 
-#: For so many seconds caches may keep what may be over at any time: an old cover, and that there is none.
-_SHORT = 10
+#: The max-age, in seconds, of stale covers and of "no cover", which the next refresh may replace.
+_SHORT_MAX_AGE = 10
 
-#: Any site may show covers and read records: there is nothing here that only some may see.
+#: All origins may read the responses (CORS), since nothing in them is confidential.
 _HEADERS: Final = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff"))
 
-#: Scripts of other sites see no such header unless it is named to them (Fetch, 3.3.3).
-_EXPOSED: Final = ("Access-Control-Expose-Headers", "Retry-After")
+#: Scripts of other origins cannot read Retry-After unless this header lists it (Fetch, 3.3.3).
+_EXPOSE_RETRY_AFTER: Final = ("Access-Control-Expose-Headers", "Retry-After")
 
 
 class CoverEndpoint:
-    """Answers GET and HEAD below /cover/. ``fault_of`` tells what a caller is told of an exception."""
+    """Serves GET and HEAD below /cover/. ``to_fault`` maps an exception to the fault that describes it to clients."""
 
     def __init__(
         self, *, sources: SourceRegistry, lookup: LookupService, to_fault: Callable[[Exception], Fault], clock: Clock
     ) -> None:
         self._sources = sources
         self._lookup = lookup
-        self._fault_of = to_fault
+        self._to_fault = to_fault
         self._clock = clock
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Answer with 307 to the picture, or with the record for who prefers JSON; else with what went wrong."""
+        """Return 307 to the image, or the record if the client prefers JSON. A failed lookup has its fault's status."""
         as_json = prefers_json(environ.get("HTTP_ACCEPT", ""))
         try:
-            item = self._sources.resolve_path(_path_of(environ))
-            answer = self._lookup.find(item)
-        except Exception as error:  # noqa: BLE001 - each becomes a status; one that nobody can explain is logged
-            return self._failed(error, {} if as_json else None)
-        record = answer.record
-        known = explain_record(item, answer, self._sources[item.source]) if as_json else None
+            item = self._sources.resolve_path(_item_path(environ))
+            result = self._lookup.find(item)
+        except Exception as error:  # noqa: BLE001 - to_fault maps every exception, and logs those that are bugs
+            return self._error_response(error, {} if as_json else None)
+        record = result.record
+        explanation = explain_record(item, result, self._sources[item.source]) if as_json else None
         if not record.is_found:
-            return self._failed(record.to_error(self._clock()), known)
-        headers = (*_HEADERS, ("Cache-Control", f"max-age={self._seconds_good(answer)}"))
-        if known is not None:
-            return _record(environ, known, headers)
+            return self._error_response(record.to_error(self._clock()), explanation)
+        headers = (*_HEADERS, ("Cache-Control", f"max-age={self._max_age(result)}"))
+        if explanation is not None:
+            return _json_response(environ, explanation, headers)
         return plain_text(http.HTTPStatus.TEMPORARY_REDIRECT, record.url, (*headers, ("Location", record.url)))
 
-    def _seconds_good(self, answer: LookupResult) -> int:
-        """Return for how many seconds caches may keep a cover."""
-        return _SHORT if answer.cache is CacheStatus.STALE else max(0, int(answer.record.fresh_until - self._clock()))
+    def _max_age(self, result: LookupResult) -> int:
+        """Return for how many seconds HTTP caches may store the response with this cover."""
+        if result.cache is CacheStatus.STALE:
+            return _SHORT_MAX_AGE
+        return max(0, int(result.record.fresh_until - self._clock()))
 
-    def _failed(self, error: Exception, known: dict[str, Any] | None) -> Response:
-        """Answer with what went wrong: a line, or JSON where ``known`` is what the record says, if there is one."""
-        fault = self._fault_of(error)
+    def _error_response(self, error: Exception, explanation: dict[str, Any] | None) -> Response:
+        """Return the response for a failed lookup.
+
+        ``explanation`` is the JSON body. If it is empty, the body is the fault's text as JSON; if None, as plain text.
+        """
+        fault = self._to_fault(error)
         status = http.HTTPStatus(_STATUSES.get(fault.code, fault.code))
-        caching = f"max-age={_SHORT}" if isinstance(error, NoCover) else "no-store"
-        wait = (("Retry-After", str(math.ceil(error.retry_after))), _EXPOSED) if isinstance(error, Throttled) else ()
-        headers = (*_HEADERS, ("Cache-Control", caching), *wait)
-        if known is None:
+        cache_control = f"max-age={_SHORT_MAX_AGE}" if isinstance(error, NoCover) else "no-store"
+        headers: tuple[tuple[str, str], ...] = (*_HEADERS, ("Cache-Control", cache_control))
+        if isinstance(error, Throttled):
+            headers = (*headers, ("Retry-After", str(math.ceil(error.retry_after))), _EXPOSE_RETRY_AFTER)
+        if explanation is None:
             return plain_text(status, fault.text, headers)
-        return Response(status, _encoded(known or {"error": fault.text}), JSON, headers)
+        return Response(status, _encode(explanation or {"error": fault.text}), JSON, headers)
 
 
-def _path_of(environ: "WSGIEnvironment") -> str:
-    """Return the path behind the root; WSGI hands its bytes over as latin-1. Raises InvalidParams: it is no UTF-8."""
+def _item_path(environ: "WSGIEnvironment") -> str:
+    """Return the path below ``ROOT``. WSGI has it as latin-1 (PEP 3333). Raises InvalidParams if it is not UTF-8."""
     path: str = environ["PATH_INFO"].removeprefix(ROOT)
     try:
         return path.encode("latin-1").decode()
@@ -89,14 +95,16 @@ def _path_of(environ: "WSGIEnvironment") -> str:
         raise InvalidParams("the path is not UTF-8") from None
 
 
-def _record(environ: "WSGIEnvironment", known: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> Response:
-    """Return a record as JSON, or 304 for who has it already: where it came from this time makes no difference."""
-    etag = weak_etag(_encoded(known | {"cache": ""}))
+def _json_response(
+    environ: "WSGIEnvironment", explanation: dict[str, Any], headers: tuple[tuple[str, str], ...]
+) -> Response:
+    """Return a record as JSON, or 304 if If-None-Match has its ETag. The ETag does not depend on the cache status."""
+    etag = weak_etag(_encode(explanation | {"cache": ""}))
     headers = (*headers, ("ETag", etag))
     if is_not_modified(environ, etag):
         return Response(http.HTTPStatus.NOT_MODIFIED, b"", headers=headers)
-    return Response(http.HTTPStatus.OK, _encoded(known), JSON, headers)
+    return Response(http.HTTPStatus.OK, _encode(explanation), JSON, headers)
 
 
-def _encoded(value: dict[str, Any]) -> bytes:
+def _encode(value: dict[str, Any]) -> bytes:
     return msgspec.json.encode(value) + b"\n"

@@ -1,4 +1,4 @@
-"""Health: whether the process lives, and whether it should get traffic."""
+"""Health checks: /healthz for liveness and /readyz for readiness."""
 
 import http
 from collections.abc import Callable, Iterator
@@ -11,41 +11,40 @@ from app.web.response import Response, plain_text
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: A hub that is later than this, in seconds, has more to do than it can.
+#: A worker whose hub lags by more than this, in seconds, is overloaded and not ready.
 MAX_LAG = 1.0
 
-#: Whoever asks is to hear how it is now.
 _HEADERS = (("Cache-Control", "no-store"),)
 
 
 class Health:
-    """Answers those who watch over the service. ``is_leaving`` tells whether the server ends."""
+    """The health endpoints of a worker. ``is_shutting_down`` returns whether the server is shutting down."""
 
     def __init__(
         self, *, store: CircuitBreakingStore[Any], hub_lag: HubLagMonitor, is_shutting_down: Callable[[], bool]
     ) -> None:
         self._store = store
-        self._pulse = hub_lag
-        self._is_leaving = is_shutting_down
+        self._hub_lag = hub_lag
+        self._is_shutting_down = is_shutting_down
 
     def healthz(self, _environ: "WSGIEnvironment") -> Response:
-        """Answer /healthz: that there is an answer is all that it says."""
+        """Serve /healthz: always 200."""
         return plain_text(http.HTTPStatus.OK, "alive", _HEADERS)
 
     def readyz(self, _environ: "WSGIEnvironment") -> Response:
-        """Answer /readyz: 200, or 503 and why."""
-        obstacles = "; ".join(self._obstacles())
-        if obstacles:
-            return plain_text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {obstacles}", _HEADERS)
-        # That costs speed, not answers.
-        remark = "; the store is passed over" if self._store.is_bypassed else ""
-        return plain_text(http.HTTPStatus.OK, f"ready{remark}", _HEADERS)
+        """Serve /readyz: 200, or 503 with the reasons why the worker is not ready."""
+        problems = "; ".join(self._problems())
+        if problems:
+            return plain_text(http.HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {problems}", _HEADERS)
+        # Without its store the worker is slower, but serves every request.
+        note = "; the store is bypassed" if self._store.is_bypassed else ""
+        return plain_text(http.HTTPStatus.OK, f"ready{note}", _HEADERS)
 
-    def _obstacles(self) -> Iterator[str]:
-        if self._is_leaving():
+    def _problems(self) -> Iterator[str]:
+        if self._is_shutting_down():
             yield "shutting down"
         if not self._store.has_been_tried:
             yield "the store has not answered yet"
-        lag = self._pulse.current()
+        lag = self._hub_lag.current()
         if lag > MAX_LAG:
-            yield f"{lag:.1f} seconds late with everything"
+            yield f"the event loop lags by {lag:.1f} seconds"

@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus reads."""
+"""GET /metrics: the metrics for Prometheus to scrape."""
 
 import http
 from collections.abc import Callable
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 class MetricsEndpoint:
-    """Answers /metrics with what ``text`` returns: in a thread, one at a time, since a long one takes milliseconds."""
+    """Serves /metrics. ``exposition`` returns the metrics in Prometheus' text format.
+
+    It runs in a thread, one call at a time, since a long exposition takes milliseconds.
+    """
 
     def __init__(self, exposition: Callable[[], bytes]) -> None:
-        self._text: Final = exposition
+        self._exposition: Final = exposition
         self._threads = ThreadPool(1)
 
     def __call__(self, _environ: "WSGIEnvironment") -> Response:
-        """Answer a request."""
-        return Response(http.HTTPStatus.OK, run_in_thread(self._text, self._threads), CONTENT_TYPE)
+        """Return the metrics."""
+        return Response(http.HTTPStatus.OK, run_in_thread(self._exposition, self._threads), CONTENT_TYPE)

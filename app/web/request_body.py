@@ -1,4 +1,4 @@
-"""The body of a request, read whole within its limits: so many bytes, so much time, plain or gzip."""
+"""Request bodies: read in full within limits of size and time, and decompressed if sent as gzip."""
 
 import http
 import io
@@ -12,17 +12,17 @@ from app.concurrency.greenlets import yield_to_hub
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: A body may take this many seconds to arrive, however large it is allowed to be.
-BODY_SECONDS = 10.0
+#: The timeout, in seconds, for the whole body to arrive, whatever its length.
+BODY_TIMEOUT = 10.0
 
-#: After decompression a body may be this many times as large as before.
+#: A decompressed body may be this many times as large as ``max_body``.
 MAX_INFLATION = 4
 
-_CHUNK = 65_536
+_CHUNK_BYTES = 65_536
 
 
 class BodyRejected(Exception):
-    """The body cannot be had: ``status`` says how that is answered, the text why."""
+    """The request is rejected because of its body: the response has this status, text and headers."""
 
     def __init__(self, status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(text)
@@ -30,45 +30,46 @@ class BodyRejected(Exception):
         self.headers = headers
 
 
-def read_body(environ: "WSGIEnvironment", *, max_body: int, seconds: float = BODY_SECONDS) -> bytes:
-    """Return the request's body, decompressed: ``max_body`` bytes as sent at most, ``INFLATED`` times that afterwards.
+def read_body(environ: "WSGIEnvironment", *, max_body: int, timeout: float = BODY_TIMEOUT) -> bytes:
+    """Return the request's body, decompressed.
 
-    ``seconds`` is how long all of it may take to arrive.
+    It may have ``max_body`` bytes as sent, and ``MAX_INFLATION`` times as many when decompressed. ``seconds`` is the
+    timeout for all of it to arrive.
 
     Raises:
-        BodyRefused: 411 without a length, 413 too large, 408 too slow, 400 broken, 415 an encoding other than gzip, 501
-            a transfer coding other than chunked (RFC 9112, 6.1).
+        BodyRejected: 411 without a length, 413 too large, 408 too slow, 400 malformed, 415 an encoding other than gzip,
+            501 a transfer coding other than chunked (RFC 9112, 6.1).
 
     """
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
-        # RFC 9110, 12.5.3: the answer names what would have been accepted.
+        # The header lists what would have been accepted (RFC 9110, 12.5.3).
         raise BodyRejected(
             http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "The only Content-Encoding that is read is gzip.",
+            "The only supported Content-Encoding is gzip.",
             (("Accept-Encoding", "gzip"),),
         )
-    body = _received(environ, max_body, seconds)
+    body = _read_encoded(environ, max_body, timeout)
     return body if encoding in {"", "identity"} else _gunzip(body, MAX_INFLATION * max_body)
 
 
-def _received(environ: "WSGIEnvironment", max_body: int, seconds: float) -> bytes:
-    """Return the bytes as sent."""
+def _read_encoded(environ: "WSGIEnvironment", max_body: int, seconds: float) -> bytes:
+    """Return the body as sent: without its transfer coding, but still with its content coding."""
     coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
     if coding not in {"", "chunked"}:
-        raise BodyRejected(http.HTTPStatus.NOT_IMPLEMENTED, "The only Transfer-Encoding that is read is chunked.")
+        raise BodyRejected(http.HTTPStatus.NOT_IMPLEMENTED, "The only supported Transfer-Encoding is chunked.")
     chunked = coding == "chunked"
-    declared = environ.get("CONTENT_LENGTH", "")
-    if not chunked and not declared:
-        raise BodyRejected(http.HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")
-    length = None if chunked else int(declared)  # gunicorn has refused any other than digits
+    content_length = environ.get("CONTENT_LENGTH", "")
+    if not chunked and not content_length:
+        raise BodyRejected(http.HTTPStatus.LENGTH_REQUIRED, "A Content-Length is required.")
+    length = None if chunked else int(content_length)  # gunicorn has rejected everything but digits
     if length is not None and length > max_body:
         raise _too_large(max_body)
 
     if length is not None and type(environ["wsgi.input"]) is io.BytesIO:
-        body = environ["wsgi.input"].read(length)  # it is here already, so nothing has to be timed
+        body = environ["wsgi.input"].read(length)  # the body is in memory already, so no timeout is needed
     else:
-        body = _read_in_time(environ, max_body + 1 if length is None else length, seconds)
+        body = _read_with_timeout(environ, max_body + 1 if length is None else length, seconds)
 
     if length is None and len(body) > max_body:
         raise _too_large(max_body)
@@ -77,46 +78,49 @@ def _received(environ: "WSGIEnvironment", max_body: int, seconds: float) -> byte
     return body
 
 
-def _read_in_time(environ: "WSGIEnvironment", limit: int, seconds: float) -> bytes:
-    timer = gevent.Timeout.start_new(seconds)
+def _read_with_timeout(environ: "WSGIEnvironment", limit: int, seconds: float) -> bytes:
+    timeout = gevent.Timeout.start_new(seconds)
     try:
         return _read(environ, limit)
     except gevent.Timeout as expired:
-        if expired is not timer:
+        if expired is not timeout:
             raise
         raise BodyRejected(
             http.HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} seconds."
         ) from None
-    except Exception as error:  # a broken chunk, a reset: gunicorn's errors have no common class
+    except Exception as error:  # a malformed chunk, a reset: gunicorn's errors have no common class
         raise BodyRejected(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
     finally:
-        timer.close()
-        del timer  # else, where it was raised, its traceback and this frame would hold each other
+        timeout.close()
+        del timeout  # breaks the reference cycle between a raised timeout's traceback and this frame
 
 
 def _read(environ: "WSGIEnvironment", limit: int) -> bytes:
-    """Read up to ``limit`` bytes in steps, letting others run: a fast peer never makes a socket wait."""
+    """Read up to ``limit`` bytes in chunks.
+
+    It yields to the hub after each chunk: a read from a fast peer never blocks, so it would not switch greenlets.
+    """
     source = environ["wsgi.input"]
-    if limit <= _CHUNK:
+    if limit <= _CHUNK_BYTES:
         return bytes(source.read(limit))
-    parts = []
-    while limit > 0 and (part := source.read(min(limit, _CHUNK))):
-        parts.append(part)
-        limit -= len(part)
+    chunks = []
+    while limit > 0 and (chunk := source.read(min(limit, _CHUNK_BYTES))):
+        chunks.append(chunk)
+        limit -= len(chunk)
         yield_to_hub()
-    return b"".join(parts)
+    return b"".join(chunks)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        data = inflate.decompress(body, limit + 1)
+        data = decompressor.decompress(body, limit + 1)
     except zlib.error as error:
-        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not the gzip that it claims to be.") from error
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not valid gzip.") from error
     if len(data) > limit:
         raise _too_large(limit)
-    if not inflate.eof or inflate.unused_data:
-        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not one whole gzip member.")
+    if not decompressor.eof or decompressor.unused_data:
+        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, "The body is not exactly one gzip member.")
     return data
 
 

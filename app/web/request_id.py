@@ -1,4 +1,4 @@
-"""Ids of requests: each has one, which its answer and all lines of the log about it name."""
+"""WSGI middleware that gives each request an id, for its response header and its log lines."""
 
 import http
 import itertools
@@ -18,59 +18,63 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: The header that a caller may give an id by, and is told it by.
+#: The header with the id, in requests and in responses.
 HEADER: Final = "X-Request-Id"
-_VARIABLE: Final = "HTTP_X_REQUEST_ID"
+_ENVIRON_KEY: Final = "HTTP_X_REQUEST_ID"
 
-#: Where the environ has, if it comes from app/server, what is to be told of an answer that may be given again.
-_REPEAT: Final = "worker.repeat"
+#: The environ key under which app/server passes ``allow_caching(header, next_value)``. By calling it, the application
+#: allows the server to send the response again to identical requests, each time with the next value of that header.
+_ALLOW_CACHING: Final = "worker.repeat"
 
-#: Where the environ has then what is to be told of an answer that holds for as long as a function returns True.
-ON_CACHEABLE: Final = "covers.lasts"
+#: The environ key under which this middleware then passes ``on_cacheable(is_valid)`` to the application. By calling it,
+#: an endpoint makes its response cacheable for as long as ``is_valid`` returns True.
+ON_CACHEABLE: Final = "covers.on_cacheable"
 
 _ERROR_STATUS: Final = f"{http.HTTPStatus.INTERNAL_SERVER_ERROR.value} {http.HTTPStatus.INTERNAL_SERVER_ERROR.phrase}"
 
 
 class RequestIdMiddleware:
-    """A WSGI application around another: requests get their ids here, the caller's where that is a good one."""
+    """Wraps a WSGI application. A request keeps the id that its client sent, if that is valid, or gets a new one."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
         self._next_id = generate_request_ids().__next__
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Have the request answered (PEP 3333). An exception that nobody has caught is answered here with 500."""
-        given = accept_request_id(environ.get(_VARIABLE, ""))
-        own = given or self._next_id().decode()
-        request_id.set(own)
-        environ[ACCESS_FIELDS] = {"request_id": own}
-        if (repeat := environ.get(_REPEAT)) is not None:
-            # The same bytes have the same id, if any.
-            environ[ON_CACHEABLE] = _lasting(
-                repeat, itertools.repeat(given.encode()).__next__ if given else self._next_id
-            )
+        """Call the application (PEP 3333). An exception that it raises becomes a response with status 500."""
+        client_id = accept_request_id(environ.get(_ENVIRON_KEY, ""))
+        own_id = client_id or self._next_id().decode()
+        request_id.set(own_id)
+        environ[ACCESS_FIELDS] = {"request_id": own_id}
+        if (allow_caching := environ.get(_ALLOW_CACHING)) is not None:
+            # Identical requests have the same client id, if any. Otherwise each cached response gets a new id.
+            next_id = itertools.repeat(client_id.encode()).__next__ if client_id else self._next_id
+            environ[ON_CACHEABLE] = partial(_allow_caching_while, allow_caching, next_id)
 
-        # No function of its own: its annotations would be made each time, which takes as long as all the rest of this.
-        start = partial(_start, start_response, own)
+        # Not a nested function: to create its annotations each time would take as long as the rest of this method.
+        start = partial(_start_response, start_response, own_id)
         try:
-            return _Chunks(self._application(environ, start))
-        except (Exception, Timeout) as error:  # noqa: BLE001 - whatever it is, the caller is told by which id to ask
-            return _Chunks(_failed(error, start))
+            return _ResponseBody(self._application(environ, start))
+        except (Exception, Timeout) as error:  # noqa: BLE001 - every exception becomes a 500 with a reference
+            return _ResponseBody(_internal_error(error, start))
 
 
-def _lasting(
-    repeat: Callable[[str, Callable[[], bytes | None]], None], next_id: Callable[[], bytes]
-) -> Callable[[Callable[[], bool]], None]:
-    return lambda holds: repeat(HEADER, lambda: next_id() if holds() else None)
+def _allow_caching_while(
+    allow_caching: Callable[[str, Callable[[], bytes | None]], None],
+    next_id: Callable[[], bytes],
+    is_valid: Callable[[], bool],
+) -> None:
+    allow_caching(HEADER, lambda: next_id() if is_valid() else None)
 
 
-def _start(
-    start_response: "StartResponse", own: str, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+def _start_response(
+    start_response: "StartResponse", own_id: str, status: str, headers: list[tuple[str, str]], exc_info: Any = None
 ) -> Callable[[bytes], object]:
-    return start_response(status, [*headers, (HEADER, own)], exc_info)
+    return start_response(status, [*headers, (HEADER, own_id)], exc_info)
 
 
-def _failed(error: BaseException, start_response: "StartResponse") -> Iterable[bytes]:
+def _internal_error(error: BaseException, start_response: "StartResponse") -> Iterable[bytes]:
+    """Log an exception under a new reference, and send a response that names the reference alone."""
     reference = secrets.token_hex(4)
     _log.error("internal error %s", reference, exc_info=error, extra={"reference": reference})
     body = f"internal error, reference {reference}\n".encode()
@@ -79,8 +83,8 @@ def _failed(error: BaseException, start_response: "StartResponse") -> Iterable[b
     return (body,)
 
 
-class _Chunks:
-    """What an application returns, at whose end the request is over: the next one of its connection has another id."""
+class _ResponseBody:
+    """The iterable that an application returned. Its ``close`` ends the request and so clears the request id."""
 
     __slots__ = ("_chunks",)
 
@@ -91,7 +95,7 @@ class _Chunks:
         return iter(self._chunks)
 
     def close(self) -> None:
-        """Tell the application that it is over, whichever way."""
+        """Close the application's iterable. The server calls this in every case, also after an error (PEP 3333)."""
         if hasattr(self._chunks, "close"):
             self._chunks.close()
         request_id.set("")

@@ -1,4 +1,4 @@
-"""A response over HTTP, before it is a server's: status, body, headers."""
+"""HTTP responses as values, independent of WSGI."""
 
 import http
 from collections.abc import Callable
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer: status, body, its type, further headers."""
+    """A response: status, body, Content-Type, further headers."""
 
     status: http.HTTPStatus
     body: bytes
@@ -19,10 +19,10 @@ class Response(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-#: Answers requests of one path and method. It may raise ``app.web.request_body.BodyRefused``.
+#: Serves one path and method. It may raise ``app.web.request_body.BodyRejected``.
 Handler = Callable[["WSGIEnvironment"], Response]
 
 
 def plain_text(status: http.HTTPStatus, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """Return a line for a person."""
+    """Return a response with one line of plain text."""
     return Response(status, f"{text}\n".encode(), headers=headers)

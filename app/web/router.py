@@ -1,4 +1,4 @@
-"""The WSGI application: which path is answered by what."""
+"""The router: the WSGI application that selects a handler by path and method."""
 
 import http
 from collections.abc import Iterable, Mapping
@@ -12,48 +12,46 @@ if TYPE_CHECKING:
 
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 
-#: What answers the requests of a path, by their methods.
+#: The handlers of one path by method.
 MethodHandlers = Mapping[str, Handler]
 
 
 class Router:
-    """The WSGI application. ``routes`` has what answers by path; a path that ends in ``/*`` stands for all below it."""
+    """The WSGI application. ``routes`` maps paths to their handlers by method.
+
+    A path that ends in ``/*`` matches every path below it.
+    """
 
     def __init__(self, routes: Mapping[str, MethodHandlers]) -> None:
-        self._paths = {path: methods for path, methods in routes.items() if not path.endswith("/*")}
-        self._trees = {path[:-1]: methods for path, methods in routes.items() if path.endswith("/*")}
+        self._paths = {path: handlers for path, handlers in routes.items() if not path.endswith("/*")}
+        self._prefixes = {path[:-1]: handlers for path, handlers in routes.items() if path.endswith("/*")}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request (PEP 3333)."""
-        response = self._answer(environ)
+        """Serve a request (PEP 3333)."""
+        response = self._dispatch(environ)
         content = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
         if response.status is http.HTTPStatus.NOT_MODIFIED:
-            content.clear()  # they would speak of the answer that the caller has (RFC 9110, 8.6)
+            content.clear()  # they would have to be those of the 200 response (RFC 9110, 8.6)
         start_response(_STATUS_LINES[response.status], [*content, *response.headers])
-        # HEAD gets the head alone, by whatever handler: gunicorn would leave a body out, and write a warning for each.
+        # gunicorn drops the body of a response to HEAD too, but logs a warning each time.
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else response.body,)
 
-    def _answer(self, environ: "WSGIEnvironment") -> Response:
-        methods = self._methods(environ["PATH_INFO"])
-        if methods is None:
-            return plain_text(
-                http.HTTPStatus.NOT_FOUND, "Nothing is here. XML-RPC is answered at /RPC2, the page is at /."
-            )
-        handler = methods.get(environ["REQUEST_METHOD"])
+    def _dispatch(self, environ: "WSGIEnvironment") -> Response:
+        handlers = self._find_handlers(environ["PATH_INFO"])
+        if handlers is None:
+            return plain_text(http.HTTPStatus.NOT_FOUND, "Not found. XML-RPC is at /RPC2, the web page at /.")
+        handler = handlers.get(environ["REQUEST_METHOD"])
         if handler is None:
-            allowed = ", ".join(methods)
+            allowed = ", ".join(handlers)
             return plain_text(
-                http.HTTPStatus.METHOD_NOT_ALLOWED, f"What is answered here is {allowed}.", (("Allow", allowed),)
+                http.HTTPStatus.METHOD_NOT_ALLOWED, f"Method not allowed. Allowed: {allowed}.", (("Allow", allowed),)
             )
         try:
             return handler(environ)
-        except BodyRejected as refused:
-            return plain_text(refused.status, str(refused), refused.headers)
+        except BodyRejected as rejected:
+            return plain_text(rejected.status, str(rejected), rejected.headers)
 
-    def _methods(self, path: str) -> MethodHandlers | None:
-        methods = self._paths.get(path)
-        if methods is None:
-            for root, below in self._trees.items():
-                if path.startswith(root):
-                    return below
-        return methods
+    def _find_handlers(self, path: str) -> MethodHandlers | None:
+        if (handlers := self._paths.get(path)) is not None:
+            return handlers
+        return next((handlers for prefix, handlers in self._prefixes.items() if path.startswith(prefix)), None)

@@ -1,4 +1,4 @@
-"""XML-RPC over HTTP: what is let through to the dispatcher, and how its answer travels."""
+"""XML-RPC over HTTP: POST /RPC2 passes the request body to the dispatcher and returns the XML-RPC response."""
 
 import functools
 import http
@@ -15,42 +15,46 @@ from app.web.response import Response, plain_text
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: So much of a method's name is logged.
-_MAX_NAME = 64
+#: Method names are cut to this many characters in the access log, since clients may send names of any length.
+_MAX_LOGGED_NAME = 64
 
 _XML_TYPE = re.compile(r"(?:text|application)/(?:[\w.-]+\+)?xml", re.IGNORECASE | re.ASCII)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE | re.ASCII)
 
 
 class RpcEndpoint:
-    """Answers POST /RPC2. ``max_body`` is the largest body of a request in bytes, as sent."""
+    """Serves POST /RPC2. ``max_body`` is the largest request body in bytes, as sent."""
 
     def __init__(self, *, dispatcher: Dispatcher, max_body: int) -> None:
         self._dispatcher = dispatcher
         self._max_body = max_body
 
     def __call__(self, environ: "WSGIEnvironment") -> Response:
-        """Answer a request. Raises BodyRefused for a body that cannot be had."""
-        is_xml, charset = _read_type(environ.get("CONTENT_TYPE", ""))
+        """Return the response to a call. Raises BodyRejected if the body cannot be read."""
+        is_xml, charset = _parse_content_type(environ.get("CONTENT_TYPE", ""))
         if not is_xml:
-            return plain_text(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "An XML-RPC request has the type text/xml.")
+            return plain_text(
+                http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The Content-Type of an XML-RPC request must be text/xml."
+            )
         body = read_body(environ, max_body=self._max_body)
-        tell = functools.partial(_tell, environ[ACCESS_FIELDS])
-        answer = self._dispatcher.dispatch(
-            body, charset=charset, on_cacheable=environ.get(ON_CACHEABLE), on_finished=tell
+        result = self._dispatcher.dispatch(
+            body,
+            charset=charset,
+            on_cacheable=environ.get(ON_CACHEABLE),
+            on_finished=functools.partial(_set_access_fields, environ[ACCESS_FIELDS]),
         )
-        # The charset unquoted: quoted it has broken clients.
-        return compress_response(environ, Response(http.HTTPStatus.OK, answer, "text/xml; charset=utf-8"))
+        # The charset is not quoted, since some clients fail to parse a quoted one.
+        return compress_response(environ, Response(http.HTTPStatus.OK, result, "text/xml; charset=utf-8"))
 
 
-def _tell(fields: dict[str, Any], method: str, fault: int | None) -> None:
-    """Leave for the access log what was called; a caller may call it as long as it likes."""
-    fields.update(rpc_method=method[:_MAX_NAME], fault=fault)
+def _set_access_fields(fields: dict[str, Any], method: str, fault: int | None) -> None:
+    """Add the called method and its fault code to the fields of the access log."""
+    fields.update(rpc_method=method[:_MAX_LOGGED_NAME], fault=fault)
 
 
 @functools.lru_cache(256)
-def _read_type(content_type: str) -> tuple[bool, str | None]:
-    """Return whether a Content-Type is XML's, and its charset."""
+def _parse_content_type(content_type: str) -> tuple[bool, str | None]:
+    """Return whether a Content-Type is XML, and its charset."""
     charset = _CHARSET.search(content_type)
     is_xml = _XML_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
     return is_xml, charset[1] if charset else None

@@ -1,4 +1,4 @@
-"""Which item a caller means."""
+"""The registry of sources: which item an id stands for."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ SOURCES = SourceRegistry(
 )
 
 
-def test_an_int_and_its_digits_are_one_item() -> None:
+def test_an_int_and_its_digits_are_the_same_item() -> None:
     assert SOURCES.resolve(42) == SOURCES.resolve("42") == ItemId("ozon", "42")
 
 
@@ -50,11 +50,11 @@ def test_an_int_and_its_digits_are_one_item() -> None:
         ("uri:uri:a", "", ItemId("uri", "uri:a")),
     ],
 )
-def test_an_item_is_named_by_id_prefix_or_source(content_id: int | str, source: str, item: ItemId) -> None:
+def test_the_source_is_a_prefix_or_an_argument(content_id: int | str, source: str, item: ItemId) -> None:
     assert SOURCES.resolve(content_id, source) == item
 
 
-BAD_IDS: list[Any] = [
+INVALID_IDS: list[Any] = [
     "",
     " 42",
     "42 ",
@@ -81,22 +81,22 @@ BAD_IDS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("content_id", BAD_IDS, ids=repr)
-def test_a_bad_id_is_refused_in_one_line(content_id: object) -> None:
+@pytest.mark.parametrize("content_id", INVALID_IDS, ids=repr)
+def test_an_invalid_id_is_refused_in_one_line(content_id: object) -> None:
     with pytest.raises(InvalidParams) as caught:
         SOURCES.resolve(content_id)
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("item_id", ["..", "a/../b", "./a", "a/."])
-def test_an_id_is_never_a_step_in_a_path(item_id: str) -> None:
-    """The page asked for would be another one than the item's."""
+def test_an_id_with_dot_segments_is_refused(item_id: str) -> None:
+    """Another page than the item's would be requested."""
     with pytest.raises(InvalidParams):
         SOURCES.resolve(item_id, "uri")
 
 
 @pytest.mark.parametrize("source", ["nosuch", "OZON", 5, None, ["caa"]])
-def test_a_source_that_is_not_there_is_refused(source: object) -> None:
+def test_an_unknown_source_is_refused(source: object) -> None:
     with pytest.raises(InvalidParams, match="source"):
         SOURCES.resolve("42", source)
 
@@ -114,27 +114,27 @@ def test_a_source_that_is_not_there_is_refused(source: object) -> None:
         ("page/https://shop.example/a", ItemId("page", "https://shop.example/a")),
     ],
 )
-def test_the_first_part_of_a_path_may_name_the_source(path: str, item: ItemId) -> None:
+def test_the_first_segment_of_a_path_may_be_the_source(path: str, item: ItemId) -> None:
     assert SOURCES.resolve_path(path) == item
 
 
 @pytest.mark.parametrize("path", ["", "caa", "caa/", "/7", "7/", "nosuch/7", "off/x", "uri/../a", "ozon/caa:a-1"])
-def test_a_path_to_nothing_is_refused(path: str) -> None:
+def test_a_path_without_a_valid_id_is_refused(path: str) -> None:
     with pytest.raises(InvalidParams):
         SOURCES.resolve_path(path)
 
 
-def test_a_long_id_is_not_repeated_whole() -> None:
+def test_a_long_id_is_truncated_in_the_message() -> None:
     with pytest.raises(InvalidParams) as caught:
         SOURCES.resolve("x" * 1_000_000)
     assert len(str(caught.value)) < 200
 
 
-def test_an_id_is_percent_encoded_into_its_page_url() -> None:
+def test_an_id_is_percent_encoded_in_its_page_url() -> None:
     assert SOURCES["uri"].page_url_for("a b/ü?") == "http://uri.example/a%20b/%C3%BC%3F"
 
 
-def test_a_source_that_is_off_says_what_it_lacks() -> None:
+def test_the_message_for_a_disabled_source_names_allowed_hosts() -> None:
     assert "off" not in SOURCES
     assert set(SOURCES) == {"ozon", "caa", "uri", "page"}
     for call in (
@@ -158,8 +158,8 @@ def test_a_source_that_is_off_says_what_it_lacks() -> None:
         ("http://[::1]:80/a", "http://[::1]:80/a"),
     ],
 )
-def test_an_id_may_be_the_whole_url(item_id: str, url: str) -> None:
-    """It stays what it is, written in ASCII; what is encoded is not encoded again."""
+def test_an_id_may_be_a_whole_url(item_id: str, url: str) -> None:
+    """Its page URL is the same URL in ASCII; existing percent-encoding is kept."""
     item = SOURCES.resolve(item_id, "page")
     assert item == ItemId("page", item_id)
     assert SOURCES["page"].page_url_for(item.id) == url
@@ -190,7 +190,7 @@ def test_an_id_may_be_the_whole_url(item_id: str, url: str) -> None:
         "https://shop.example/" + "a" * 1980,
     ],
 )
-def test_an_id_that_is_no_url_is_refused_where_it_is_to_be_one(item_id: str) -> None:
+def test_an_id_that_must_be_a_url_is_validated(item_id: str) -> None:
     with pytest.raises(InvalidParams) as caught:
         SOURCES.resolve(item_id, "page")
     assert len(str(caught.value)) < 200

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from demo.catalogue import MISSING, PRODUCTS, WITHOUT_COVER, draw_up
+from demo.catalogue import MISSING, PRODUCTS, WITHOUT_COVER, build_catalogue
 from tests.demo import ROOT
 
 
@@ -18,23 +18,23 @@ def test_every_process_generates_the_same_catalogue() -> None:
         text=True,
         check=True,
     )
-    assert other.stdout.strip() == repr(draw_up())
+    assert other.stdout.strip() == repr(build_catalogue())
 
 
 def test_ids_are_unique_and_have_five_to_eight_digits() -> None:
-    ids = draw_up().ids()
+    ids = build_catalogue().ids()
     assert len(set(ids)) == len(ids) == PRODUCTS + MISSING
     assert all(10_000 <= content_id <= 99_999_999 for content_id in ids)
 
 
 def test_missing_ids_have_no_product() -> None:
-    catalogue = draw_up()
+    catalogue = build_catalogue()
     assert len(catalogue.missing) == MISSING
     assert not set(catalogue.missing) & set(catalogue.products)
 
 
 def test_covers_are_unique() -> None:
     """No two records share a cover, and some have none."""
-    covers = [product.cover_path for product in draw_up().products.values()]
+    covers = [product.cover_path for product in build_catalogue().products.values()]
     paths = [path for path in covers if path is not None]
     assert len(set(paths)) == len(paths) == PRODUCTS - WITHOUT_COVER

@@ -5,7 +5,7 @@ import re
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from demo.catalogue import Catalogue, draw_up
+from demo.catalogue import Catalogue, build_catalogue
 from demo.pages import index_page, missing_page, product_page
 from tests.demo import SPECIAL_CHARACTERS
 
@@ -15,7 +15,7 @@ COVER = re.compile(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)")
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The catalogue of the sample shop."""
-    return draw_up()
+    return build_catalogue()
 
 
 def test_a_page_contains_only_its_own_cover_path(catalogue: Catalogue) -> None:
@@ -57,7 +57,7 @@ def test_texts_are_escaped(catalogue: Catalogue) -> None:
 def test_a_page_is_always_the_same(catalogue: Catalogue) -> None:
     """Its filler depends only on the product's id."""
     product = next(iter(catalogue.products.values()))
-    assert product_page(product, catalogue) == product_page(product, draw_up())
+    assert product_page(product, catalogue) == product_page(product, build_catalogue())
 
 
 def test_the_index_links_to_every_product(catalogue: Catalogue) -> None:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from demo.catalogue import draw_up
+from demo.catalogue import build_catalogue
 from demo.motifs import MOTIFS
 from demo.palettes import PALETTES
 from demo.pictures import draw
@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def test_every_cover_is_well_formed_and_has_its_text() -> None:
     """Each cover of the catalogue is XML that contains the full title and artist."""
-    for product in draw_up().products.values():
+    for product in build_catalogue().products.values():
         picture = ET.fromstring(draw(product).encode())
         assert picture.tag == f"{SVG}svg"
         text = " ".join(str(line.text) for line in picture.iter(f"{SVG}text"))
@@ -39,7 +39,7 @@ def test_texts_are_escaped_on_every_kind_of_cover(number: int) -> None:
 
 def test_all_covers_differ() -> None:
     """No two covers of the catalogue are the same picture."""
-    covers = [draw(product) for product in draw_up().products.values()]
+    covers = [draw(product) for product in build_catalogue().products.values()]
     assert len(set(covers)) == len(covers)
 
 

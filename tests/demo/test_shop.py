@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from demo.catalogue import Catalogue, draw_up
+from demo.catalogue import Catalogue, build_catalogue
 from demo.shop import Shop
 from tests.demo import ROOT
 
@@ -22,7 +22,7 @@ DELAY = 0.05
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     """The catalogue of the sample shop."""
-    return draw_up()
+    return build_catalogue()
 
 
 @pytest.fixture

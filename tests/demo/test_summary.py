@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.catalogue import Catalogue, draw_up
+from demo.catalogue import Catalogue, build_catalogue
 from demo.client import Result, Run
 from demo.summary import ResultChecker, format_pages, format_result, format_times
 
@@ -12,7 +12,7 @@ SHOP = "http://127.0.0.1:1"
 @pytest.fixture(scope="module")
 def checker() -> ResultChecker:
     """A checker with the sample shop's catalogue."""
-    return ResultChecker(draw_up(), SHOP)
+    return ResultChecker(build_catalogue(), SHOP)
 
 
 def correct_results(catalogue: Catalogue) -> list[Result]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.server.gunicorn_server import wait_until
-from tests.store.redis_server import hold_a_port
+from tests.store.redis_server import reserve_port
 from tests.support.processes import living
 from tests.support.service import STOP_SECONDS, environment, gunicorn_command
 
@@ -119,7 +119,7 @@ def running(folder: Path, config: str, *, count: int = 1, is_handed_over: bool =
         for number in range(count):
             own = folder / f"server-{number}"
             own.mkdir()
-            place = socket.create_server(("127.0.0.1", 0), backlog=1024) if is_handed_over else hold_a_port()
+            place = socket.create_server(("127.0.0.1", 0), backlog=1024) if is_handed_over else reserve_port()
             members.append(Member(own, path, place, is_handed_over))
             members[-1].start()
         yield members

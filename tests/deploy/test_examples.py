@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.config.settings import load_server_settings, load_settings
+from app.config.loading import load_server_settings, load_settings
 from tests.deploy.front import BUILDERS, DEPLOY, identify
 from tests.support.service import ROOT, Service
 

@@ -12,7 +12,7 @@ import trustme
 from tests.deploy.callers import Callers, any_item, calling
 from tests.deploy.fleet import Member, running
 from tests.deploy.front import BUILDERS, Front, identify, standing
-from tests.store.redis_server import hold_a_port, serving_redis
+from tests.store.redis_server import reserve_port, serving_redis
 from tests.support.programs import path_of
 from tests.support.scripted_origin import Origin
 from tests.support.service import CONFIG
@@ -62,7 +62,7 @@ def fronts(
             if (program := path_of(name)) is not None:
                 folder = tmp_path_factory.mktemp(name)
                 identify(folder, authority)
-                port: int = stack.enter_context(hold_a_port()).getsockname()[1]
+                port: int = stack.enter_context(reserve_port()).getsockname()[1]
                 made[name] = stack.enter_context(standing(build(program, folder, port, one, two)))
         yield made
 

@@ -58,7 +58,7 @@ def test_a_database_that_cannot_be_is_passed_over(origin: Origin, tmp_path: Path
     (tmp_path / "file").write_text("no folder")
     with run_service(tmp_path, config(origin, f"sqlite:{tmp_path}/file/covers.db")) as server:
         assert server.client().get_cover(49) == URL.format(origin=origin.url)
-        assert "the store is passed over" in server.log.read_text()
+        assert "the store is bypassed" in server.log.read_text()
 
 
 def test_the_default_store_is_made_where_the_service_runs(origin: Origin, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from app.cli.check import check as check_sources
 from app.cli.exit_status import UsageError
 from app.concurrency.clock import steady_clock
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.main import build_cover_page_reader, with_circuit_breaker
 from tests.support.command import run, running
 from tests.support.scripted_origin import Barrier, Origin, cover, page

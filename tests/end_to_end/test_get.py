@@ -261,10 +261,10 @@ def test_the_progress_bar_and_the_results_share_a_terminal(
     terminal = Terminal()
     streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.program)
     with running("get", "--url", server.url, "1", "404", slow, "2", **streams) as process:
-        terminal.until("| 2/4 [")
+        terminal.read_until("| 2/4 [")
         barrier.go.set()
         assert process.wait(10) == 1
-    found, error, empty, *others = terminal.lines()
+    found, error, empty, *others = terminal.screen_lines()
     assert (found, empty, others) == (url(origin, 1), "", [url(origin, slow), url(origin, 2), ""])
     assert error.startswith("404: no such item: ")
 
@@ -276,11 +276,11 @@ def test_the_progress_bar_is_shown_while_the_output_is_redirected(origin: Origin
         stdin, stdout = pipe(process.stdin), pipe(process.stdout)
         stdin.write(b"1\n")
         stdin.flush()
-        terminal.until("1id [00:01")
+        terminal.read_until("1id [00:01")
         stdin.close()
         assert process.wait(10) == 0
         assert stdout.read().decode() == f"{url(origin, 1)}\n"
-    assert terminal.lines() == [""]
+    assert terminal.screen_lines() == [""]
 
 
 def test_the_progress_bar_is_shown_on_a_terminal_without_a_size(
@@ -290,11 +290,11 @@ def test_the_progress_bar_is_shown_on_a_terminal_without_a_size(
     slow, barrier = blocked_item
     terminal = Terminal(lines=0, columns=0)
     with running("get", "--url", server.url, "1", slow, stderr=terminal.program) as process:
-        terminal.until("| 1/2 [")
+        terminal.read_until("| 1/2 [")
         barrier.go.set()
         assert process.wait(10) == 0
         assert pipe(process.stdout).read().decode() == f"{url(origin, 1)}\n{url(origin, slow)}\n"
-    assert terminal.lines() == [""]
+    assert terminal.screen_lines() == [""]
 
 
 def test_no_progress_bar_is_shown_while_ids_are_typed(origin: Origin, server: Service) -> None:
@@ -302,7 +302,7 @@ def test_no_progress_bar_is_shown_while_ids_are_typed(origin: Origin, server: Se
     streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.program)
     with running("get", "--url", server.url, "-", **streams) as process:
         terminal.type("1\n")
-        terminal.until(".jpg")
+        terminal.read_until(".jpg")
         terminal.type("\x04")  # Ctrl-D
         assert process.wait(10) == 0
-    assert terminal.lines() == ["1", url(origin, 1), ""]
+    assert terminal.screen_lines() == ["1", url(origin, 1), ""]

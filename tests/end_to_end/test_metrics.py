@@ -158,7 +158,7 @@ def test_a_failing_store_is_reported_but_the_worker_stays_ready(origin: Origin, 
         assert samples.total("covers_store_passed_over") == 1
         assert samples.total("covers_store_failures_total") >= 1
         with urlopen(server.url.replace("/RPC2", "/readyz"), timeout=20) as response:
-            assert response.read() == b"ready; the store is passed over\n"
+            assert response.read() == b"ready; the store is bypassed\n"
 
 
 def list_sources_calls(server: Service) -> float:

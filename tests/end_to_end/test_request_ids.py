@@ -1,4 +1,4 @@
-"""Ids of requests: each has one, the caller's or one of ours, and its answer tells it."""
+"""Request ids end to end: every response has the client's id or a generated one."""
 
 import http.client
 import re
@@ -16,12 +16,12 @@ from tests.support.service import CONFIG, Service, run_service
 
 CALL = xmlrpc.client.dumps((42,), "get_cover").encode()
 XML = {"Content-Type": "text/xml"}
-OURS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{3,}")
+GENERATED_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{3,}")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that knows one cover."""
+    """A service that has one cover in its cache."""
     with Origin().serving() as origin:
         origin.item(42, cover())
         config = "max_body = 10_000\n" + CONFIG.format(origin=origin.url)
@@ -31,29 +31,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def id_of(server: Service, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> str:
-    """Ask, and return the id that the answer tells."""
+    """Send a request and return the id in its response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
         connection.request(method, path, body, headers)
-        (told,) = connection.getresponse().headers.get_all("X-Request-Id", [])
-        return told
+        (own_id,) = connection.getresponse().headers.get_all("X-Request-Id", [])
+        return own_id
     finally:
         connection.close()
 
 
-def ids(answers: list[Answer]) -> list[str]:
-    return [line.partition(": ")[2] for answer in answers for line in answer.headers if line.startswith("X-Request-Id")]
+def response_ids(responses: list[Answer]) -> list[str]:
+    return [
+        line.partition(": ")[2]
+        for response in responses
+        for line in response.headers
+        if line.startswith("X-Request-Id")
+    ]
 
 
-def ask_again(server: Service, times: int, *headers: str) -> list[Answer]:
-    """Send the same bytes so many times on one connection; the later ones are answered without being read."""
-    said = request("/RPC2", CALL, "Content-Type: text/xml", *headers)
+def repeat_call(server: Service, times: int, *headers: str) -> list[Answer]:
+    """Send the same bytes repeatedly on one connection, so that later responses come from the server's cache."""
+    data = request("/RPC2", CALL, "Content-Type: text/xml", *headers)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-        answers = []
+        responses = []
         for _ in range(times):
-            connection.sendall(said)
-            answers.append(one_answer(connection))
-    return answers
+            connection.sendall(data)
+            responses.append(one_answer(connection))
+    return responses
 
 
 @pytest.mark.parametrize(
@@ -69,41 +74,41 @@ def ask_again(server: Service, times: int, *headers: str) -> list[Answer]:
     ],
     ids=["200", "fault", "415", "413", "415 encoding", "405", "404"],
 )
-def test_every_answer_has_an_id_that_was_made_or_given(
+def test_every_response_has_a_generated_id_or_the_clients(
     server: Service, method: str, path: str, headers: dict[str, str], body: bytes | None
 ) -> None:
-    made = {id_of(server, method, path, headers, body) for _ in range(2)}
-    assert len(made) == 2
-    assert all(OURS.fullmatch(one) for one in made)
+    generated = {id_of(server, method, path, headers, body) for _ in range(2)}
+    assert len(generated) == 2
+    assert all(GENERATED_ID.fullmatch(own_id) for own_id in generated)
     assert id_of(server, method, path, headers | {"X-Request-Id": "mine"}, body) == "mine"
 
 
-@pytest.mark.parametrize("given", ["a", "A-z0_9.:/+=@-", "x" * 128])
-def test_a_callers_id_is_its_own(server: Service, given: str) -> None:
-    assert id_of(server, "GET", "/", {"X-Request-Id": given}) == given
+@pytest.mark.parametrize("client_id", ["a", "A-z0_9.:/+=@-", "x" * 128])
+def test_a_valid_client_id_is_used(server: Service, client_id: str) -> None:
+    assert id_of(server, "GET", "/", {"X-Request-Id": client_id}) == client_id
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129, "two words", "a,b", "a;b", '"a"', "é", "a\tb", "<a>"])
-def test_one_that_is_none_is_replaced(server: Service, given: str) -> None:
-    assert OURS.fullmatch(id_of(server, "GET", "/", {"X-Request-Id": given}))
+@pytest.mark.parametrize("client_id", ["", "x" * 129, "two words", "a,b", "a;b", '"a"', "é", "a\tb", "<a>"])
+def test_an_invalid_client_id_is_replaced(server: Service, client_id: str) -> None:
+    assert GENERATED_ID.fullmatch(id_of(server, "GET", "/", {"X-Request-Id": client_id}))
 
 
-def test_two_of_them_are_none(server: Service) -> None:
-    (answer,) = ask_again(server, 1, "X-Request-Id: one", "X-Request-Id: two")
-    assert OURS.fullmatch(ids([answer])[0])
+def test_two_client_ids_are_replaced(server: Service) -> None:
+    (response,) = repeat_call(server, 1, "X-Request-Id: one", "X-Request-Id: two")
+    assert GENERATED_ID.fullmatch(response_ids([response])[0])
 
 
-def test_answers_that_are_given_again_have_ids_of_their_own(server: Service) -> None:
-    answers = ask_again(server, 600)
-    assert len({answer.body for answer in answers}) == 1
-    assert len(set(ids(answers))) == 600
+def test_cached_responses_have_new_ids(server: Service) -> None:
+    responses = repeat_call(server, 600)
+    assert len({response.body for response in responses}) == 1
+    assert len(set(response_ids(responses))) == 600
 
 
-def test_a_callers_id_is_in_answers_that_are_given_again(server: Service) -> None:
-    assert ids(ask_again(server, 5, "X-Request-Id: mine")) == ["mine"] * 5
+def test_cached_responses_have_the_client_id(server: Service) -> None:
+    assert response_ids(repeat_call(server, 5, "X-Request-Id: mine")) == ["mine"] * 5
 
 
-def test_workers_have_prefixes_of_their_own(tmp_path: Path) -> None:
+def test_each_worker_has_its_own_id_prefix(tmp_path: Path) -> None:
     with run_service(tmp_path, CONFIG.format(origin="http://127.0.0.1:9"), workers=2) as server:
         prefixes = set[str]()
         with gevent.Timeout(20):

@@ -1,1 +1,1 @@
-"""Tests of the rules, and of what they stand on."""
+"""Tests of app/extract, and of the rules and response patterns in app/config."""

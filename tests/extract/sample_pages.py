@@ -1,32 +1,32 @@
-"""Challenge pages, ordinary pages behind the same protections, and the answers of the built-in sources.
+"""Samples of challenge pages, and of ordinary pages of sites with the same bot protections.
 
-The markup is shortened to what these pages have in common; numbers and keys are made up.
+The markup is shortened to what such pages have in common; numbers and keys are made up.
 """
 
-#: By what made them: pages that ask a visitor to prove that he is no robot, and that came with status 200 at times.
+#: Challenge pages by vendor. Each kind has been seen with status 200.
 CHALLENGES = {
     "ozon": """<html lang="ru"><head><title>Доступ ограничен</title></head><body><noscript><div class="message"><h2>
     Пожалуйста, включите JavaScript для продолжения</h2><span>Нам нужно убедиться, что вы не робот.</span></div>
     <span>We need to make sure that you are not a robot.</span></noscript></body></html>""",
     "ozon, in Russian": "<body><span class=subtitle>\n Нам нужно убедиться, что вы не робот.\n </span></body>",
     "ozon, in English": "<body><h1>Please make sure that you are not a robot</h1></body>",
-    "ozon, an incident": "<p>Инцидент: fab_chlg_20260102030405_01ABCDEFGH</p>",
+    "ozon, incident": "<p>Инцидент: fab_chlg_20260102030405_01ABCDEFGH</p>",
     "ozon, as JSON": '{"incidentId":"fab_chlg_20260102030405_01ABC","challengeURL":"https://shop.example/challenge"}',
-    "ozon, its title": "<html><head><title>Antibot Challenge Page</title></head><body></body></html>",
+    "ozon, title": "<html><head><title>Antibot Challenge Page</title></head><body></body></html>",
     "cloudflare": """<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><noscript>Enable JavaScript
     and cookies to continue</noscript></body></html>""",
     "cloudflare, in another language": """<html><head><title>Einen Moment…</title></head><body><script>(function(){
     window._cf_chl_opt = {cvId: '3', cZone: "shop.example", cType: 'managed'};})();</script></body></html>""",
-    "cloudflare, its script": '<script src="/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1?ray=8f0"></script>',
-    "cloudflare, refused": "<html><head><title>Attention Required! | Cloudflare</title></head><body></body></html>",
+    "cloudflare, script": '<script src="/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1?ray=8f0"></script>',
+    "cloudflare, refusal": "<html><head><title>Attention Required! | Cloudflare</title></head><body></body></html>",
     "datadome": """<html><head><title>shop.example</title></head><body><p id="cmsg">Please enable JS and disable any ad
     blocker</p><script data-cfasync="false">var dd={'rt':'c','cid':'AHr','hsh':'22','host':'geo.captcha-delivery.com'}
     </script></body></html>""",
-    "datadome, its frame": '<iframe src="https://geo.captcha-delivery.com/captcha/?initialCid=AHr" title="x"></iframe>',
-    "datadome, its script": '<script data-cfasync="false" src="https://ct.captcha-delivery.com/c.js"></script>',
+    "datadome, frame": '<iframe src="https://geo.captcha-delivery.com/captcha/?initialCid=AHr" title="x"></iframe>',
+    "datadome, script": '<script data-cfasync="false" src="https://ct.captcha-delivery.com/c.js"></script>',
     "perimeterx": """<html><head><title>Access to this page has been denied</title></head><body>Press & Hold to confirm
     you are a human (and not a bot).<script>window._pxAppId = 'PXabc';</script></body></html>""",
-    "perimeterx, its element": "<body><div class='px-captcha-container'><div id='px-captcha'></div></div></body>",
+    "perimeterx, element": "<body><div class='px-captcha-container'><div id='px-captcha'></div></div></body>",
     "akamai": """<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\nYou don't have
     permission to access "http&#58;&#47;&#47;shop&#46;example&#47;" on this server.<P>\nReference&#32;&#35;18&#46;2b3c
     <P>https&#58;&#47;&#47;errors&#46;edgesuite&#46;net&#47;18&#46;2b3c</P>\n</BODY>\n</HTML>""",
@@ -34,23 +34,23 @@ CHALLENGES = {
     src="/_Incapsula_Resource?SWUDNSAI=31&xinfo=8-12345-0%200NNN%20RT&incident_id=123-456&edet=12&cinfo=04000000">
     </iframe></body></html>""",
     "imperva, without frames": "<body>Request unsuccessful. Incapsula incident ID: 123000450-90123</body>",
-    "imperva, its title": "<html><head><title>Pardon Our Interruption</title></head><body></body></html>",
+    "imperva, title": "<html><head><title>Pardon Our Interruption</title></head><body></body></html>",
     "aws": """<html><head><title></title><script>window.awsWafCookieDomainList = [];\nwindow.gokuProps = {"key":"AQ"};
     </script><script src="https://abc.edge.sdk.awswaf.com/abc/def/challenge.js"></script></head></html>""",
-    "aws, its captcha": '<title>Human Verification</title><script>window.gokuProps = {"key":"AQ"};</script>',
+    "aws, captcha": '<title>Human Verification</title><script>window.gokuProps = {"key":"AQ"};</script>',
     "ddos-guard": '<html><head><title>DDOS-GUARD</title><meta charset="utf-8"></head><body></body></html>',
-    "ddos-guard, its script": '<script src="/.well-known/ddos-guard/js-challenge/index.js"></script>',
+    "ddos-guard, script": '<script src="/.well-known/ddos-guard/js-challenge/index.js"></script>',
     "yandex": """<html><head><title>Ой!</title></head><body><form method="POST" action="/checkcaptcha?key=3f5-b2e"
     id="checkbox-captcha-form"></form></body></html>""",
-    "yandex, the fast one": '<form id="tmgrdfrend-form" action="/checkcaptchafast?state=x"></form>',
+    "yandex, fast": '<form id="tmgrdfrend-form" action="/checkcaptchafast?state=x"></form>',
     "amazon": """<html><head><title>Robot Check</title></head><body><h4>Type the characters you see in this image:</h4>
     </body></html>""",
-    "amazon, its form": '<form method="get" action="/errors/validateCaptcha" name=""></form>',
+    "amazon, form": '<form method="get" action="/errors/validateCaptcha" name=""></form>',
     "sucuri": "<html><head><title>Sucuri WebSite Firewall - Access Denied</title></head></html>",
     "vercel": "<html><head><title>Vercel Security Checkpoint</title></head></html>",
 }
 
-#: By what protects them: pages of items, as they are for everybody.
+#: Ordinary pages by vendor of the protection, or by what resembles a challenge.
 ORDINARY = {
     "cloudflare": """<html><head><title>A book</title></head><body><img src="/cover.jpg"><script>(function(){
     window.__CF$cv$params={r:'8a1b',t:'MTcw'};var a=document.createElement('script');
@@ -74,5 +74,5 @@ ORDINARY = {
     "a form with a picture": "<label>Type the characters you see in this image: <input name=code></label>",
     "a book of that name": "<title>Just a Moment... by A. Writer</title><h1>Access Denied</h1>",
     "a book about it": "<title>Robots</title><p>Some set window._cf_chl_opt, some call ct.captcha-delivery.com",
-    "an answer of a service": '{"title": "Access to this page has been denied", "cover": "/a.jpg"}',
+    "a JSON response": '{"title": "Access to this page has been denied", "cover": "/a.jpg"}',
 }

@@ -1,12 +1,12 @@
-"""The built-in sources against answers of the shapes that their origins give, odd ones included."""
+"""The built-in sources: the covers that they find in typical and unusual responses of their origins."""
 
 import json
 from typing import Any
 
 import pytest
 
+from app.config.loading import load_settings
 from app.config.rules import compile_regex
-from app.config.settings import load_settings
 from app.config.sources import SourceRegistry
 from app.config.url_templates import HostPattern
 from app.domain.errors import InvalidParams
@@ -16,10 +16,10 @@ from app.extract.engine import Extraction, extract
 SOURCES = load_settings({}).sources
 
 
-def look(name: str, answer: Any, page_url: str = "https://api.example/1") -> Extraction:
-    """Return what a source makes of an answer: a text, or a value that is to be sent as JSON."""
+def extract_with(name: str, response: Any, page_url: str = "https://api.example/1") -> Extraction:
+    """Return what a source extracts from a response: an HTML text, or a value that is encoded as JSON."""
     source = SOURCES[name]
-    body = answer if isinstance(answer, str) else json.dumps(answer)
+    body = response if isinstance(response, str) else json.dumps(response)
     return extract(
         body.encode(),
         rules=source.extract,
@@ -29,11 +29,11 @@ def look(name: str, answer: Any, page_url: str = "https://api.example/1") -> Ext
     )
 
 
-def front(**keys: Any) -> dict[str, Any]:
-    """Return an answer of the Cover Art Archive whose second picture is the front, with these keys."""
+def caa_response(**keys: Any) -> dict[str, Any]:
+    """Return a response of the Cover Art Archive whose second image, the front, has these keys."""
     back = {"types": ["Back"], "front": False, "image": "http://caa.example/back.jpg", "id": 1, "thumbnails": {}}
-    picture = {"types": ["Front"], "front": True, "id": "2", **keys}
-    return {"images": [back, picture], "release": "https://musicbrainz.org/release/1"}
+    front = {"types": ["Front"], "front": True, "id": "2", **keys}
+    return {"images": [back, front], "release": "https://musicbrainz.org/release/1"}
 
 
 CAA = "https://coverartarchive.org/release/76df3287/829521842"
@@ -45,19 +45,23 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "url"),
+    ("name", "response", "url"),
     [
         (
             "ozon",
             "<img src='/multimedia/audio_cd_covers/10.jpg'>",
             "https://api.example/multimedia/audio_cd_covers/10.jpg",
         ),
-        ("caa", front(image=f"{CAA}.jpg"), f"{CAA}.jpg"),
-        ("caa", front(image="http://coverartarchive.org/a.png", thumbnails={}), "http://coverartarchive.org/a.png"),
-        ("caa", front(thumbnails={"250": f"{CAA}-250.jpg", "1200": f"{CAA}-1200.jpg"}), f"{CAA}-1200.jpg"),
-        ("caa", front(image=None, thumbnails={"large": f"{CAA}-500.jpg"}), f"{CAA}-500.jpg"),
-        ("caa", front(thumbnails={"500": f"{CAA}-500.jpg", "250": "x"}), f"{CAA}-500.jpg"),
-        ("caa", front(thumbnails={"small": f"{CAA}-250.jpg"}), f"{CAA}-250.jpg"),
+        ("caa", caa_response(image=f"{CAA}.jpg"), f"{CAA}.jpg"),
+        (
+            "caa",
+            caa_response(image="http://coverartarchive.org/a.png", thumbnails={}),
+            "http://coverartarchive.org/a.png",
+        ),
+        ("caa", caa_response(thumbnails={"250": f"{CAA}-250.jpg", "1200": f"{CAA}-1200.jpg"}), f"{CAA}-1200.jpg"),
+        ("caa", caa_response(image=None, thumbnails={"large": f"{CAA}-500.jpg"}), f"{CAA}-500.jpg"),
+        ("caa", caa_response(thumbnails={"500": f"{CAA}-500.jpg", "250": "x"}), f"{CAA}-500.jpg"),
+        ("caa", caa_response(thumbnails={"small": f"{CAA}-250.jpg"}), f"{CAA}-250.jpg"),
         ("openlibrary", {"ISBN:0451526538": {"url": "x", "title": "Tom Sawyer", "cover": LARGE}}, f"{COVERS}-L.jpg"),
         ("openlibrary", {"ISBN:0451526538": {"cover": SMALL}}, f"{COVERS}-S.jpg"),
         (
@@ -97,14 +101,14 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
         ("page", "", ""),
     ],
 )
-def test_a_cover_is_found(name: str, answer: Any, url: str) -> None:
-    found = look(name, answer)
+def test_the_cover_of_a_response(name: str, response: Any, url: str) -> None:
+    found = extract_with(name, response)
     assert found.url == (f"https://api.example{url}" if url.startswith("/") else url)
     assert found.outcome is None
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "outcome"),
+    ("name", "response", "outcome"),
     [
         ("caa", {"images": [{"front": False, "image": "http://caa.example/back.jpg"}]}, None),
         ("caa", {"images": []}, None),
@@ -119,15 +123,15 @@ def test_a_cover_is_found(name: str, answer: Any, url: str) -> None:
         ("itunes", {"resultCount": 1, "results": [{"trackId": 1}]}, None),
     ],
 )
-def test_where_there_is_no_cover_the_answer_says_why(name: str, answer: Any, outcome: Outcome | None) -> None:
-    """No outcome of a sign means: an item, but without a cover."""
-    found = look(name, answer)
+def test_the_outcome_of_a_response_without_a_cover(name: str, response: Any, outcome: Outcome | None) -> None:
+    """None stands for an item without a cover."""
+    found = extract_with(name, response)
     assert (found.url, found.outcome, found.is_malformed) == ("", outcome, False)
 
 
 @pytest.mark.parametrize("name", ["caa", "openlibrary", "deezer", "itunes"])
-def test_a_service_that_answers_with_a_page_is_broken(name: str) -> None:
-    found = look(name, "<html><title>Sorry</title>")
+def test_an_html_page_from_a_json_service_is_malformed(name: str) -> None:
+    found = extract_with(name, "<html><title>Sorry</title>")
     assert (found.url, found.outcome, found.is_malformed) == ("", None, True)
 
 
@@ -142,7 +146,7 @@ def test_a_service_that_answers_with_a_page_is_broken(name: str) -> None:
         ("ozon", 403, None),
     ],
 )
-def test_a_status_means_what_its_origin_means_by_it(name: str, status: int, outcome: Outcome | None) -> None:
+def test_the_outcome_of_a_status(name: str, status: int, outcome: Outcome | None) -> None:
     assert SOURCES[name].outcome_for_status(status) is outcome
 
 
@@ -174,7 +178,7 @@ def test_a_status_means_what_its_origin_means_by_it(name: str, status: int, outc
         ("itunes", "909253", "https://itunes.apple.com/lookup?id=909253"),
     ],
 )
-def test_an_id_has_its_page(name: str, item_id: str, page_url: str) -> None:
+def test_the_page_url_of_an_id(name: str, item_id: str, page_url: str) -> None:
     registry = SourceRegistry(SOURCES, "ozon")
     assert registry[name].page_url_for(registry.resolve(item_id, name).id) == page_url
 
@@ -193,7 +197,7 @@ def test_an_id_has_its_page(name: str, item_id: str, page_url: str) -> None:
         ("page", "https://shop.example/"),
     ],
 )
-def test_what_is_no_id_is_refused(name: str, item_id: str) -> None:
+def test_an_invalid_id_is_refused(name: str, item_id: str) -> None:
     with pytest.raises(InvalidParams, match=r"is no id of|is off until"):
         SourceRegistry(SOURCES, "ozon").resolve(item_id, name)
 
@@ -212,20 +216,20 @@ def test_what_is_no_id_is_refused(name: str, item_id: str) -> None:
         ("shop.example/", False),
     ],
 )
-def test_an_id_of_page_is_a_whole_url(item_id: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_the_id_pattern_of_page_matches_whole_urls(item_id: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
     assert (compile_regex(SOURCES["page"].id_pattern).fullmatch(item_id.encode()) is not None) == fits
 
 
-def test_page_is_the_only_one_that_is_off() -> None:
-    """Whoever may name the host may have the service call any."""
+def test_only_page_is_disabled() -> None:
+    """Its ids select the host."""
     assert [name for name, source in SOURCES.items() if source.is_disabled] == ["page"]
     assert set(SourceRegistry(SOURCES, "ozon")) == {"ozon", "caa", "openlibrary", "deezer", "itunes"}
 
 
-def test_the_archive_may_redirect_to_its_hosts() -> None:
+def test_caa_may_redirect_to_archive_org() -> None:
     assert SOURCES["caa"].allowed_hosts == [HostPattern("archive.org"), HostPattern("*.archive.org")]
 
 
-def test_no_builtin_source_asks_without_being_asked() -> None:
-    """Their canaries are for who runs the service to choose."""
+def test_builtin_sources_have_no_canaries() -> None:
+    """`check` requests the canaries of all sources by default; each operator chooses them."""
     assert not any(source.canary for source in SOURCES.values())

@@ -1,4 +1,4 @@
-"""Selectors: what they match, found compound by compound, is what a parser finds that walks them whole."""
+"""CSS selectors: evaluation of compound selectors one by one matches what lexbor matches for the whole selector."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from app.extract.document import Document, UnreadablePage
 PAGE = """<html><body class=a><div id=1 class=a><p id=2 class=b><img id=3><b id=4></b></p><p id=5 class="a b">
 <img id=6></p><div id=7><div id=8 class=b><img id=9></div></div></div><ul id=10><li id=11><img id=12><li id=13 class=a>
 <img id=14></ul><p id=15></body></html>"""
-# Without functions: the parser loses its way among the ancestors of ":not(.a) *".
+# No functions: lexbor does not match all elements of ":not(.a) *".
 COMPOUNDS = ["*", "div", "p", "img", "li", ".a", ".b", "p.b", "[class~='a']", "[id='1']", "#\\31 "]
 
 
@@ -31,8 +31,8 @@ def ids(tree: LexborHTMLParser, selector: str) -> list[str | None]:
         max_size=3,
     )
 )
-def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
-    """In the order of the page, and each element once."""
+def test_a_selector_matches_what_lexbor_matches(alternatives: list[tuple[str, list[tuple[str, str]]]]) -> None:
+    """In document order, and each element once."""
     tree = LexborHTMLParser(PAGE)
     text = ", ".join(first + "".join(map("".join, rest)) for first, rest in alternatives)
     CssSelector.parse(text)
@@ -41,7 +41,7 @@ def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, li
 
 
 @pytest.mark.parametrize(
-    ("selector", "found"),
+    ("selector", "expected"),
     [
         ("div div img", ["9"]),
         ("div > p > img", ["3", "6"]),
@@ -59,8 +59,8 @@ def test_what_is_found_is_what_the_parser_finds(alternatives: list[tuple[str, li
         (".none div", []),
     ],
 )
-def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
-    assert ids(LexborHTMLParser(PAGE), CssSelector.parse(selector)) == found
+def test_the_elements_of_a_selector(selector: str, expected: list[str]) -> None:
+    assert ids(LexborHTMLParser(PAGE), CssSelector.parse(selector)) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_ordinary_selector_works(selector: str, found: list[str]) -> None:
         "a:has(~ b)",
     ],
 )
-def test_what_is_no_selector_is_refused(selector: str) -> None:
+def test_an_invalid_selector_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match="expected a CSS selector"):
         CssSelector.parse(selector)
 
@@ -109,13 +109,13 @@ def test_what_is_no_selector_is_refused(selector: str) -> None:
         "a:not([x='('], :has(b c))",
     ],
 )
-def test_what_could_take_long_is_refused(selector: str) -> None:
+def test_a_selector_that_could_be_slow_is_refused(selector: str) -> None:
     with pytest.raises(ValueError, match=r"hostile pages$"):
         CssSelector.parse(selector)
 
 
-def test_siblings_are_counted_on_pages_that_have_few() -> None:
-    """That costs half of them for each of them."""
+def test_nth_child_needs_a_limited_number_of_siblings() -> None:
+    """The cost per sibling is half of their number."""
     assert Document(b"<p>" * 900).select("p:nth-child(900)")
     with pytest.raises(UnreadablePage, match="more than 1000 children"):
         Document(b"<p>" * 1200).select("p:nth-child(2)")
@@ -123,6 +123,6 @@ def test_siblings_are_counted_on_pages_that_have_few() -> None:
 
 
 @pytest.mark.parametrize("selector", ["a:nth-child(2)", "a:NTH-last-of-type(2)", "a:only-of-type b"])
-def test_who_counts_siblings_is_known(selector: str) -> None:
+def test_selectors_that_count_siblings(selector: str) -> None:
     assert counts_siblings(selector)
     assert not counts_siblings("a:first-child :last-child:only-child")

@@ -1,4 +1,4 @@
-"""Markup made tame: nothing changes on ordinary pages, and hostile ones cost what ordinary ones do."""
+"""The sanitizer: the tree of ordinary pages is unchanged, and hostile pages take no longer than ordinary ones."""
 
 import time
 
@@ -14,7 +14,7 @@ from app.extract.html_sanitizer import MAX_DEPTH, MAX_ELEMENTS, sanitize
 
 
 def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | None]]]:
-    """Return each element of a page: its name, its parent's and its attributes."""
+    """Return each element of a page: its name, its parent's name and its attributes."""
     return [
         (element.tag, element.parent.tag if element.parent is not None else None, dict(element.attributes))
         for element in LexborHTMLParser(html).css("*")
@@ -46,33 +46,33 @@ def outline(html: str) -> list[tuple[str | None, str | None, dict[str, str | Non
         "<p/><p>x</p><my-element data-x=1><img></my-element>",
     ],
 )
-def test_an_ordinary_page_keeps_its_elements(html: str) -> None:
-    """The tree is the one that the page as it was has, even where its author left end tags out."""
+def test_an_ordinary_page_keeps_its_tree(html: str) -> None:
+    """The tree is that of the original page, even if end tags are missing."""
     assert outline(sanitize(html)) == outline(f"<!doctype html>{html}")
 
 
-def test_what_is_for_readers_without_scripts_is_for_us() -> None:
+def test_the_content_of_noscript_is_kept() -> None:
     assert [img.attributes for img in LexborHTMLParser(sanitize("<p><noscript><img src=a></noscript>")).css("p > img")]
 
 
-def test_texts_go_and_scripts_stay() -> None:
+def test_text_is_dropped_and_scripts_are_kept() -> None:
     assert sanitize("<p>a < b<!-- no --><script>1 <2</script>").endswith(r"><p><script>1 \u003c2</script>")
 
 
 def depth(element: LexborNode | None) -> int:
-    """Return how many nodes there are from here to the root."""
+    """Return the number of nodes from here to the root."""
     count = 0
     while element is not None:
         element, count = element.parent, count + 1
     return count
 
 
-def test_what_is_nested_too_deeply_is_flat() -> None:
+def test_nesting_is_limited() -> None:
     (img,) = LexborHTMLParser(sanitize("<div>" * 1000 + "<img>")).css("img")
     assert depth(img) <= MAX_DEPTH + 5
 
 
-def test_elements_past_the_limit_are_cut_off() -> None:
+def test_the_number_of_elements_is_limited() -> None:
     tree = LexborHTMLParser(sanitize("<br>" * (MAX_ELEMENTS + 5)))
     assert len(tree.css("br")) == MAX_ELEMENTS
 
@@ -97,8 +97,8 @@ PIECES += [
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8))
-def test_no_tag_soup_grows(pieces: list[str]) -> None:
-    """Whatever is said 300 times over, the tree has few elements for each that was written, and is not deep."""
+def test_the_tree_of_tag_soup_is_small(pieces: list[str]) -> None:
+    """For any sequence of tags repeated 300 times, the tree has few elements per tag, and limited depth."""
     soup = "".join("".join(pieces).replace("{}", str(number)) for number in range(300))
     elements = LexborHTMLParser(sanitize(soup)).css("*")
     assert len(elements) <= 10 * (soup.count("<") + 1)
@@ -118,57 +118,57 @@ RULES = [
 ]
 
 
-def numbered(text: str) -> str:
-    """Return ``text`` again and again, its ``#`` replaced by a number that is new each time, up to ``SIZE``."""
+def repeat(text: str) -> str:
+    """Repeat ``text`` up to a length of ``SIZE``, with ``#`` replaced by a new number each time."""
     return "".join(text.replace("#", str(number)) for number in range(SIZE // len(text)))
 
 
-PLAIN = numbered("<p class=a><img src=data:#,></p><br>")
+ORDINARY_PAGE = repeat("<p class=a><img src=data:#,></p><br>")
 
 
-def seconds(page: str) -> float:
-    """Return how much of the processor's time the rules take on a page."""
+def cpu_seconds(page: str) -> float:
+    """Return the CPU time that the rules take for a page."""
     body = page.encode()[:SIZE]
-    begin = time.thread_time()
+    started_at = time.thread_time()
     extract(body, rules=RULES, page_url="http://shop.example/")
-    return time.thread_time() - begin
+    return time.thread_time() - started_at
 
 
 @pytest.mark.parametrize(
     "page",
     [
         pytest.param("<div>" * 10_000 + "x" * 150_000, id="10,000 nested elements"),
-        pytest.param(numbered("<div>"), id="nothing but nested elements"),
-        pytest.param(numbered("<ul><li>"), id="nested lists"),
-        pytest.param(numbered("<p><b id=#>"), id="formatting opened again in each paragraph"),
-        pytest.param(numbered("<svg><script><p><b id=#></script></svg>"), id="markup in a script in an image"),
-        pytest.param(numbered("<svg><input>"), id="void elements that are not void in an image"),
-        pytest.param("<img " + numbered("a#=1 ") + ">", id="nothing but attributes"),
-        pytest.param(numbered("<img a#=1 b#=1 c#=1>"), id="many attributes"),
-        pytest.param(numbered("<html a#=1>"), id="attributes of the root"),
-        pytest.param(numbered("<img "), id="tags that do not end"),
-        pytest.param(numbered("<img a='<img b=\""), id="quotes that do not end"),
-        pytest.param(numbered("<!--"), id="comments that do not end"),
-        pytest.param(numbered("<script>"), id="scripts that do not end"),
-        pytest.param(numbered("</"), id="end tags without a name"),
-        pytest.param("<section><button>" + "<i>" * 60 + numbered("</section>"), id="end tags without a match"),
-        pytest.param(numbered("<tr id=#></tr>-->"), id="text between tags that do not count"),
+        pytest.param(repeat("<div>"), id="nothing but nested elements"),
+        pytest.param(repeat("<ul><li>"), id="nested lists"),
+        pytest.param(repeat("<p><b id=#>"), id="formatting opened again in each paragraph"),
+        pytest.param(repeat("<svg><script><p><b id=#></script></svg>"), id="markup in a script in an image"),
+        pytest.param(repeat("<svg><input>"), id="void elements that are not void in an image"),
+        pytest.param("<img " + repeat("a#=1 ") + ">", id="nothing but attributes"),
+        pytest.param(repeat("<img a#=1 b#=1 c#=1>"), id="many attributes"),
+        pytest.param(repeat("<html a#=1>"), id="attributes of the root"),
+        pytest.param(repeat("<img "), id="tags that do not end"),
+        pytest.param(repeat("<img a='<img b=\""), id="quotes that do not end"),
+        pytest.param(repeat("<!--"), id="comments that do not end"),
+        pytest.param(repeat("<script>"), id="scripts that do not end"),
+        pytest.param(repeat("</"), id="end tags without a name"),
+        pytest.param("<section><button>" + "<i>" * 60 + repeat("</section>"), id="end tags without a match"),
+        pytest.param(repeat("<tr id=#></tr>-->"), id="text between tags that do not count"),
         pytest.param("<" * SIZE, id="nothing but <"),
         pytest.param('<script type="application/ld+json">' + "[" * SIZE, id="nested JSON-LD"),
-        pytest.param(numbered('<script type="application/ld+json">{"image":#}</script>'), id="many blocks of JSON-LD"),
+        pytest.param(repeat('<script type="application/ld+json">{"image":#}</script>'), id="many blocks of JSON-LD"),
         pytest.param("[" * SIZE, id="nested JSON"),
         pytest.param('{"a":' * 100_000, id="nested objects of JSON"),
         pytest.param("<img srcset='" + "," * SIZE, id="commas"),
         pytest.param(f"<div class='{'x ' * 70_000}'>" + "<p>" * 15_000, id="a parent of many classes"),
         pytest.param(f"<base href='{'/x' * 80_000}'>" + "<img src=a>" * 500, id="a base that is no URL"),
-        pytest.param("<div class=nowhere>" * 60 + numbered("<div></div>"), id="ancestors that match"),
+        pytest.param("<div class=nowhere>" * 60 + repeat("<div></div>"), id="ancestors that match"),
         pytest.param("<i></i>" * 20_000, id="siblings"),
         pytest.param("[" + "[]," * 60_000 + "1]", id="many values of JSON"),
     ],
 )
-def test_a_hostile_page_costs_what_a_plain_one_does(page: str) -> None:
-    """Measured against a plain page of the same size in the same moment, for what else the machine does costs both.
+def test_a_hostile_page_takes_no_longer_than_an_ordinary_one(page: str) -> None:
+    """Each page is compared with an ordinary page of the same size, at the same time and so under the same load.
 
-    Untamed, some take hundreds of times as long, or all memory.
+    Without the sanitizer, some of these pages take hundreds of times as long, or all memory.
     """
-    assert any(seconds(page) < 5 * seconds(PLAIN) for _ in range(5))
+    assert any(cpu_seconds(page) < 5 * cpu_seconds(ORDINARY_PAGE) for _ in range(5))

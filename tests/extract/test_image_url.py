@@ -1,4 +1,4 @@
-"""What a match must be to be handed to callers."""
+"""Image URLs: normalisation and validation of matches."""
 
 from urllib.parse import urljoin
 
@@ -40,7 +40,7 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match", "why"),
+    ("match", "reason"),
     [
         ("", "empty"),
         (" \n ", "empty"),
@@ -53,17 +53,17 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
         ("https://user@cdn.example/a.jpg", "a user"),
         ("http:///a.jpg", "no host"),
         ("https://", "no host|itself"),
-        ("http://ho st/a.jpg", "its host is no valid name"),
-        ("http://ho%73t/a.jpg", "its host is no valid name"),
-        ("http://a..b/x", "its host is no valid name"),
-        ("http://h:99999/a.jpg", "no valid URL"),
-        ("http://h:port/a.jpg", "no valid URL"),
-        ("http://[::1/a.jpg", "no valid URL"),
-        ("http://" + "я" * 80 + ".рф/", "no valid URL"),
+        ("http://ho st/a.jpg", "its host name is not valid"),
+        ("http://ho%73t/a.jpg", "its host name is not valid"),
+        ("http://a..b/x", "its host name is not valid"),
+        ("http://h:99999/a.jpg", "not a valid URL"),
+        ("http://h:port/a.jpg", "not a valid URL"),
+        ("http://[::1/a.jpg", "not a valid URL"),
+        ("http://" + "я" * 80 + ".рф/", "not a valid URL"),
         ("/a\nb.jpg", "control characters"),
         ("/a\x00b.jpg", "control characters"),
         ("/a\x85b.jpg", "control characters"),
-        ("/a\ud800.jpg", "no valid URL"),
+        ("/a\ud800.jpg", "not a valid URL"),
         ("/" + "a" * 2048, "longer than 2048"),
         ("/" + "я" * 400, "longer than 2048"),
         ("x" * 1_000_000, "longer than 2048"),
@@ -71,16 +71,16 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
         (PAGE, "the page itself"),
     ],
 )
-def test_what_is_no_image_is_refused(match: str, why: str) -> None:
-    with pytest.raises(UnusableMatch, match=why):
-        print(absolute_url(match, base=PAGE))  # noqa: T201 - pytest shows what came out instead
+def test_an_unusable_match_is_refused(match: str, reason: str) -> None:
+    with pytest.raises(UnusableMatch, match=reason):
+        print(absolute_url(match, base=PAGE))  # noqa: T201 - shows the URL if the test fails
 
 
 @pytest.mark.parametrize(
     "base", ["http://shop.example/item/42?a=b", "https://a.b-c.example:8443/", "http://127.0.0.1:80/x"]
 )
 @pytest.mark.parametrize("match", ["/a.jpg", "/a/b-c_d/~e/1.2.3.png", "/A/B.JPG"])
-def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> None:
+def test_the_fast_path_gives_the_same_url(base: str, match: str) -> None:
     assert _plain_url(match, base) == normalize_url(urljoin(base, match)) == absolute_url(match, base=base)
 
 
@@ -96,5 +96,5 @@ def test_the_short_way_leads_where_the_long_one_does(base: str, match: str) -> N
         *(("/a", base) for base in ("http://shop.example/a", "http://u@shop.example/", "http://[::1]/", "http://a:0/")),
     ],
 )
-def test_the_short_way_is_for_what_is_plain(match: str, base: str) -> None:
+def test_the_fast_path_is_for_plain_paths_only(match: str, base: str) -> None:
     assert _plain_url(match, base) is None

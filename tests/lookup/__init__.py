@@ -1,1 +1,1 @@
-"""Tests of app/lookup/service."""
+"""Tests of the lookup service and its parts."""

@@ -1,4 +1,4 @@
-"""How long what is known stays good, and the clock that it is measured by."""
+"""Tests of the freshness of records, of their encoding, and of the steady clock."""
 
 import pytest
 
@@ -25,30 +25,30 @@ def record(outcome: Outcome = Outcome.FOUND, fetched_at: float = 0, fresh_until:
         (1120, Freshness.EXPIRED),
     ],
 )
-def test_a_found_cover_is_fresh_then_stale_then_kept_then_gone(now: float, expected: Freshness) -> None:
+def test_a_found_cover_passes_through_four_states(now: float, expected: Freshness) -> None:
     assert freshness_of(record(), SHOP, now) is expected
 
 
 @pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.FOUND})
-def test_everything_else_is_fresh_and_then_gone(outcome: Outcome) -> None:
+def test_any_other_record_is_fresh_and_then_expired(outcome: Outcome) -> None:
     assert freshness_of(record(outcome), SHOP, 99.9) is Freshness.FRESH
     assert freshness_of(record(outcome), SHOP, 100) is Freshness.EXPIRED
 
 
-def test_a_record_is_worth_keeping_until_it_is_gone() -> None:
+def test_a_record_is_retained_until_it_expires() -> None:
     assert retention_seconds(record(), SHOP, 50) == 1070
     assert retention_seconds(record(Outcome.BLOCKED), SHOP, 50) == 50
 
 
-def test_a_record_of_the_past_is_what_it_is() -> None:
+def test_a_record_from_the_past_is_not_changed() -> None:
     assert clamp_to_clock(record(), 50) == record()
 
 
-def test_a_record_of_the_future_begins_now() -> None:
+def test_a_record_from_the_future_counts_as_fetched_now() -> None:
     assert clamp_to_clock(record(fetched_at=1000, fresh_until=1100), 50) == record(fetched_at=50, fresh_until=150)
 
 
-def test_the_steady_clock_agrees_with_the_wall_and_does_not_jump_with_it() -> None:
+def test_the_steady_clock_starts_at_the_wall_clock_and_does_not_jump_with_it() -> None:
     wall, monotonic = ManualClock(1_700_000_000.0), ManualClock(5.0)
     clock = steady_clock(wall=wall, monotonic=monotonic)
     assert clock() == 1_700_000_000.0
@@ -57,8 +57,8 @@ def test_the_steady_clock_agrees_with_the_wall_and_does_not_jump_with_it() -> No
     assert clock() == 1_700_000_002.0
 
 
-def test_a_record_survives_being_kept() -> None:
-    whole = CoverRecord(
+def test_a_decoded_record_equals_the_encoded_one() -> None:
+    complete = CoverRecord(
         outcome=Outcome.FOUND,
         fetched_at=1.5,
         fresh_until=2.5,
@@ -69,10 +69,10 @@ def test_a_record_survives_being_kept() -> None:
         etag='"a"',
         last_modified="b",
     )
-    assert decode_record(encode_record(whole)) == whole
+    assert decode_record(encode_record(complete)) == complete
 
 
 @pytest.mark.parametrize("data", [b"", b"\x90", b"\x01", b"garbage", encode_record(record())[:-1], b"\x94\x02"])
-def test_bytes_that_are_no_record_are_a_value_error(data: bytes) -> None:
-    with pytest.raises(ValueError, match="no record"):
+def test_decoding_invalid_bytes_raises_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a cover record"):
         decode_record(data)

@@ -1,4 +1,4 @@
-"""One fetch per key among greenlets."""
+"""Tests of single flight: one execution per key, shared by greenlets."""
 
 import gevent
 import pytest
@@ -10,7 +10,7 @@ from app.lookup.single_flight import FlightAborted, SingleFlight
 from tests.support.recording_observer import RecordingObserver
 
 
-def test_all_who_ask_meanwhile_share_one_flight() -> None:
+def test_concurrent_callers_share_one_flight() -> None:
     flights, go, runs = SingleFlight[str, int](10), Event(), []
 
     def run() -> int:
@@ -18,26 +18,26 @@ def test_all_who_ask_meanwhile_share_one_flight() -> None:
         go.wait()
         return 7
 
-    waiting = [gevent.spawn(lambda: flights.join("a", run).wait(9)) for _ in range(100)]
+    waiters = [gevent.spawn(lambda: flights.join("a", run).wait(9)) for _ in range(100)]
     gevent.sleep(0)
     go.set()
-    assert [greenlet.get() for greenlet in waiting] == [7] * 100
+    assert [greenlet.get() for greenlet in waiters] == [7] * 100
     assert len(runs) == 1
 
 
-def test_other_keys_fly_by_themselves() -> None:
+def test_each_key_has_its_own_flight() -> None:
     flights = SingleFlight[str, str](10)
     assert [flights.join(key, lambda key=key: key.upper()).wait(9) for key in "ab"] == ["A", "B"]  # type: ignore[misc]  # the default binds
 
 
-def test_after_it_has_landed_the_next_one_starts_anew() -> None:
+def test_a_new_flight_starts_after_the_last_one_has_finished() -> None:
     flights, runs = SingleFlight[str, int](10), iter([1, 2])
     assert flights.join("a", lambda: next(runs)).wait(9) == 1
     assert len(flights) == 0
     assert flights.join("a", lambda: next(runs)).wait(9) == 2
 
 
-def test_a_caller_that_leaves_does_not_end_the_flight() -> None:
+def test_a_killed_caller_does_not_end_the_flight() -> None:
     flights, go = SingleFlight[str, int](10), Event()
 
     def run() -> int:
@@ -52,7 +52,7 @@ def test_a_caller_that_leaves_does_not_end_the_flight() -> None:
     assert flight.wait(9) == 7
 
 
-def test_a_waiter_out_of_time_leaves_the_flight_to_the_others() -> None:
+def test_the_flight_continues_after_a_waiter_timed_out() -> None:
     go = Event()
 
     def run() -> int:
@@ -68,8 +68,8 @@ def test_a_waiter_out_of_time_leaves_the_flight_to_the_others() -> None:
     assert flight.wait(9) == 7
 
 
-def test_each_waiter_gets_an_exception_of_its_own() -> None:
-    """Of the same class, with all it carries, and with the original as its cause."""
+def test_each_waiter_gets_its_own_copy_of_an_exception() -> None:
+    """The copy has the same class and attributes, and the original as its cause."""
 
     def run() -> int:
         raise Throttled("slow down", 4)
@@ -85,15 +85,15 @@ def test_each_waiter_gets_an_exception_of_its_own() -> None:
     assert caught[0].__cause__ is caught[1].__cause__
 
 
-def test_an_exception_that_cannot_be_copied_is_told_all_the_same() -> None:
-    class Odd(Exception):
+def test_an_exception_that_cannot_be_copied_becomes_a_runtime_error() -> None:
+    class NotCopyable(Exception):
         def __init__(self, one: int, two: int) -> None:
             super().__init__(f"{one} and {two}")
 
     def run() -> int:
-        raise Odd(1, 2)
+        raise NotCopyable(1, 2)
 
-    with pytest.raises(RuntimeError, match="Odd: 1 and 2"):
+    with pytest.raises(RuntimeError, match="NotCopyable: 1 and 2"):
         SingleFlight[str, int](10).join("a", run).wait(9)
 
 
@@ -103,7 +103,7 @@ def killed() -> int:
     return 7
 
 
-def test_a_flight_that_is_killed_is_lost_to_its_waiters_and_not_under_way() -> None:
+def test_a_killed_flight_raises_in_its_waiters_and_is_removed() -> None:
     flights = SingleFlight[str, int](10)
     flight = flights.join("a", killed)
     with pytest.raises(FlightAborted):
@@ -112,7 +112,7 @@ def test_a_flight_that_is_killed_is_lost_to_its_waiters_and_not_under_way() -> N
     assert flights.join("a", lambda: 7).wait(9) == 7
 
 
-def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
+def test_the_limit_applies_to_new_flights_and_not_to_joining() -> None:
     flights, go = SingleFlight[str, bool](2), Event()
     first = flights.join("a", go.wait)
     flights.join("b", go.wait)
@@ -123,7 +123,7 @@ def test_more_flights_than_the_limit_are_refused_but_joining_is_not() -> None:
     assert first.wait(9)
 
 
-def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_waiters() -> None:
+def test_a_forgotten_flight_finishes_for_its_waiters_and_cannot_be_joined() -> None:
     flights, go = SingleFlight[str, bool](10), Event()
     first = flights.join("a", go.wait)
     flights.forget("a")
@@ -136,23 +136,23 @@ def test_a_flight_that_is_left_behind_is_joined_by_nobody_and_lands_for_its_wait
     assert len(flights) == 0
 
 
-@pytest.mark.parametrize("leaves_behind", [False, True])
-def test_an_observer_hears_of_each_flight_its_end_and_those_who_joined(*, leaves_behind: bool) -> None:
-    listener, go = RecordingObserver(), Event()
-    flights = SingleFlight[str, bool](10, listener)
+@pytest.mark.parametrize("forgets", [False, True])
+def test_the_observer_receives_start_end_and_joins_of_a_flight(*, forgets: bool) -> None:
+    observer, go = RecordingObserver(), Event()
+    flights = SingleFlight[str, bool](10, observer)
     first = flights.join("a", go.wait)
     assert flights.join("a", go.wait) is first
-    if leaves_behind:
+    if forgets:
         flights.forget("a")
     go.set()
     first.wait(9)
     gevent.sleep(0)
-    assert listener.events == [("flights_changed", +1), ("flight_joined",), ("flights_changed", -1)]
+    assert observer.events == [("flights_changed", +1), ("flight_joined",), ("flights_changed", -1)]
 
 
-def test_an_observer_hears_of_the_end_of_a_flight_that_is_killed() -> None:
-    listener = RecordingObserver()
-    flights = SingleFlight[str, int](10, listener)
+def test_the_observer_receives_the_end_of_a_killed_flight() -> None:
+    observer = RecordingObserver()
+    flights = SingleFlight[str, int](10, observer)
     with pytest.raises(FlightAborted):
         flights.join("a", killed).wait(9)
-    assert listener.events == [("flights_changed", +1), ("flights_changed", -1)]
+    assert observer.events == [("flights_changed", +1), ("flights_changed", -1)]

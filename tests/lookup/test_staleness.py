@@ -1,4 +1,4 @@
-"""Fresh, then stale, then kept, then gone: what callers get while the origin does this and that."""
+"""Tests of stale records: what callers get while the origin responds, fails, or hangs."""
 
 import gevent
 import msgspec
@@ -36,233 +36,234 @@ FAILURES: list[LookupFailed] = [
 ]
 
 
-def known(**more: object) -> tuple[LookupHarness, LookupService]:
-    """A worker that has just found the old cover."""
-    story = LookupHarness({"42": picture("/old.jpg")}, **more)  # type: ignore[arg-type]  # the story's own fields
-    lookup = story.lookup()
+def with_cached_cover(**fields: object) -> tuple[LookupHarness, LookupService]:
+    """Return a harness with the given fields, and a worker that has just cached the old cover."""
+    harness = LookupHarness({"42": picture("/old.jpg")}, **fields)  # type: ignore[arg-type]  # fields of the harness
+    lookup = harness.lookup()
     assert lookup.find(ITEM).record.url == OLD
-    story.asked.clear()
-    return story, lookup
+    harness.fetched_ids.clear()
+    return harness, lookup
 
 
-def settle() -> None:
-    """Let what runs behind an answer run."""
+def run_background_refreshes() -> None:
+    """Yield to the hub until background refreshes have finished or blocked."""
     for _ in range(5):
         gevent.sleep(0)
 
 
-def test_within_grace_the_old_cover_comes_at_once_and_the_new_one_next() -> None:
-    story, lookup = known()
-    story.pages["42"] = picture("/new.jpg")
-    story.pass_time(TTL)
-    answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
-    settle()
-    answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (NEW, CacheStatus.MEMORY)
-    assert story.asked == ["42"]
+def test_within_grace_the_stale_cover_is_returned_and_then_refreshed() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = picture("/new.jpg")
+    harness.pass_time(TTL)
+    result = lookup.find(ITEM)
+    assert (result.record.url, result.cache) == (OLD, CacheStatus.STALE)
+    run_background_refreshes()
+    result = lookup.find(ITEM)
+    assert (result.record.url, result.cache) == (NEW, CacheStatus.MEMORY)
+    assert harness.fetched_ids == ["42"]
 
 
-def test_within_grace_one_refresh_runs_however_many_ask() -> None:
-    story, lookup = known()
+def test_within_grace_many_lookups_start_one_refresh() -> None:
+    harness, lookup = with_cached_cover()
     go = Event()
-
-    story.pages["42"] = blocked(go, "/new.jpg")
-    story.pass_time(TTL)
+    harness.pages["42"] = blocked(go, "/new.jpg")
+    harness.pass_time(TTL)
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
-    settle()
+    run_background_refreshes()
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
     go.set()
-    settle()
+    run_background_refreshes()
     assert lookup.find(ITEM).record.url == NEW
-    assert story.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("age", [TTL, TTL + GRACE - 1, TTL + GRACE, TTL + GRACE + KEEP - 1])
-def test_no_failure_replaces_a_known_cover_while_it_is_kept(error: LookupFailed, age: float) -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(error)
-    story.pass_time(age)
+def test_no_failure_replaces_a_cover_that_has_not_expired(error: LookupFailed, age: float) -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(error)
+    harness.pass_time(age)
     for _ in range(3):
-        answer = lookup.find(ITEM)
-        assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
-        settle()
-    assert story.asked == ["42"]
+        result = lookup.find(ITEM)
+        assert (result.record.url, result.cache) == (OLD, CacheStatus.STALE)
+        run_background_refreshes()
+    assert harness.fetched_ids == ["42"]
     assert str(error) in lookup.find(ITEM).record.error
 
 
-def test_a_page_without_a_cover_does_not_replace_a_known_one() -> None:
+def test_a_page_without_a_cover_does_not_replace_a_cached_cover() -> None:
     """Rules break more often than covers vanish."""
-    story, lookup = known()
-    story.pages["42"] = lambda: b"<p>our new design"
-    story.pass_time(TTL + GRACE)
-    answer = lookup.find(ITEM)
-    assert answer.record.url == OLD
-    assert "no cover on the page" in answer.record.error
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = lambda: b"<p>our new design"
+    harness.pass_time(TTL + GRACE)
+    result = lookup.find(ITEM)
+    assert result.record.url == OLD
+    assert "no cover on the page" in result.record.error
 
 
 @pytest.mark.parametrize("age", [TTL, TTL + GRACE])
-def test_the_origins_no_such_item_ends_a_known_cover(age: float) -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(NoSuchItem("no such item"))
-    story.pass_time(age)
+def test_no_such_item_replaces_a_cached_cover(age: float) -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(NoSuchItem("no such item"))
+    harness.pass_time(age)
     lookup.find(ITEM)
-    settle()
+    run_background_refreshes()
     assert lookup.find(ITEM).record.outcome is Outcome.NO_SUCH_ITEM
 
 
 @pytest.mark.parametrize(
-    ("error", "fate"),
-    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "it is not known any more: 404")],
+    ("error", "consequence"),
+    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "the old one is dropped: 404")],
 )
-def test_a_cover_that_vanishes_is_logged(error: LookupFailed, fate: str, caplog: pytest.LogCaptureFixture) -> None:
-    """One that never was is not."""
-    story, lookup = known()
-    story.pages["42"] = story.pages["43"] = failing(error)
-    story.pass_time(TTL + GRACE)
+def test_a_cover_that_vanishes_is_logged(
+    error: LookupFailed, consequence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An item that had no cover before is not logged."""
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = harness.pages["43"] = failing(error)
+    harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
     lookup.find(ItemId("shop", "43"))
     (record,) = caplog.records
-    assert record.message == f"shop:42: its cover has vanished, {fate}"
+    assert record.message == f"shop:42: its cover has vanished, {consequence}"
     assert (record.__dict__["source"], record.__dict__["id"]) == ("shop", "42")
 
 
-def test_what_was_kept_long_enough_is_gone() -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(Blocked("blocked"))
-    story.pass_time(TTL + GRACE + KEEP)
+def test_a_cover_expires_after_keep() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(Blocked("blocked"))
+    harness.pass_time(TTL + GRACE + KEEP)
     assert lookup.find(ITEM).record.outcome is Outcome.BLOCKED
 
 
-def test_after_a_failure_the_origin_is_left_alone_for_error_ttl() -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(OriginFailed("failed"))
-    story.pass_time(TTL + GRACE)
+def test_after_a_failure_the_page_is_not_fetched_for_error_ttl() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(OriginFailed("failed"))
+    harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
-    story.pass_time(9.9)
+    harness.pass_time(9.9)
     lookup.find(ITEM)
-    assert story.asked == ["42"]
-    story.pages["42"] = picture("/new.jpg")
-    story.pass_time(0.1)
+    assert harness.fetched_ids == ["42"]
+    harness.pages["42"] = picture("/new.jpg")
+    harness.pass_time(0.1)
     assert lookup.find(ITEM).record.url == NEW
 
 
-def test_an_origin_that_asks_to_wait_is_not_asked_meanwhile() -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(Throttled("slow down", 300))
-    story.pass_time(TTL + GRACE)
+def test_a_page_is_not_fetched_before_its_retry_after() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(Throttled("slow down", 300))
+    harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
-    story.pass_time(299)
+    harness.pass_time(299)
     assert lookup.find(ITEM).record.url == OLD
-    assert story.asked == ["42"]
+    assert harness.fetched_ids == ["42"]
 
 
-def test_a_kept_cover_beats_running_out_of_time() -> None:
-    story, lookup = known()
+def test_a_stale_cover_is_returned_at_the_deadline() -> None:
+    harness, lookup = with_cached_cover()
     go = Event()
-    story.pages["42"] = blocked(go, "/new.jpg")
-    story.pass_time(TTL + GRACE)
-    answer = lookup.wait(lookup.begin(ITEM), deadline=story.clock.now)
-    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.STALE)
+    harness.pages["42"] = blocked(go, "/new.jpg")
+    harness.pass_time(TTL + GRACE)
+    result = lookup.wait(lookup.begin(ITEM), deadline=harness.clock.now)
+    assert (result.record.url, result.cache) == (OLD, CacheStatus.STALE)
     go.set()
-    settle()
+    run_background_refreshes()
     assert lookup.find(ITEM).record.url == NEW
 
 
-def test_a_kept_cover_beats_overload() -> None:
-    story, lookup = known()
-    story.pages["42"] = failing(Overloaded("too many"))
-    story.pass_time(TTL + GRACE)
+def test_a_stale_cover_is_returned_on_overload() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(Overloaded("too many"))
+    harness.pass_time(TTL + GRACE)
     assert lookup.find(ITEM).record.url == OLD
 
 
-def test_a_page_that_has_validators_is_asked_whether_it_changed() -> None:
-    """304 renews the times and costs no extraction."""
+def test_validators_make_the_refresh_a_conditional_request() -> None:
+    """304 renews the times of the record without an extraction."""
     validators = Validators(etag='"a"', last_modified="Wed, 21 Oct 2015 07:28:00 GMT")
-    story, lookup = known(validators=validators)
-    story.pages["42"] = unchanged
-    story.pass_time(TTL + GRACE)
-    answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (OLD, CacheStatus.FETCHED)
-    assert answer.record.fresh_until == story.clock.now + TTL
-    assert story.conditions == [None, validators]
+    harness, lookup = with_cached_cover(validators=validators)
+    harness.pages["42"] = unchanged
+    harness.pass_time(TTL + GRACE)
+    result = lookup.find(ITEM)
+    assert (result.record.url, result.cache) == (OLD, CacheStatus.FETCHED)
+    assert result.record.fresh_until == harness.clock.now + TTL
+    assert harness.sent_validators == [None, validators]
 
 
-def test_a_page_without_validators_is_asked_for_plainly() -> None:
-    story, lookup = known()
-    story.pass_time(TTL + GRACE)
+def test_without_validators_the_request_is_unconditional() -> None:
+    harness, lookup = with_cached_cover()
+    harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
-    assert story.conditions == [None, None]
+    assert harness.sent_validators == [None, None]
 
 
-def test_a_refresh_that_succeeds_clears_the_error_of_one_that_failed() -> None:
-    story, lookup = known(validators=Validators(etag='"a"'))
-    story.pages["42"] = failing(OriginFailed("failed"))
-    story.pass_time(TTL)
+def test_a_successful_refresh_clears_the_error_of_a_failed_one() -> None:
+    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
+    harness.pages["42"] = failing(OriginFailed("failed"))
+    harness.pass_time(TTL)
     lookup.find(ITEM)
-    settle()
+    run_background_refreshes()
     assert lookup.find(ITEM).record.error == "failed"
-    story.pages["42"] = unchanged
-    story.pass_time(10)
+    harness.pages["42"] = unchanged
+    harness.pass_time(10)
     lookup.find(ITEM)
-    settle()
-    answer = lookup.find(ITEM)
-    assert (answer.record.error, answer.cache) == ("", CacheStatus.MEMORY)
+    run_background_refreshes()
+    result = lookup.find(ITEM)
+    assert (result.record.error, result.cache) == ("", CacheStatus.MEMORY)
 
 
-def test_luck_ends_freshness_up_to_a_tenth_earlier() -> None:
-    """So that what was learned together is not asked for together."""
-    story, lookup = known(jitter=1.0)
-    story.pass_time(TTL * 0.9 - 0.1)
+def test_jitter_shortens_the_lifetime_by_up_to_a_tenth() -> None:
+    """So that records saved together are not refreshed together."""
+    harness, lookup = with_cached_cover(jitter=1.0)
+    harness.pass_time(TTL * 0.9 - 0.1)
     assert lookup.find(ITEM).cache is CacheStatus.MEMORY
-    story.pass_time(0.2)
+    harness.pass_time(0.2)
     assert lookup.find(ITEM).cache is CacheStatus.STALE
 
 
-def test_a_rule_that_was_mended_is_not_held_up_by_an_unchanged_page() -> None:
-    """The old rule's find is not renewed by 304: the page is asked for plainly."""
-    story, lookup = known(validators=Validators(etag='"a"'))
+def test_after_a_change_of_rules_the_request_is_unconditional() -> None:
+    """So 304 does not renew the cover that the old rules found."""
+    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
     lookup.find(ITEM)
-    mended = msgspec.structs.replace(SHOP, extract=[Rule(regex=Regex("(/new.jpg)"))])
-    story.sources = SourceRegistry({"shop": mended, "other": SHOP}, default="shop")
-    story.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
-    lookup._sources = lookup._known._sources = story.sources
-    story.pass_time(TTL + GRACE)
+    changed = msgspec.structs.replace(SHOP, extract=[Rule(regex=Regex("(/new.jpg)"))])
+    harness.sources = SourceRegistry({"shop": changed, "other": SHOP}, default="shop")
+    harness.pages["42"] = lambda: b'<img src="/old.jpg"><b>/new.jpg</b>'
+    lookup._sources = lookup._repository._sources = harness.sources
+    harness.pass_time(TTL + GRACE)
     assert lookup.find(ITEM).record.url == NEW
-    assert story.conditions == [None, None]
+    assert harness.sent_validators == [None, None]
 
 
 @pytest.mark.parametrize("outcome", ["304", "a failure"])
-def test_what_is_forgotten_does_not_come_back_by_a_flight_that_was_under_way(outcome: str) -> None:
-    story, lookup = known(validators=Validators(etag='"a"'))
+def test_a_flight_in_progress_does_not_restore_a_forgotten_item(outcome: str) -> None:
+    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
     go = Event()
 
-    def held() -> bytes | None:
+    def fetch() -> bytes | None:
         go.wait()
         if outcome == "304":
             return None
         raise OriginFailed("failed")
 
-    story.pages["42"] = held
-    story.pass_time(TTL)
+    harness.pages["42"] = fetch
+    harness.pass_time(TTL)
     lookup.find(ITEM)
-    settle()
+    run_background_refreshes()
     assert lookup.forget(ITEM)
     go.set()
-    settle()
-    story.pages["42"] = picture("/new.jpg")
-    answer = lookup.find(ITEM)
-    assert (answer.record.url, answer.cache) == (NEW, CacheStatus.FETCHED)
+    run_background_refreshes()
+    harness.pages["42"] = picture("/new.jpg")
+    result = lookup.find(ITEM)
+    assert (result.record.url, result.cache) == (NEW, CacheStatus.FETCHED)
 
 
-def test_a_bug_takes_no_known_cover_away(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, and the page is left alone for a while, though nobody waits for the refresh."""
-    story, lookup = known()
-    story.pages["42"] = failing(ZeroDivisionError())
-    story.pass_time(TTL)
+def test_an_internal_error_does_not_replace_a_cached_cover(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the page is not fetched again for a while."""
+    harness, lookup = with_cached_cover()
+    harness.pages["42"] = failing(ZeroDivisionError())
+    harness.pass_time(TTL)
     for _ in range(3):
         assert lookup.find(ITEM).record.url == OLD
-        settle()
-    assert story.asked == ["42"]
+        run_background_refreshes()
+    assert harness.fetched_ids == ["42"]
     assert [record.exc_info is not None for record in caplog.records] == [True]

@@ -1,1 +1,1 @@
-"""The stores: one contract suite that each passes, and what is particular to each."""
+"""Tests of the stores: one contract suite that every store passes, and suites for what is specific to each."""

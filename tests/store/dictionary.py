@@ -1,4 +1,4 @@
-"""A store in a dictionary, for stories of several workers in one process. It passes the contract of the real ones."""
+"""A store in a dictionary, for tests with several workers in one process. It passes the contract of the real stores."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Shared:
-    """What all stores on it share."""
+    """The data of one or more stores."""
 
     values: dict[str, bytes] = field(default_factory=dict)
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -32,19 +32,19 @@ class DictionaryStore:
         return self.shared.values.pop(key, None) is not None
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        point = str(len(self.shared.forgotten))
-        return point, self.shared.forgotten[int(since or point) :]
+        cursor = str(len(self.shared.forgotten))
+        return cursor, self.shared.forgotten[int(since or cursor) :]
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
-        holder, end = self.shared.leases.get(key, ("", 0.0))
-        if holder != token and time.monotonic() < end:
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+        holder, expires_at = self.shared.leases.get(key, ("", 0.0))
+        if holder != token and time.monotonic() < expires_at:
             return False
         self.shared.leases[key] = (token, time.monotonic() + seconds)
         return True
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         if self.shared.leases.get(key, ("",))[0] == token:
             del self.shared.leases[key]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""A real redis-server: on loopback, on a port that the system chose, keeping nothing on disk unless asked to."""
+"""Runs a real redis-server on a free port of 127.0.0.1. It writes nothing to disk unless its options say so."""
 
 import signal
 import socket
@@ -16,35 +16,41 @@ START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 
 
-def hold_a_port() -> socket.socket:
-    """Return a socket on a port of loopback that a server may share, since both say SO_REUSEADDR."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    return place
+def reserve_port() -> socket.socket:
+    """Return a socket bound to a free port of 127.0.0.1.
+
+    A server can bind the same port, since both set SO_REUSEADDR.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    return reservation
 
 
 @dataclass(slots=True)
 class RedisServer:
-    """A redis-server: its program, where it writes, further options of its command line, and where it listens."""
+    """A redis-server process.
+
+    ``folder`` is its working directory, and ``options`` are added to its command line.
+    """
 
     program: str
     folder: Path
     options: tuple[str, ...] = ()
     password: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    #: Bound and never listening: nobody else is given the port, not even while the server is dead.
-    place: socket.socket = field(default_factory=hold_a_port, repr=False)
+    #: Bound but never listening: the system gives the port to no other process, even while the server is down.
+    port_reservation: socket.socket = field(default_factory=reserve_port, repr=False)
 
     @property
     def port(self) -> int:
-        """Where it listens."""
-        port: int = self.place.getsockname()[1]
+        """The port that it listens on."""
+        port: int = self.port_reservation.getsockname()[1]
         return port
 
     @property
     def url(self) -> str:
-        """What a store is told."""
+        """The URL for a store."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
@@ -54,7 +60,7 @@ class RedisServer:
         return self.process.pid
 
     def start(self) -> None:
-        """Start it, or start it again on the port that it had, and wait until it answers."""
+        """Start it, or restart it on the same port, and wait until it responds."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [self.program, *self._arguments()],
@@ -70,32 +76,32 @@ class RedisServer:
                 gevent.sleep(0.01)
 
     def kill(self) -> None:
-        """End it as a power failure would, and wait until it is gone."""
+        """Kill it as a power failure would, and wait until it has exited."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
             self.process = None
 
     def freeze(self) -> None:
-        """Stop it: the system still accepts connections for it, and nothing is answered."""
+        """Stop the process: the system still accepts connections for it, and there is no response."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process continue."""
         self._signal(signal.SIGCONT)
 
-    def ask(self, *command: str | bytes | int) -> Any:
-        """Return its answer to one command, asked on a connection of its own."""
+    def execute(self, *command: str | bytes | int) -> Any:
+        """Return the response to one command, sent on a new connection."""
         with redis.Redis(port=self.port, password=self.password, protocol=2, driver_info=None) as client:
             return client.execute_command(*command)
 
     def connections(self) -> list[str]:
-        """Return the addresses of its clients, but for the one that asks."""
-        return [client["addr"] for client in self.ask("CLIENT LIST") if client["cmd"] != "client|list"]
+        """Return the addresses of its clients, except that of this call."""
+        return [client["addr"] for client in self.execute("CLIENT LIST") if client["cmd"] != "client|list"]
 
     @property
     def log(self) -> Path:
-        """Where it writes what it has to say."""
+        """The file with its output."""
         return self.folder / "redis.log"
 
     def _arguments(self) -> list[str]:
@@ -109,7 +115,7 @@ class RedisServer:
 
     def _is_serving(self) -> bool:
         try:
-            return bool(self.ask("INFO", "server")["process_id"] == self.pid)
+            return bool(self.execute("INFO", "server")["process_id"] == self.pid)
         except (redis.ConnectionError, redis.TimeoutError):
             return False
 
@@ -123,4 +129,4 @@ def serving_redis(program: str, folder: Path, *options: str, password: str | Non
         yield server
     finally:
         server.kill()
-        server.place.close()
+        server.port_reservation.close()

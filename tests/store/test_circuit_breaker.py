@@ -1,4 +1,4 @@
-"""The guard: a store that fails is passed over, and tried again by one."""
+"""Tests of the circuit breaker around a store."""
 
 import logging
 from typing import Any
@@ -15,8 +15,8 @@ from tests.support.empty_store import EmptyStore
 from tests.support.recording_observer import RecordingObserver
 
 
-class Scripted(EmptyStore):
-    """A store whose next calls do what they are told to; afterwards it answers with b"value"."""
+class ScriptedStore(EmptyStore):
+    """A store whose ``get`` raises or returns the next step of a script; after the last one it returns b"value"."""
 
     def __init__(self, *script: Exception | bytes) -> None:
         self.script = list(script)
@@ -31,12 +31,12 @@ class Scripted(EmptyStore):
 
 
 def decode(data: bytes) -> str:
-    if data == b"lie":
+    if data == b"garbage":
         raise ValueError("no value")
     return data.decode()
 
 
-def guarded(
+def with_breaker(
     store: Any, clock: ManualClock | None = None, observer: Observer = NULL_OBSERVER
 ) -> CircuitBreakingStore[str]:
     return CircuitBreakingStore(
@@ -44,83 +44,83 @@ def guarded(
     )
 
 
-def test_what_works_is_handed_through() -> None:
-    assert guarded(Scripted()).get("key") == "value"
+def test_a_closed_circuit_passes_calls_to_the_store() -> None:
+    assert with_breaker(ScriptedStore()).get("key") == "value"
 
 
-def test_after_a_failure_it_is_left_alone_for_a_while_and_then_tried_again() -> None:
-    clock, store, listener = ManualClock(), Scripted(StoreError("down")), RecordingObserver()
-    guard = guarded(store, clock, listener)
-    assert [guard.get("key") for _ in range(5)] == [None] * 5
-    assert store.calls == 1
-    states = [guard.is_bypassed]
+def test_a_failure_opens_the_circuit_and_a_later_success_closes_it() -> None:
+    clock, scripted, observer = ManualClock(), ScriptedStore(StoreError("down")), RecordingObserver()
+    store = with_breaker(scripted, clock, observer)
+    assert [store.get("key") for _ in range(5)] == [None] * 5
+    assert scripted.calls == 1
+    states = [store.is_bypassed]
     clock.now += OPEN_SECONDS
-    assert guard.get("key") == "value"
-    states.append(guard.is_bypassed)
+    assert store.get("key") == "value"
+    states.append(store.is_bypassed)
     assert states == [True, False]
-    assert listener.events == [("store_operation_failed",), ("store_bypassed",), ("store_recovered",)]
+    assert observer.events == [("store_operation_failed",), ("store_bypassed",), ("store_recovered",)]
 
 
-def test_while_one_tries_it_again_the_others_go_on_without() -> None:
+def test_a_half_open_circuit_lets_one_call_through() -> None:
     clock, go = ManualClock(), Event()
 
-    class Slow(Scripted):
+    class SlowStore(ScriptedStore):
         def get(self, key: str) -> bytes | None:
             if self.calls:
                 go.wait()
             return super().get(key)
 
-    store = Slow(StoreError("down"))
-    guard = guarded(store, clock)
-    guard.get("key")
+    scripted = SlowStore(StoreError("down"))
+    store = with_breaker(scripted, clock)
+    store.get("key")
     clock.now += OPEN_SECONDS
-    trying = gevent.spawn(guard.get, "key")
+    trial = gevent.spawn(store.get, "key")
     gevent.sleep(0)
-    assert guard.get("key") is None
+    assert store.get("key") is None
     go.set()
-    assert trying.get() == "value"
-    assert store.calls == 2
+    assert trial.get() == "value"
+    assert scripted.calls == 2
 
 
-def test_each_change_of_its_state_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_of_state_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
-    guard = guarded(Scripted(StoreError("down"), StoreError("still down")), clock)
+    store = with_breaker(ScriptedStore(StoreError("down"), StoreError("still down")), clock)
     with caplog.at_level(logging.INFO):
         for _ in range(10):
-            guard.get("key")
+            store.get("key")
             clock.now += OPEN_SECONDS / 2
     assert [record.message for record in caplog.records] == [
-        "the store is passed over: down",
-        "the store answers again",
+        "the store is bypassed: down",
+        "the store is available again",
     ]
 
 
-def test_a_lie_is_a_miss_that_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The store as a whole goes on being used."""
-    listener = RecordingObserver()
-    guard = guarded(Scripted(b"lie", b"lie"), observer=listener)
-    assert [guard.get("key") for _ in range(3)] == [None, None, "value"]
-    assert listener.events == [("store_operation_failed",)] * 2
+def test_an_invalid_value_is_a_miss_that_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It does not open the circuit."""
+    observer = RecordingObserver()
+    store = with_breaker(ScriptedStore(b"garbage", b"garbage"), observer=observer)
+    assert [store.get("key") for _ in range(3)] == [None, None, "value"]
+    assert observer.events == [("store_operation_failed",)] * 2
     assert len(caplog.records) == 1
 
 
-def test_what_has_no_lifetime_is_not_put() -> None:
-    class Refusing(EmptyStore):
+def test_a_value_without_a_lifetime_is_not_stored() -> None:
+    class FailingStore(EmptyStore):
         def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
             raise AssertionError
 
-    guarded(Refusing()).put("key", "value", lifetime=0, is_positive=True)
+    with_breaker(FailingStore()).put("key", "value", lifetime=0, is_positive=True)
 
 
-def test_a_bug_in_a_store_is_not_taken_for_its_failure() -> None:
+def test_an_exception_other_than_store_error_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        guarded(Scripted(ZeroDivisionError())).get("key")
+        with_breaker(ScriptedStore(ZeroDivisionError())).get("key")
 
 
-@pytest.mark.parametrize("answer", [b"value", StoreError("down")])
-def test_it_is_known_once_it_has_been_asked(answer: bytes | StoreError) -> None:
-    """Whatever came of it."""
-    guard = guarded(Scripted(answer))
-    before = guard.has_been_tried
-    guard.get("key")
-    assert (before, guard.has_been_tried) == (False, True)
+@pytest.mark.parametrize("step", [b"value", StoreError("down")])
+def test_the_store_has_been_tried_after_the_first_call(step: bytes | StoreError) -> None:
+    """Whether the call succeeds or fails."""
+    store = with_breaker(ScriptedStore(step))
+    before = store.has_been_tried
+    store.get("key")
+    assert (before, store.has_been_tried) == (False, True)

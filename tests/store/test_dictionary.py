@@ -1,4 +1,4 @@
-"""The dictionary store passes the contract, so stories that are told with it hold for the real ones."""
+"""The dictionary store passes the contract, so tests that use it are valid for the real stores."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Redis store, against a real redis-server: the contract, then what a server can do to its clients."""
+"""Tests of the Redis store against a real redis-server: the contract, and the failures of a server."""
 
 import os
 import socket
@@ -13,49 +13,49 @@ import pytest
 from gevent.server import StreamServer
 
 from app.store.base import StoreError
-from app.store.redis import CALL_SECONDS, MAX_CONNECTIONS, SOCKET_SECONDS, STREAM_START, RedisStore
+from app.store.redis import CALL_TIMEOUT, MAX_CONNECTIONS, SOCKET_TIMEOUT, STREAM_START, RedisStore
 from tests.store.contract import LONG, Opener, StoreContract
-from tests.store.redis_server import RedisServer, hold_a_port, serving_redis
+from tests.store.redis_server import RedisServer, reserve_port, serving_redis
 
-#: Beyond the promised time, for a machine that is busy with other things.
+#: Seconds added to a time limit, for a machine that is busy with other processes.
 SLACK = 0.3
 
-#: Each method of the port, called once; those that only read are two.
+#: A call of each method of the store.
 CALLS: dict[str, Callable[[RedisStore], object]] = {
     "get": lambda store: store.get("ozon:1"),
     "put": lambda store: store.put("ozon:1", b"value", lifetime=LONG, is_positive=True),
     "forget": lambda store: store.forget("ozon:1"),
     "forgotten": lambda store: store.invalidations("1-1"),
-    "lease": lambda store: store.lease("ozon:1", "one", LONG),
-    "release": lambda store: store.release("ozon:1", "one"),
+    "lease": lambda store: store.acquire_lease("ozon:1", "one", LONG),
+    "release": lambda store: store.release_lease("ozon:1", "one"),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
 @pytest.fixture(scope="module")
 def server(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for the module."""
+    """One server for all tests of the module."""
     with serving_redis(require("redis-server"), tmp_path_factory.mktemp("redis")) as running:
         yield running
 
 
 @pytest.fixture
 def own_server(require: Callable[[str], str], tmp_path: Path) -> Iterator[RedisServer]:
-    """A server that the test may ruin."""
+    """A server for one test, which may damage it."""
     with serving_redis(require("redis-server"), tmp_path) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def guarded(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def password_server(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server with a password."""
     with serving_redis(require("redis-server"), tmp_path_factory.mktemp("redis"), password="open/sesame") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def secure(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """A port for a server that speaks TLS, and a certificate for 127.0.0.1 that signs itself; its key is beside it."""
+def tls_endpoint(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """A port for a TLS server, and a self-signed certificate for 127.0.0.1. Its key is in the same folder."""
     folder = tmp_path_factory.mktemp("tls")
     command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=covers -keyout key -out cert"
     subprocess.run(
@@ -64,14 +64,14 @@ def secure(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFacto
         check=True,
         capture_output=True,
     )
-    with hold_a_port() as place:
-        yield place.getsockname()[1], folder / "cert"
+    with reserve_port() as reservation:
+        yield reservation.getsockname()[1], folder / "cert"
 
 
 @pytest.fixture(scope="module")
-def secure_server(require: Callable[[str], str], secure: tuple[int, Path]) -> Iterator[RedisServer]:
-    """A server that speaks TLS at that port."""
-    port, certificate = secure
+def tls_server(require: Callable[[str], str], tls_endpoint: tuple[int, Path]) -> Iterator[RedisServer]:
+    """A TLS server on that port."""
+    port, certificate = tls_endpoint
     files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.with_name("key")))
     options = ("--tls-port", str(port), "--tls-auth-clients", "no", *files)
     with serving_redis(require("redis-server"), certificate.parent, *options) as running:
@@ -79,24 +79,24 @@ def secure_server(require: Callable[[str], str], secure: tuple[int, Path]) -> It
 
 
 @pytest.fixture
-def opening() -> Iterator[Callable[[str], RedisStore]]:
-    """Open stores by their URLs; they are closed at the end."""
+def open_url() -> Iterator[Callable[[str], RedisStore]]:
+    """A function that opens a store by its URL. The stores are closed after the test."""
     stores: list[RedisStore] = []
 
-    def open_at(url: str) -> RedisStore:
+    def open_one(url: str) -> RedisStore:
         stores.append(RedisStore(url))
         return stores[-1]
 
-    yield open_at
+    yield open_one
     for store in stores:
         store.close()
 
 
 @pytest.fixture
-def open_store(server: RedisServer, opening: Callable[[str], RedisStore]) -> Opener:
-    """Open stores on the module's server, which is empty before."""
-    server.ask("FLUSHALL")
-    return lambda: opening(server.url)
+def open_store(server: RedisServer, open_url: Callable[[str], RedisStore]) -> Opener:
+    """A function that opens a store on the module's server, which is emptied first."""
+    server.execute("FLUSHALL")
+    return lambda: open_url(server.url)
 
 
 @pytest.fixture
@@ -106,16 +106,16 @@ def store(open_store: Callable[[], RedisStore]) -> RedisStore:
 
 
 def seconds_to_fail(call: Callable[[RedisStore], object], store: RedisStore) -> float:
-    """Return how long the call took to raise StoreError."""
-    begun = time.monotonic()
+    """Return the number of seconds after which the call raised StoreError."""
+    started_at = time.monotonic()
     with pytest.raises(StoreError):
         call(store)
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 @contextmanager
-def answering(handle: Callable[[socket.socket, object], None]) -> Iterator[str]:
-    """Serve a protocol of the test's own; give its URL."""
+def serving(handle: Callable[[socket.socket, object], None]) -> Iterator[str]:
+    """Run a server with the given connection handler; yield its URL."""
     listener = StreamServer(("127.0.0.1", 0), handle)
     listener.start()
     try:
@@ -125,41 +125,45 @@ def answering(handle: Callable[[socket.socket, object], None]) -> Iterator[str]:
 
 
 @contextmanager
-def heartbeat() -> Iterator[list[float]]:
-    """Collect the longest time, in seconds, that the hub let others wait."""
+def hub_lag() -> Iterator[list[float]]:
+    """Measure, in seconds, the longest time between two ticks of a greenlet; yield it as the only item of a list."""
     longest = [0.0]
 
-    def beat() -> None:
+    def tick() -> None:
         while True:
             before = time.monotonic()
             gevent.sleep(0.005)
             longest[0] = max(longest[0], time.monotonic() - before)
 
-    beating = gevent.spawn(beat)
+    ticking = gevent.spawn(tick)
     try:
         yield longest
     finally:
-        beating.kill()
+        ticking.kill()
 
 
 class TestContract(StoreContract):
-    """What any store does."""
+    """The contract of all stores."""
 
 
 class TestData:
-    """What lies in the server."""
+    """The data in the server."""
 
-    def test_everything_lies_under_one_prefix(self, server: RedisServer, store: RedisStore) -> None:
+    def test_all_keys_have_one_prefix(self, server: RedisServer, store: RedisStore) -> None:
         for call in CALLS.values():
             call(store)
         store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.lease("ozon:1", "one", LONG)
-        assert sorted(server.ask("KEYS", "*")) == [b"covers:forgotten", b"covers:lease:ozon:1", b"covers:value:ozon:1"]
+        store.acquire_lease("ozon:1", "one", LONG)
+        assert sorted(server.execute("KEYS", "*")) == [
+            b"covers:forgotten",
+            b"covers:lease:ozon:1",
+            b"covers:value:ozon:1",
+        ]
 
-    def test_values_and_leases_of_any_names_do_not_meet(self, store: RedisStore) -> None:
+    def test_keys_of_values_and_leases_do_not_collide(self, store: RedisStore) -> None:
         for key in ("forgotten", "lease:ozon:1", "value:ozon:1", "ozon:1", ""):
             store.put(key, key.encode(), lifetime=LONG, is_positive=True)
-        assert store.lease("ozon:1", "one", LONG)
+        assert store.acquire_lease("ozon:1", "one", LONG)
         assert store.forget("forgotten")
         assert store.get("lease:ozon:1") == b"lease:ozon:1"
         assert store.get("") == b""
@@ -168,81 +172,75 @@ class TestData:
         ("lifetime", "least", "most"),
         [(600.0, 590_000, 600_000), (float("inf"), 10**12, 10**13), (1e300, 10**12, 10**13)],
     )
-    def test_the_server_keeps_the_lifetime(
+    def test_a_lifetime_is_the_expiry_of_the_key(
         self, server: RedisServer, store: RedisStore, lifetime: float, least: int, most: int
     ) -> None:
         store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
-        store.lease("ozon:1", "one", lifetime)
+        store.acquire_lease("ozon:1", "one", lifetime)
         for name in ("covers:value:ozon:1", "covers:lease:ozon:1"):
-            assert least < server.ask("PTTL", name) <= most
+            assert least < server.execute("PTTL", name) <= most
 
     @pytest.mark.parametrize("lifetime", [0.0, -1.0, 1e-9])
-    def test_what_lives_no_time_is_soon_gone(self, store: RedisStore, lifetime: float) -> None:
+    def test_a_value_without_a_lifetime_expires_soon(self, store: RedisStore, lifetime: float) -> None:
         store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
         with gevent.Timeout(5):
             while store.get("ozon:1") is not None:
                 gevent.sleep(0.001)
 
-    def test_a_holder_prolongs_its_lease_and_nobody_elses(
-        self, server: RedisServer, open_store: Callable[[], RedisStore]
-    ) -> None:
+    def test_only_the_holder_can_renew_a_lease(self, server: RedisServer, open_store: Callable[[], RedisStore]) -> None:
         one, two = open_store(), open_store()
-        one.lease("ozon:1", "one", 10)
-        assert one.lease("ozon:1", "one", 100)
-        assert not two.lease("ozon:1", "two", 1000)
-        assert 90_000 < server.ask("PTTL", "covers:lease:ozon:1") <= 100_000
+        one.acquire_lease("ozon:1", "one", 10)
+        assert one.acquire_lease("ozon:1", "one", 100)
+        assert not two.acquire_lease("ozon:1", "two", 1000)
+        assert 90_000 < server.execute("PTTL", "covers:lease:ozon:1") <= 100_000
 
-    def test_keys_that_utf_8_cannot_write_are_told_unchanged(self, store: RedisStore) -> None:
-        point, _ = store.invalidations("")
+    def test_invalidations_return_keys_with_surrogates_unchanged(self, store: RedisStore) -> None:
+        cursor, _ = store.invalidations("")
         store.put("ozon:\ud800", b"value", lifetime=LONG, is_positive=True)
         assert store.forget("ozon:\ud800")
-        assert store.invalidations(point)[1] == ["ozon:\ud800"]
+        assert store.invalidations(cursor)[1] == ["ozon:\ud800"]
 
-    def test_thousands_of_news_are_told_in_parts_and_kept_within_bounds(
-        self, server: RedisServer, store: RedisStore
-    ) -> None:
-        point, _ = store.invalidations("")
+    def test_invalidations_are_read_in_batches_and_trimmed(self, server: RedisServer, store: RedisStore) -> None:
+        cursor, _ = store.invalidations("")
         append = "for number = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'key', 'ozon:' .. number) end"
-        server.ask("EVAL", append, 1, "covers:forgotten", 2500)
-        told: list[str] = []
-        while (news := store.invalidations(point))[1]:
-            point = news[0]
-            told += news[1]
-        assert told == [f"ozon:{number}" for number in range(1, 2501)]
-        server.ask("EVAL", append, 1, "covers:forgotten", 12_500)
+        server.execute("EVAL", append, 1, "covers:forgotten", 2500)
+        read: list[str] = []
+        while (batch := store.invalidations(cursor))[1]:
+            cursor = batch[0]
+            read += batch[1]
+        assert read == [f"ozon:{number}" for number in range(1, 2501)]
+        server.execute("EVAL", append, 1, "covers:forgotten", 12_500)
         store.forget("ozon:1")
-        assert 10_000 <= server.ask("XLEN", "covers:forgotten") < 10_300
+        assert 10_000 <= server.execute("XLEN", "covers:forgotten") < 10_300
 
     def test_many_greenlets_share_a_few_connections(self, server: RedisServer, store: RedisStore) -> None:
-        def use(number: int) -> bytes | None:
+        def put_and_get(number: int) -> bytes | None:
             store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
             return store.get(f"ozon:{number}")
 
-        using = [gevent.spawn(use, number) for number in range(200)]
-        assert [greenlet.get() for greenlet in using] == [b"%d" % number for number in range(200)]
+        greenlets = [gevent.spawn(put_and_get, number) for number in range(200)]
+        assert [greenlet.get() for greenlet in greenlets] == [b"%d" % number for number in range(200)]
         assert 1 <= len(server.connections()) <= MAX_CONNECTIONS
 
-    def test_greenlets_that_ask_and_ask_let_others_have_a_connection(self, store: RedisStore) -> None:
-        """There are four for each connection, none of which does anything else, for longer than one may wait."""
+    def test_busy_greenlets_do_not_starve_others_of_connections(self, store: RedisStore) -> None:
+        """Four greenlets for each connection call the store all the time, for longer than one call may wait."""
 
-        def use() -> int:
-            asked = 0
-            while time.monotonic() < end:
+        def call_until_deadline() -> int:
+            calls = 0
+            while time.monotonic() < deadline:
                 store.get("ozon:1")
-                asked += 1
-            return asked
+                calls += 1
+            return calls
 
-        end = time.monotonic() + 4 * SOCKET_SECONDS
-        using = [gevent.spawn(use) for _ in range(4 * MAX_CONNECTIONS)]
-        assert min(greenlet.get() for greenlet in using) > 0
+        deadline = time.monotonic() + 4 * SOCKET_TIMEOUT
+        greenlets = [gevent.spawn(call_until_deadline) for _ in range(4 * MAX_CONNECTIONS)]
+        assert min(greenlet.get() for greenlet in greenlets) > 0
 
 
 class TestConnections:
-    """When they are opened and closed."""
+    """Opening and closing of connections."""
 
-    def test_none_is_opened_by_the_constructor_and_none_is_left_after_close(
-        self, server: RedisServer, store: RedisStore
-    ) -> None:
+    def test_the_constructor_opens_none_and_close_closes_all(self, server: RedisServer, store: RedisStore) -> None:
         assert server.connections() == []
         gevent.joinall([gevent.spawn(store.get, "ozon:1") for _ in range(10)], raise_error=True)
         assert server.connections()
@@ -252,19 +250,30 @@ class TestConnections:
                 gevent.sleep(0.001)
         assert store.get("ozon:1") is None
 
-    def test_nothing_is_sent_but_what_was_asked(self, server: RedisServer, store: RedisStore) -> None:
-        """No HELLO, no CLIENT SETINFO, no PING, by the server's own count."""
-        server.ask("CONFIG", "RESETSTAT")
+    def test_connections_send_no_further_commands(self, server: RedisServer, store: RedisStore) -> None:
+        """No HELLO, no CLIENT SETINFO, no PING, according to the statistics of the server."""
+        server.execute("CONFIG", "RESETSTAT")
         for call in CALLS.values():
             call(store)
-        counted = {
-            name.removeprefix("cmdstat_"): it["calls"] for name, it in server.ask("INFO", "commandstats").items()
+        calls_by_command = {
+            name.removeprefix("cmdstat_"): statistics["calls"]
+            for name, statistics in server.execute("INFO", "commandstats").items()
         }
-        assert set(counted) <= {"get", "set", "del", "xadd", "eval", "xrevrange", "xread", "config|resetstat", "info"}
-        assert counted["eval"] == 3
-        assert server.ask("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
+        assert set(calls_by_command) <= {
+            "get",
+            "set",
+            "del",
+            "xadd",
+            "eval",
+            "xrevrange",
+            "xread",
+            "config|resetstat",
+            "info",
+        }
+        assert calls_by_command["eval"] == 3
+        assert server.execute("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
 
-    def test_a_forked_process_gets_connections_of_its_own(self, server: RedisServer, store: RedisStore) -> None:
+    def test_a_forked_process_opens_its_own_connections(self, server: RedisServer, store: RedisStore) -> None:
         store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
         before = server.connections()
         child = os.fork()
@@ -278,53 +287,53 @@ class TestConnections:
         assert store.get("ozon:1") == b"value"
         assert server.connections() == before
 
-    def test_a_close_under_a_call_is_a_failure_of_that_call(self, own_server: RedisServer) -> None:
+    def test_close_during_a_call_makes_that_call_fail(self, own_server: RedisServer) -> None:
         store = RedisStore(own_server.url)
         store.get("ozon:1")
         own_server.freeze()
-        asking = gevent.spawn(store.get, "ozon:1")
+        call = gevent.spawn(store.get, "ozon:1")
         gevent.sleep(0.02)
         store.close()
         with pytest.raises(StoreError):
-            asking.get()
+            call.get()
         own_server.thaw()
         assert store.get("ozon:1") is None
         store.close()
 
 
-class TestTrouble:
-    """What a server can do: never more than StoreError, in time, and the next call is right again."""
+class TestFailures:
+    """Failures of a server: each call raises StoreError in time, and the next call works again."""
 
     @each_call
-    def test_a_frozen_server_costs_half_a_second_at_most(
+    def test_a_call_of_a_frozen_server_times_out(
         self, server: RedisServer, store: RedisStore, call: Callable[[RedisStore], object]
     ) -> None:
-        """With a connection that is open already, and then with one that the system accepts for the server."""
+        """First on an open connection, then on a new one, which the system accepts for the server."""
         store.get("ozon:1")
         server.freeze()
         try:
-            with heartbeat() as longest:
-                assert seconds_to_fail(call, store) < CALL_SECONDS + SLACK
-                assert seconds_to_fail(call, store) < CALL_SECONDS + SLACK
+            with hub_lag() as longest:
+                assert seconds_to_fail(call, store) < CALL_TIMEOUT + SLACK
+                assert seconds_to_fail(call, store) < CALL_TIMEOUT + SLACK
         finally:
             server.thaw()
         assert longest[0] < SLACK
         call(store)
 
-    def test_many_callers_of_a_frozen_server_wait_no_longer(self, server: RedisServer, store: RedisStore) -> None:
-        """More of them than there are connections."""
+    def test_many_calls_of_a_frozen_server_time_out_together(self, server: RedisServer, store: RedisStore) -> None:
+        """There are more calls than connections."""
         server.freeze()
         try:
-            begun = time.monotonic()
-            asking = [gevent.spawn(seconds_to_fail, CALLS["get"], store) for _ in range(4 * MAX_CONNECTIONS)]
-            assert max(greenlet.get() for greenlet in asking) < CALL_SECONDS + SLACK
-            assert time.monotonic() - begun < CALL_SECONDS + SLACK
+            started_at = time.monotonic()
+            calls = [gevent.spawn(seconds_to_fail, CALLS["get"], store) for _ in range(4 * MAX_CONNECTIONS)]
+            assert max(greenlet.get() for greenlet in calls) < CALL_TIMEOUT + SLACK
+            assert time.monotonic() - started_at < CALL_TIMEOUT + SLACK
         finally:
             server.thaw()
         assert store.get("ozon:1") is None
 
-    def test_an_answer_that_comes_too_late_is_nobodys(self, server: RedisServer, store: RedisStore) -> None:
-        """The server answers everything that was asked while it was frozen, when it goes on."""
+    def test_a_late_response_is_not_given_to_a_later_call(self, server: RedisServer, store: RedisStore) -> None:
+        """The server responds to the commands sent while it was frozen as soon as it continues."""
         for number in range(20):
             store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
         for number in range(3):
@@ -335,40 +344,40 @@ class TestTrouble:
             for other in range(3, 20):
                 assert store.get(f"ozon:{other}") == b"%d" % other
 
-    @pytest.mark.parametrize("ends", ["killed", "timeout"])
-    def test_a_caller_that_goes_away_leaves_no_answer_behind(
-        self, server: RedisServer, store: RedisStore, ends: str
+    @pytest.mark.parametrize("interruption", ["killed", "timeout"])
+    def test_the_response_to_an_interrupted_call_is_not_given_to_a_later_call(
+        self, server: RedisServer, store: RedisStore, interruption: str
     ) -> None:
-        """A deadline of the caller's own passes through as what it is."""
+        """A timeout of the caller is raised as it is, not as a StoreError."""
 
         class Deadline(gevent.Timeout):
-            """The caller's."""
+            """A timeout of the caller."""
 
-        def ask() -> str:
+        def call_with_deadline() -> str:
             try:
-                with Deadline(30 if ends == "killed" else 0.05):
+                with Deadline(30 if interruption == "killed" else 0.05):
                     store.get("ozon:1")
             except Deadline:
                 return "timeout"
-            return "answered"
+            return "response"
 
         for number in (1, 2):
             store.put(f"ozon:{number}", b"%d" % number, lifetime=LONG, is_positive=True)
         server.freeze()
-        asking = gevent.spawn(ask)
+        call = gevent.spawn(call_with_deadline)
         gevent.sleep(0.02)
-        if ends == "killed":
-            asking.kill()
+        if interruption == "killed":
+            call.kill()
         else:
-            assert asking.get() == "timeout"
+            assert call.get() == "timeout"
         server.thaw()
         assert store.get("ozon:2") == b"2"
 
     @each_call
-    def test_a_server_that_was_killed_is_used_again_when_it_is_back(
-        self, own_server: RedisServer, opening: Callable[[str], RedisStore], call: Callable[[RedisStore], object]
+    def test_a_restarted_server_is_used_again(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore], call: Callable[[RedisStore], object]
     ) -> None:
-        store = opening(own_server.url)
+        store = open_url(own_server.url)
         call(store)
         own_server.kill()
         with pytest.raises(StoreError, match=r"^redis at 127\.0\.0\.1:\d+: .*Connection refused\.?$"):
@@ -376,139 +385,145 @@ class TestTrouble:
         own_server.start()
         call(store)
 
-    def test_a_restart_between_two_calls_is_not_noticed(
-        self, own_server: RedisServer, opening: Callable[[str], RedisStore]
+    def test_a_restart_between_two_calls_makes_no_call_fail(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore]
     ) -> None:
-        store = opening(own_server.url)
+        store = open_url(own_server.url)
         gevent.joinall([gevent.spawn(store.get, "ozon:1") for _ in range(10)], raise_error=True)
         own_server.kill()
         own_server.start()
         assert [store.get("ozon:1") for _ in range(20)] == [None] * 20
 
-    @pytest.mark.parametrize("said", [b"", b"$5\r\nva", b"$100\r\n"], ids=["nothing", "a piece", "a length"])
+    @pytest.mark.parametrize("response", [b"", b"$5\r\nva", b"$100\r\n"], ids=["nothing", "a piece", "a length"])
     @each_call
-    def test_a_server_that_says_nothing_or_little_is_given_up(
-        self, opening: Callable[[str], RedisStore], said: bytes, call: Callable[[RedisStore], object]
+    def test_a_call_without_a_complete_response_times_out(
+        self, open_url: Callable[[str], RedisStore], response: bytes, call: Callable[[RedisStore], object]
     ) -> None:
-        def say(client: socket.socket, _address: object) -> None:
-            client.sendall(said)
+        def respond(client: socket.socket, _address: object) -> None:
+            client.sendall(response)
             gevent.sleep(30)
 
-        with answering(say) as url:
-            assert seconds_to_fail(call, opening(url)) < CALL_SECONDS + SLACK
+        with serving(respond) as url:
+            assert seconds_to_fail(call, open_url(url)) < CALL_TIMEOUT + SLACK
 
     @each_call
-    def test_an_answer_in_drips_is_given_up(
-        self, opening: Callable[[str], RedisStore], call: Callable[[RedisStore], object]
+    def test_a_call_with_a_response_that_trickles_in_times_out(
+        self, open_url: Callable[[str], RedisStore], call: Callable[[RedisStore], object]
     ) -> None:
-        """Each drip comes within the time-out of a socket."""
+        """Each byte arrives within the timeout of a socket."""
 
-        def drip(client: socket.socket, _address: object) -> None:
+        def trickle(client: socket.socket, _address: object) -> None:
             client.sendall(b"$100\r\n")
             while True:
                 gevent.sleep(0.05)
                 client.sendall(b"x")
 
-        with answering(drip) as url:
-            assert seconds_to_fail(call, opening(url)) < CALL_SECONDS + SLACK
+        with serving(trickle) as url:
+            assert seconds_to_fail(call, open_url(url)) < CALL_TIMEOUT + SLACK
 
-    def test_a_handshake_and_an_answer_both_in_drips_are_one_call(self, opening: Callable[[str], RedisStore]) -> None:
-        """A password and a database are two answers more when a connection is opened."""
+    def test_the_timeout_includes_the_commands_that_open_a_connection(
+        self, open_url: Callable[[str], RedisStore]
+    ) -> None:
+        """A password and a database need a command each when a connection is opened."""
 
-        def drip(client: socket.socket, _address: object) -> None:
+        def trickle(client: socket.socket, _address: object) -> None:
             while True:
                 for byte in b"+OK\r\n":
                     gevent.sleep(0.05)
                     client.sendall(bytes([byte]))
 
-        with answering(drip) as url:
-            store = opening(url.replace("//", "//:secret@") + "/1")
-            assert seconds_to_fail(CALLS["forgotten"], store) < CALL_SECONDS + SLACK
+        with serving(trickle) as url:
+            store = open_url(url.replace("//", "//:secret@") + "/1")
+            assert seconds_to_fail(CALLS["forgotten"], store) < CALL_TIMEOUT + SLACK
 
     @pytest.mark.parametrize(
-        "said",
+        "response",
         [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$x\r\n", b"*-7\r\n", b"*1\r\n:x\r\n", b"\xff\x00\r\n", b":7\r\n"],
     )
     @each_call
-    def test_what_is_no_redis_is_a_failure(
-        self, opening: Callable[[str], RedisStore], said: bytes, call: Callable[[RedisStore], object]
+    def test_a_response_that_is_not_redis_is_a_failure(
+        self, open_url: Callable[[str], RedisStore], response: bytes, call: Callable[[RedisStore], object]
     ) -> None:
-        def say(client: socket.socket, _address: object) -> None:
+        def respond(client: socket.socket, _address: object) -> None:
             while client.recv(65536):
-                client.sendall(said)
+                client.sendall(response)
 
-        with answering(say) as url:
+        with serving(respond) as url:
             try:
-                call(opening(url))
+                call(open_url(url))
             except StoreError as error:
-                assert "\n" not in str(error)  # noqa: PT017 - that it is raised at all is not the point: a 7 may be right
+                assert "\n" not in str(error)  # noqa: PT017 - the call may succeed: b":7" is valid for some
 
-    def test_a_name_that_is_not_resolved_in_time_is_given_up(
-        self, opening: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
+    def test_a_call_times_out_while_the_host_name_is_resolved(
+        self, open_url: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: gevent.sleep(30))
-        store = opening("redis://redis.example")
-        assert seconds_to_fail(CALLS["get"], store) < CALL_SECONDS + SLACK
+        store = open_url("redis://redis.example")
+        assert seconds_to_fail(CALLS["get"], store) < CALL_TIMEOUT + SLACK
 
-    def test_a_server_that_takes_no_connection_is_given_up(self, opening: Callable[[str], RedisStore]) -> None:
-        """A full backlog: the system drops what comes, as a black hole does."""
+    def test_a_call_times_out_while_the_connection_is_opened(self, open_url: Callable[[str], RedisStore]) -> None:
+        """The backlog is full, so the system drops the packets."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
             port = listener.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port)):
-                assert seconds_to_fail(CALLS["get"], opening(f"redis://127.0.0.1:{port}")) < CALL_SECONDS + SLACK
+                assert seconds_to_fail(CALLS["get"], open_url(f"redis://127.0.0.1:{port}")) < CALL_TIMEOUT + SLACK
 
 
-class TestRefusals:
-    """What a server answers instead."""
+class TestErrors:
+    """Error responses of a server, and lost data."""
 
-    def test_values_of_another_type_are_a_failure_and_can_be_replaced(
+    def test_a_key_of_another_type_is_a_failure_and_put_replaces_it(
         self, server: RedisServer, store: RedisStore
     ) -> None:
         for name in ("covers:value:ozon:1", "covers:lease:ozon:1", "covers:forgotten"):
-            server.ask("RPUSH", name, "x")
+            server.execute("RPUSH", name, "x")
         for name in ("get", "forget", "forgotten", "lease", "release"):
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 CALLS[name](store)
         CALLS["put"](store)
         assert store.get("ozon:1") == b"value"
 
-    def test_scripts_that_the_server_lost_are_not_missed(self, server: RedisServer, store: RedisStore) -> None:
+    def test_calls_work_after_a_script_flush(self, server: RedisServer, store: RedisStore) -> None:
         for call in CALLS.values():
             call(store)
-        server.ask("SCRIPT", "FLUSH")
+        server.execute("SCRIPT", "FLUSH")
         for call in CALLS.values():
             call(store)
 
-    def test_after_a_flush_all_is_a_miss_and_news_are_told_again(self, server: RedisServer, store: RedisStore) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.lease("ozon:1", "one", LONG)
-        store.forget("ozon:2")
-        point, _ = store.invalidations("")
-        server.ask("FLUSHALL")
-        assert store.get("ozon:1") is None
-        assert store.lease("ozon:1", "two", LONG)
-        point, keys = store.invalidations(point)
-        assert (point, keys) == (STREAM_START, [])
-        store.forget("ozon:3")
-        assert store.invalidations(point)[1] == ["ozon:3"]
-
-    def test_news_told_before_the_flush_is_noticed_are_not_lost(self, server: RedisServer, store: RedisStore) -> None:
-        """Even where the server's clock was set back meanwhile, and its new points are lower than the old ones."""
-        server.ask("XADD", "covers:forgotten", "9999999999999-0", "key", "ozon:1")
-        point, _ = store.invalidations("")
-        server.ask("FLUSHALL")
-        store.forget("ozon:2")
-        point, before = store.invalidations(point)
-        _, after = store.invalidations(point)
-        assert before + after == ["ozon:2"]
-
-    def test_a_replica_is_read_and_refuses_to_be_written(
-        self, own_server: RedisServer, opening: Callable[[str], RedisStore]
+    def test_after_a_flush_all_values_are_misses_and_invalidations_start_anew(
+        self, server: RedisServer, store: RedisStore
     ) -> None:
-        """It is connected to anew after that: the name may lead to another server since."""
-        store = opening(own_server.url)
+        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
+        store.acquire_lease("ozon:1", "one", LONG)
+        store.forget("ozon:2")
+        cursor, _ = store.invalidations("")
+        server.execute("FLUSHALL")
+        assert store.get("ozon:1") is None
+        assert store.acquire_lease("ozon:1", "two", LONG)
+        cursor, keys = store.invalidations(cursor)
+        assert (cursor, keys) == (STREAM_START, [])
+        store.forget("ozon:3")
+        assert store.invalidations(cursor)[1] == ["ozon:3"]
+
+    def test_invalidations_written_right_after_a_flush_are_not_lost(
+        self, server: RedisServer, store: RedisStore
+    ) -> None:
+        """Even if the server's clock was set back, so that new entries have lower ids than the old ones."""
+        server.execute("XADD", "covers:forgotten", "9999999999999-0", "key", "ozon:1")
+        cursor, _ = store.invalidations("")
+        server.execute("FLUSHALL")
+        store.forget("ozon:2")
+        cursor, first = store.invalidations(cursor)
+        _, second = store.invalidations(cursor)
+        assert first + second == ["ozon:2"]
+
+    def test_a_replica_can_be_read_but_not_written(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore]
+    ) -> None:
+        """The connection is closed after that, since the host name may lead to another server by now."""
+        store = open_url(own_server.url)
         CALLS["put"](store)
-        own_server.ask("REPLICAOF", "127.0.0.1", "1")
+        own_server.execute("REPLICAOF", "127.0.0.1", "1")
         assert store.get("ozon:1") == b"value"
         before = own_server.connections()
         for name in ("put", "forget", "lease"):
@@ -516,30 +531,30 @@ class TestRefusals:
                 CALLS[name](store)
         store.get("ozon:1")
         assert own_server.connections() != before
-        own_server.ask("REPLICAOF", "NO", "ONE")
+        own_server.execute("REPLICAOF", "NO", "ONE")
         for call in CALLS.values():
             call(store)
 
-    def test_a_full_server_is_read_and_forgets(
-        self, own_server: RedisServer, opening: Callable[[str], RedisStore]
+    def test_a_full_server_can_be_read_and_can_forget(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore]
     ) -> None:
-        store = opening(own_server.url)
+        store = open_url(own_server.url)
         CALLS["put"](store)
-        point, _ = store.invalidations("")
-        own_server.ask("CONFIG", "SET", "maxmemory", "1")
+        cursor, _ = store.invalidations("")
+        own_server.execute("CONFIG", "SET", "maxmemory", "1")
         assert store.get("ozon:1") == b"value"
         for name in ("put", "lease"):
             with pytest.raises(StoreError, match="OOM"):
                 CALLS[name](store)
         assert store.forget("ozon:1")
         assert not store.forget("ozon:2")
-        assert store.invalidations(point)[1] == ["ozon:1", "ozon:2"]
-        own_server.ask("CONFIG", "SET", "maxmemory", "0")
+        assert store.invalidations(cursor)[1] == ["ozon:1", "ozon:2"]
+        own_server.execute("CONFIG", "SET", "maxmemory", "0")
         for call in CALLS.values():
             call(store)
 
     @pytest.mark.parametrize(
-        "said",
+        "error",
         [
             "LOADING Redis is loading the dataset in memory",
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -549,57 +564,59 @@ class TestRefusals:
             "ERR something of a later version",
         ],
     )
-    def test_what_it_says_is_told_in_one_line(self, opening: Callable[[str], RedisStore], said: str) -> None:
-        def say(client: socket.socket, _address: object) -> None:
+    def test_an_error_response_is_raised_as_one_line(self, open_url: Callable[[str], RedisStore], error: str) -> None:
+        def respond(client: socket.socket, _address: object) -> None:
             while client.recv(65536):
-                client.sendall(f"-{said}\r\n".encode())
+                client.sendall(f"-{error}\r\n".encode())
 
-        with answering(say) as url:
-            store = opening(url)
+        with serving(respond) as url:
+            store = open_url(url)
             for call in CALLS.values():
-                with pytest.raises(StoreError, match=r"^redis at 127\.0\.0\.1:\d+: \S.*\S$") as told:
+                with pytest.raises(StoreError, match=r"^redis at 127\.0\.0\.1:\d+: \S.*\S$") as raised:
                     call(store)
-                assert said.split(maxsplit=1)[1] in str(told.value) or said.startswith("MOVED")
+                assert error.split(maxsplit=1)[1] in str(raised.value) or error.startswith("MOVED")
 
 
 class TestPasswords:
-    """Who may ask."""
+    """Authentication."""
 
-    def test_with_the_password_all_is_well(self, guarded: RedisServer, opening: Callable[[str], RedisStore]) -> None:
+    def test_all_calls_work_with_the_password(
+        self, password_server: RedisServer, open_url: Callable[[str], RedisStore]
+    ) -> None:
         for user in ("", "default"):
-            store = opening(f"redis://{user}:open%2Fsesame@127.0.0.1:{guarded.port}/3")
+            store = open_url(f"redis://{user}:open%2Fsesame@127.0.0.1:{password_server.port}/3")
             for call in CALLS.values():
                 call(store)
             assert store.get("ozon:1") is None
 
     @pytest.mark.parametrize(
-        ("credentials", "said"), [("", "NOAUTH"), (":wrong-secret@", "WRONGPASS"), ("me:wrong-secret@", "WRONGPASS")]
+        ("credentials", "error"), [("", "NOAUTH"), (":wrong-secret@", "WRONGPASS"), ("me:wrong-secret@", "WRONGPASS")]
     )
-    def test_without_it_each_call_fails_and_the_password_is_not_told(
-        self, guarded: RedisServer, opening: Callable[[str], RedisStore], credentials: str, said: str
+    def test_without_it_each_call_fails_and_the_error_hides_the_password(
+        self, password_server: RedisServer, open_url: Callable[[str], RedisStore], credentials: str, error: str
     ) -> None:
-        store = opening(f"redis://{credentials}127.0.0.1:{guarded.port}")
+        store = open_url(f"redis://{credentials}127.0.0.1:{password_server.port}")
         for call in CALLS.values():
-            with pytest.raises(StoreError, match=said) as told:
+            with pytest.raises(StoreError, match=error) as raised:
                 call(store)
-            assert "secret" not in str(told.value)
+            assert "secret" not in str(raised.value)
 
-    def test_a_server_that_quotes_the_password_is_not_quoted(self, opening: Callable[[str], RedisStore]) -> None:
+    def test_a_password_quoted_by_the_server_is_hidden(self, open_url: Callable[[str], RedisStore]) -> None:
         def quote(client: socket.socket, _address: object) -> None:
             client.recv(65536)
             client.sendall(b"-ERR unknown command 'AUTH', with args beginning with: 'open/sesame'\r\n")
 
-        with answering(quote) as url:
-            store = opening(url.replace("//", "//:open%2Fsesame@"))
+        with serving(quote) as url:
+            store = open_url(url.replace("//", "//:open%2Fsesame@"))
             with pytest.raises(StoreError, match=r"unknown command 'AUTH', .* '\*\*\*'$"):
                 store.get("ozon:1")
 
 
 class TestURLs:
-    """What is wrong with a URL is told before anything is asked."""
+    """Validation of URLs by the constructor."""
 
     @pytest.mark.parametrize(
-        ("url", "said"),
+        ("url", "expected"),
         [
             ("redis://127.0.0.1:6379/notanumber", "database"),
             ("redis://127.0.0.1:6379/1/2", "database"),
@@ -620,70 +637,70 @@ class TestURLs:
             ("redis://:sec℀ret@localhost", "HOST"),
         ],
     )
-    def test_a_wrong_one_is_refused_in_one_line(self, url: str, said: str) -> None:
-        with pytest.raises(ValueError, match=said) as told:
+    def test_an_invalid_url_raises_one_line(self, url: str, expected: str) -> None:
+        with pytest.raises(ValueError, match=expected) as raised:
             RedisStore(url)
-        assert "\n" not in str(told.value)
-        assert "sec" not in str(told.value).replace("ssl_cert_reqs", "")
+        assert "\n" not in str(raised.value)
+        assert "sec" not in str(raised.value).replace("ssl_cert_reqs", "")
 
     @pytest.mark.parametrize(
         "url", ["redis://localhost", "redis://localhost/", "redis://[::1]:6379/15", "rediss://user:p%23@h.example:1/0"]
     )
-    def test_a_right_one_is_taken(self, url: str) -> None:
+    def test_a_valid_url_is_accepted(self, url: str) -> None:
         RedisStore(url).close()
 
 
-@pytest.mark.usefixtures("secure_server")
+@pytest.mark.usefixtures("tls_server")
 class TestTLS:
-    """What speaks TLS."""
+    """Connections over TLS."""
 
-    def test_a_server_is_used_whose_certificate_is_known(
-        self, secure: tuple[int, Path], opening: Callable[[str], RedisStore]
+    def test_a_trusted_certificate_is_accepted(
+        self, tls_endpoint: tuple[int, Path], open_url: Callable[[str], RedisStore]
     ) -> None:
-        port, certificate = secure
-        store = opening(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}")
+        port, certificate = tls_endpoint
+        store = open_url(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}")
         for call in CALLS.values():
             call(store)
-        with heartbeat() as longest:
+        with hub_lag() as longest:
             gevent.joinall([gevent.spawn(store.get, "ozon:1") for _ in range(10)], raise_error=True)
         assert longest[0] < SLACK
 
-    def test_one_whose_certificate_is_not_known_is_refused(
-        self, secure: tuple[int, Path], opening: Callable[[str], RedisStore]
+    def test_an_untrusted_certificate_is_refused(
+        self, tls_endpoint: tuple[int, Path], open_url: Callable[[str], RedisStore]
     ) -> None:
         with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
-            opening(f"rediss://127.0.0.1:{secure[0]}").get("ozon:1")
-        assert opening(f"rediss://127.0.0.1:{secure[0]}?ssl_cert_reqs=none").get("ozon:1") is None
+            open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}").get("ozon:1")
+        assert open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}?ssl_cert_reqs=none").get("ozon:1") is None
 
-    def test_one_whose_certificate_has_another_name_is_refused(
-        self, secure: tuple[int, Path], opening: Callable[[str], RedisStore]
+    def test_a_certificate_of_another_name_is_refused(
+        self, tls_endpoint: tuple[int, Path], open_url: Callable[[str], RedisStore]
     ) -> None:
-        port, certificate = secure
+        port, certificate = tls_endpoint
         with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
-            opening(f"rediss://localhost:{port}?ssl_ca_certs={certificate}").get("ozon:1")
+            open_url(f"rediss://localhost:{port}?ssl_ca_certs={certificate}").get("ozon:1")
 
-    def test_a_frozen_one_is_given_up(
-        self, secure_server: RedisServer, secure: tuple[int, Path], opening: Callable[[str], RedisStore]
+    def test_a_call_of_a_frozen_server_times_out(
+        self, tls_server: RedisServer, tls_endpoint: tuple[int, Path], open_url: Callable[[str], RedisStore]
     ) -> None:
-        store = opening(f"rediss://127.0.0.1:{secure[0]}?ssl_cert_reqs=none")
-        other = opening(f"rediss://127.0.0.1:{secure[0]}?ssl_cert_reqs=none")
+        store = open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}?ssl_cert_reqs=none")
+        other = open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}?ssl_cert_reqs=none")
         store.get("ozon:1")
-        secure_server.freeze()
+        tls_server.freeze()
         try:
             for frozen in (store, other):
-                assert seconds_to_fail(CALLS["get"], frozen) < CALL_SECONDS + SLACK
+                assert seconds_to_fail(CALLS["get"], frozen) < CALL_TIMEOUT + SLACK
         finally:
-            secure_server.thaw()
+            tls_server.thaw()
         assert store.get("ozon:1") is None
         assert other.get("ozon:1") is None
 
-    def test_a_handshake_in_drips_is_given_up(self, opening: Callable[[str], RedisStore]) -> None:
-        def drip(client: socket.socket, _address: object) -> None:
+    def test_a_call_with_a_handshake_that_trickles_in_times_out(self, open_url: Callable[[str], RedisStore]) -> None:
+        def trickle(client: socket.socket, _address: object) -> None:
             client.sendall(b"\x16\x03\x03\x40\x00")
             while True:
                 gevent.sleep(0.05)
                 client.sendall(b"x")
 
-        with answering(drip) as url:
-            store = opening(url.replace("redis:", "rediss:"))
-            assert seconds_to_fail(CALLS["get"], store) < CALL_SECONDS + SLACK
+        with serving(trickle) as url:
+            store = open_url(url.replace("redis:", "rediss:"))
+            assert seconds_to_fail(CALLS["get"], store) < CALL_TIMEOUT + SLACK

@@ -1,4 +1,4 @@
-"""The store in a SQLite file: the contract, and what becomes of ruined files, held locks, forks and kills."""
+"""Tests of the SQLite store: the contract, then corrupt files, held locks, forks and kills."""
 
 import fcntl
 import logging
@@ -22,10 +22,10 @@ from tests.store.contract import LONG, Opener, StoreContract
 from tests.support.clock import ManualClock
 from tests.support.service import ROOT
 
-#: Seconds for another process to do its part.
-PATIENCE = 20.0
+#: Seconds to wait for another process.
+MAX_WAIT = 20.0
 
-#: What another process runs: it opens the store, says so, and then does as it is told, a line at a time.
+#: A process that opens the store, prints "ready", and then evaluates an expression per line of its input.
 WORKER = """
 from gevent import monkey
 monkey.patch_all()
@@ -42,7 +42,7 @@ for line in sys.stdin:
         print("StoreError:", error, flush=True)
 """
 
-#: A process that holds the write lock until its input ends.
+#: A process that holds the write lock until the end of its input.
 LOCKER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -52,7 +52,7 @@ sys.stdin.read()
 connection.close()
 """
 
-#: A process that puts values of one letter each, and tells how far it is.
+#: A process that puts values of one repeated byte, and prints the number of each.
 WRITER = """
 from gevent import monkey
 monkey.patch_all()
@@ -67,7 +67,7 @@ for number in itertools.count():
 
 
 class Process:
-    """A Python program of one argument, ready."""
+    """A Python program with one argument, which has printed "ready"."""
 
     def __init__(self, program: str, path: Path, errors: Path | None = None) -> None:
         with (errors or Path(os.devnull)).open("ab") as stderr:
@@ -79,31 +79,31 @@ class Process:
                 stderr=stderr,
                 text=True,
             )
-        assert self.hear() == "ready"
+        assert self.read_line() == "ready"
 
-    def hear(self) -> str:
-        """Return the next line that it says."""
+    def read_line(self) -> str:
+        """Return the next line of its output."""
         assert self.popen.stdout is not None
-        with gevent.Timeout(PATIENCE):
+        with gevent.Timeout(MAX_WAIT):
             return self.popen.stdout.readline().rstrip("\n")
 
-    def tell(self, line: str) -> None:
-        """Have it evaluate an expression; it says what that comes to."""
+    def send(self, line: str) -> None:
+        """Let it evaluate an expression and print the value."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(line + "\n")
         self.popen.stdin.flush()
 
-    def ask(self, line: str) -> str:
-        """Return what an expression comes to there."""
-        self.tell(line)
-        return self.hear()
+    def evaluate(self, line: str) -> str:
+        """Return the printed value of an expression."""
+        self.send(line)
+        return self.read_line()
 
     def end(self) -> int:
-        """End its input, and it thereby; return the status."""
+        """End its input, wait for it to exit, and return its exit status."""
         with self.popen as popen:
             assert popen.stdin is not None
             popen.stdin.close()
-            return popen.wait(PATIENCE)
+            return popen.wait(MAX_WAIT)
 
 
 @contextmanager
@@ -117,18 +117,18 @@ def process(program: str, path: Path, errors: Path | None = None) -> Iterator[Pr
 
 
 def sql(path: Path, statement: str) -> list[tuple[object, ...]]:
-    """Look into a file from outside."""
+    """Run a statement on a connection of the test's own."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(statement).fetchall()
 
 
-def broken_ones(path: Path) -> list[Path]:
-    """Return the files that were set aside, without what belongs to them."""
-    return [aside for aside in path.parent.glob("*.broken-*") if not aside.name.endswith(("-wal", "-shm"))]
+def files_set_aside(path: Path) -> list[Path]:
+    """Return the database files that were set aside, without their -wal and -shm files."""
+    return [file for file in path.parent.glob("*.broken-*") if not file.name.endswith(("-wal", "-shm"))]
 
 
-def threads() -> int:
-    """Return how many threads this process has, by the kernel's count."""
+def thread_count() -> int:
+    """Return the number of threads of this process, as the kernel counts them."""
     return len(list(Path("/proc/self/task").iterdir()))
 
 
@@ -141,13 +141,13 @@ def scramble(path: Path, start: int, length: int) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file will be: in a folder that is not there yet."""
+    """The path of the file, in a folder that does not exist yet."""
     return tmp_path / "var" / "cache" / "covers.db"
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """The time of day."""
+    """The wall clock."""
     return ManualClock(1_700_000_000.0)
 
 
@@ -157,13 +157,13 @@ def monotonic() -> ManualClock:
     return ManualClock(5_000.0)
 
 
-#: Opens a store of at most so many rows.
+#: Opens a store with a maximum number of rows.
 SizedOpener = Callable[[int], SqliteStore]
 
 
 @pytest.fixture
 def open_sized(path: Path, clock: ManualClock, monotonic: ManualClock) -> Iterator[SizedOpener]:
-    """Open stores of a size on one file, by clocks that the test moves."""
+    """A function that opens stores on one file, with clocks that the test moves."""
     opened: list[SqliteStore] = []
 
     def open_one(max_rows: int) -> SqliteStore:
@@ -182,17 +182,17 @@ def store(open_sized: SizedOpener) -> SqliteStore:
 
 
 def put(
-    store: SqliteStore, key: str, value: bytes = b"value", *, lifetime: float = LONG, precious: bool = True
+    store: SqliteStore, key: str, value: bytes = b"value", *, lifetime: float = LONG, positive: bool = True
 ) -> None:
-    store.put(key, value, lifetime=lifetime, is_positive=precious)
+    store.put(key, value, lifetime=lifetime, is_positive=positive)
 
 
 class TestContract(StoreContract):
-    """What every store does, by real clocks."""
+    """The contract of all stores, with real clocks."""
 
     @pytest.fixture
     def open_store(self, path: Path) -> Iterator[Opener]:
-        """Open stores on one file."""
+        """A function that opens stores on one file."""
         opened: list[SqliteStore] = []
 
         def open_one() -> SqliteStore:
@@ -205,30 +205,30 @@ class TestContract(StoreContract):
 
 
 class TestFile:
-    """The file, its folder and its versions."""
+    """The file, its folder and the versions of its schema."""
 
     def test_nothing_is_opened_before_the_first_call(self, path: Path, store: SqliteStore) -> None:
         assert not path.parent.exists()
         assert store.get("ozon:1") is None
         assert path.is_file()
 
-    def test_the_folder_that_is_made_for_it_is_closed_to_others(self, path: Path, store: SqliteStore) -> None:
-        """They could hold the locks of files that they may read."""
+    def test_other_users_cannot_enter_the_folder_that_it_creates(self, path: Path, store: SqliteStore) -> None:
+        """A user that can read the files could hold their locks."""
         put(store, "ozon:1")
         assert path.parent.stat().st_mode & 0o777 == 0o700
 
-    def test_what_was_put_survives_reopening(self, open_sized: SizedOpener) -> None:
+    def test_values_survive_reopening(self, open_sized: SizedOpener) -> None:
         before = open_sized(1000)
         put(before, "ozon:1")
         before.close()
         assert open_sized(1000).get("ozon:1") == b"value"
 
-    def test_it_is_in_write_ahead_mode_and_tells_its_version(self, path: Path, store: SqliteStore) -> None:
+    def test_the_file_uses_a_write_ahead_log_and_has_the_current_version(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1")
         assert sql(path, "PRAGMA journal_mode") == [("wal",)]
         assert sql(path, "PRAGMA user_version") == [(len(sqlite_file.MIGRATIONS),)]
 
-    def test_an_older_version_is_migrated_with_its_rows_by_whoever_comes_first(
+    def test_the_first_of_several_workers_migrates_an_older_version(
         self, path: Path, open_sized: SizedOpener, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old = open_sized(1000)
@@ -242,7 +242,7 @@ class TestFile:
         assert sql(path, "PRAGMA user_version") == [(2,)]
         assert sql(path, "SELECT key, note FROM covers") == [("ozon:1", None)]
 
-    def test_a_migration_that_fails_leaves_nothing_behind(
+    def test_a_failed_migration_is_rolled_back(
         self, path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sqlite_file, "MIGRATIONS", ("CREATE TABLE one (x); CREATE TABLE one (x)",))
@@ -251,7 +251,7 @@ class TestFile:
         assert sql(path, "SELECT name FROM sqlite_schema") == []
         assert sql(path, "PRAGMA user_version") == [(0,)]
 
-    def test_a_newer_version_is_not_touched(self, path: Path, store: SqliteStore) -> None:
+    def test_a_file_of_a_newer_version_is_not_changed(self, path: Path, store: SqliteStore) -> None:
         path.parent.mkdir(parents=True)
         sql(path, "CREATE TABLE theirs (x)")
         sql(path, "PRAGMA user_version = 99")
@@ -261,115 +261,115 @@ class TestFile:
                 put(store, "ozon:1")
         store.close()
         assert path.read_bytes() == before
-        assert broken_ones(path) == []
+        assert files_set_aside(path) == []
 
-    def test_a_file_that_is_removed_is_begun_anew(self, path: Path, store: SqliteStore) -> None:
+    def test_a_removed_file_is_created_again(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1")
         path.unlink()
         assert store.get("ozon:1") is None
         put(store, "ozon:1")
         assert path.is_file()
 
-    def test_a_key_that_is_no_utf_8_is_the_stores_error(self, store: SqliteStore) -> None:
+    def test_a_key_with_surrogates_raises_store_error(self, store: SqliteStore) -> None:
         with pytest.raises(StoreError, match="surrogates"):
             store.get("\ud800")
 
 
-def garbage(path: Path) -> None:
-    """No database at all."""
+def not_a_database(path: Path) -> None:
+    """Make it a file that is not a database."""
     path.write_bytes(b"\xa5" * 50_000)
 
 
-def truncated(path: Path) -> None:
-    """Cut short, as by a full disk or a copy that was stopped."""
+def truncate(path: Path) -> None:
+    """Cut it short, as a full disk or an interrupted copy would."""
     os.truncate(path, path.stat().st_size // 2)
 
 
-def malformed(path: Path) -> None:
-    """Scrambled in all pages but the first."""
+def scramble_pages(path: Path) -> None:
+    """Scramble all pages except the first."""
     scramble(path, 4096, path.stat().st_size - 4096)
 
 
-RUINS = pytest.mark.parametrize("ruin", [garbage, truncated, malformed])
+CORRUPTIONS = pytest.mark.parametrize("corrupt", [not_a_database, truncate, scramble_pages])
 
 
-class TestBrokenFile:
-    """A file that is of no use is set aside."""
+class TestCorruptFile:
+    """A corrupt or unreadable file is set aside."""
 
-    @RUINS
-    def test_it_is_set_aside_once_and_a_new_one_begun(
+    @CORRUPTIONS
+    def test_it_is_set_aside_and_a_new_file_created(
         self,
         path: Path,
         open_sized: SizedOpener,
         caplog: pytest.LogCaptureFixture,
-        ruin: Callable[[Path], None],
+        corrupt: Callable[[Path], None],
     ) -> None:
         before = open_sized(1000)
         for number in range(500):
             put(before, f"ozon:{number}", b"x" * 500)
         before.close()
-        ruin(path)
-        ruined = path.read_bytes()
+        corrupt(path)
+        corrupt_bytes = path.read_bytes()
         store = open_sized(1000)
         assert store.get("ozon:1") is None
         put(store, "ozon:1")
         assert store.get("ozon:1") == b"value"
-        (aside,) = broken_ones(path)
+        (aside,) = files_set_aside(path)
         assert aside.name == "covers.db.broken-20231114T221320Z"
-        assert aside.read_bytes() == ruined
+        assert aside.read_bytes() == corrupt_bytes
         (logged,) = caplog.records
         assert logged.levelno == logging.ERROR
         assert aside.name in logged.message
 
-    def test_a_page_that_is_found_malformed_later_counts_too(self, path: Path, store: SqliteStore) -> None:
+    def test_a_corrupt_page_that_is_read_later_is_detected(self, path: Path, store: SqliteStore) -> None:
         for number in range(500):
             put(store, f"ozon:{number}", b"x" * 500)
         sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
         store.close()
         (root,) = sql(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'covers'")[0]
         assert isinstance(root, int)
-        assert store.get("nobody:1") is None
+        assert store.get("missing:1") is None
         scramble(path, (root - 1) * 4096, 4096)
         assert store.get("ozon:250") is None
         put(store, "ozon:250")
         assert store.get("ozon:250") == b"value"
-        assert len(broken_ones(path)) == 1
+        assert len(files_set_aside(path)) == 1
 
-    def test_two_in_one_second_get_two_names(self, path: Path, open_sized: SizedOpener) -> None:
+    def test_files_set_aside_in_one_second_get_different_names(self, path: Path, open_sized: SizedOpener) -> None:
         path.parent.mkdir(parents=True)
         for _ in range(3):
-            garbage(path)
+            not_a_database(path)
             store = open_sized(1000)
             put(store, "ozon:1")
             store.close()
-        assert len(broken_ones(path)) == 3
+        assert len(files_set_aside(path)) == 3
 
-    def test_a_point_of_the_old_file_is_the_beginning_of_the_new_one(self, path: Path, open_sized: SizedOpener) -> None:
-        """Numbers start anew there, and whoever asks by an old one must miss nothing."""
+    def test_a_cursor_of_the_old_file_is_the_start_of_the_new_one(self, path: Path, open_sized: SizedOpener) -> None:
+        """The numbers of entries start again in the new file, and a worker must not miss any."""
         one, two = open_sized(1000), open_sized(1000)
         for number in range(5):
             one.forget(f"ozon:{number}")
-        point, _ = two.invalidations("")
+        cursor, _ = two.invalidations("")
         path.unlink()
         one.forget("ozon:7")
-        assert two.invalidations(point)[1] == ["ozon:7"]
+        assert two.invalidations(cursor)[1] == ["ozon:7"]
 
-    def test_a_folder_in_its_place_is_an_error_and_stays(self, path: Path, store: SqliteStore) -> None:
+    def test_a_folder_at_the_path_is_an_error_and_is_kept(self, path: Path, store: SqliteStore) -> None:
         path.mkdir(parents=True)
         with pytest.raises(StoreError, match="unable to open"):
             store.get("ozon:1")
         assert path.is_dir()
 
-    def test_a_file_in_place_of_the_folder_is_an_error(self, path: Path, store: SqliteStore) -> None:
+    def test_a_file_instead_of_the_folder_is_an_error(self, path: Path, store: SqliteStore) -> None:
         path.parent.parent.mkdir()
         path.parent.write_text("no folder")
         with pytest.raises(StoreError):
             store.get("ozon:1")
         store.close()
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
     @pytest.mark.parametrize("mode", [0o000, 0o444])
-    def test_one_that_may_not_be_read_or_written_is_set_aside(
+    def test_a_file_without_read_or_write_permission_is_set_aside(
         self, path: Path, store: SqliteStore, open_sized: SizedOpener, mode: int
     ) -> None:
         put(store, "ozon:1")
@@ -378,67 +378,69 @@ class TestBrokenFile:
         other = open_sized(1000)
         put(other, "ozon:2")
         assert other.get("ozon:2") == b"value"
-        assert len(broken_ones(path)) == 1
+        assert len(files_set_aside(path)) == 1
 
-    def test_who_meets_it_second_does_not_set_the_new_one_aside(self, path: Path, store: SqliteStore) -> None:
-        """The other worker is quicker while this one is in the middle of its call."""
+    def test_the_second_process_to_find_it_corrupt_keeps_the_new_file(self, path: Path, store: SqliteStore) -> None:
+        """The other worker sets the file aside during a call of this one."""
         for number in range(500):
             put(store, f"ozon:{number}", b"x" * 500)
         store.close()
         slow = sqlite_file.StoreFile(path, time.time)
         slow.run(lambda _connection: None)
-        malformed(path)
+        scramble_pages(path)
 
-        def work(connection: sqlite3.Connection) -> list[tuple[str]]:
-            if not broken_ones(path):
+        def query(connection: sqlite3.Connection) -> list[tuple[str]]:
+            if not files_set_aside(path):
                 put(store, "new:1")
             return connection.execute("SELECT key FROM covers").fetchall()
 
-        assert slow.run(work) == [("new:1",)]
-        assert len(broken_ones(path)) == 1
+        assert slow.run(query) == [("new:1",)]
+        assert len(files_set_aside(path)) == 1
         assert slow.log_messages == []
         slow.close()
 
-    @RUINS
-    def test_four_processes_that_meet_it_at_once_set_it_aside_once(
-        self, path: Path, store: SqliteStore, tmp_path: Path, ruin: Callable[[Path], None]
+    @CORRUPTIONS
+    def test_processes_that_find_it_corrupt_at_once_set_it_aside_once(
+        self, path: Path, store: SqliteStore, tmp_path: Path, corrupt: Callable[[Path], None]
     ) -> None:
         for number in range(500):
             put(store, f"ozon:{number}", b"x" * 500)
         store.close()
-        ruin(path)
+        corrupt(path)
         errors = tmp_path / "errors"
         workers = [Process(WORKER, path, errors) for _ in range(4)]
         for number, worker in enumerate(workers):
-            worker.tell(f"store.put('new:{number}', b'{number}', lifetime=600, is_positive=True)")
-        assert [worker.hear() for worker in workers] == ["None"] * 4
+            worker.send(f"store.put('new:{number}', b'{number}', lifetime=600, is_positive=True)")
+        assert [worker.read_line() for worker in workers] == ["None"] * 4
         for worker in workers:
-            assert [worker.ask(f"store.get('new:{number}')") for number in range(4)] == [f"b'{n}'" for n in range(4)]
+            assert [worker.evaluate(f"store.get('new:{number}')") for number in range(4)] == [
+                f"b'{n}'" for n in range(4)
+            ]
         assert [worker.end() for worker in workers] == [0] * 4
-        assert len(broken_ones(path)) == 1
+        assert len(files_set_aside(path)) == 1
         assert errors.read_text().count("set aside") == 1
         assert sql(path, "PRAGMA integrity_check") == [("ok",)]
 
-    def test_who_has_it_open_follows_to_the_new_one(self, path: Path, store: SqliteStore) -> None:
+    def test_a_process_with_the_old_file_open_switches_to_the_new_one(self, path: Path, store: SqliteStore) -> None:
         for number in range(500):
             put(store, f"ozon:{number}", b"x" * 500)
         store.close()
         with process(WORKER, path) as one, process(WORKER, path) as two:
-            assert one.ask("store.get('nobody:1')") == two.ask("store.get('nobody:1')") == "None"
-            malformed(path)
-            one.tell("store.put('new:1', b'1', lifetime=600, is_positive=True)")
-            two.tell("store.put('new:2', b'2', lifetime=600, is_positive=True)")
-            assert (one.hear(), two.hear()) == ("None", "None")
-            assert one.ask("store.put('new:3', b'3', lifetime=600, is_positive=True)") == "None"
-            assert two.ask("store.get('new:3')") == "b'3'"
-        assert len(broken_ones(path)) == 1
+            assert one.evaluate("store.get('missing:1')") == two.evaluate("store.get('missing:1')") == "None"
+            scramble_pages(path)
+            one.send("store.put('new:1', b'1', lifetime=600, is_positive=True)")
+            two.send("store.put('new:2', b'2', lifetime=600, is_positive=True)")
+            assert (one.read_line(), two.read_line()) == ("None", "None")
+            assert one.evaluate("store.put('new:3', b'3', lifetime=600, is_positive=True)") == "None"
+            assert two.evaluate("store.get('new:3')") == "b'3'"
+        assert len(files_set_aside(path)) == 1
         assert sql(path, "PRAGMA integrity_check") == [("ok",)]
 
 
 class TestLocks:
-    """A lock of another process costs an error, and the hub nothing."""
+    """A lock held by another process causes an error and does not block the hub."""
 
-    def test_a_held_lock_is_an_error_soon_while_reads_go_on(self, path: Path, store: SqliteStore) -> None:
+    def test_a_held_lock_is_an_error_for_writes_and_reads_continue(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1")
         ticks = 0
 
@@ -450,23 +452,23 @@ class TestLocks:
 
         with process(LOCKER, path):
             ticking = gevent.spawn(tick)
-            started = time.monotonic()
+            started_at = time.monotonic()
             with pytest.raises(StoreError, match="database is locked"):
                 put(store, "ozon:1", b"new")
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started_at < 1
             ticking.kill()
             assert store.get("ozon:1") == b"value"
         assert ticks >= 3
         put(store, "ozon:1", b"new")
         assert store.get("ozon:1") == b"new"
-        assert broken_ones(path) == []
+        assert files_set_aside(path) == []
 
     def test_a_store_can_be_opened_while_a_lock_is_held(self, path: Path, open_sized: SizedOpener) -> None:
         put(open_sized(1000), "ozon:1")
         with process(LOCKER, path):
             assert open_sized(1000).get("ozon:1") == b"value"
 
-    def test_many_writers_behind_a_lock_all_end_in_time(self, path: Path, store: SqliteStore) -> None:
+    def test_many_writers_that_wait_for_a_lock_all_fail_in_time(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1")
         with process(LOCKER, path):
             writing = [gevent.spawn(put, store, f"ozon:{number}") for number in range(50)]
@@ -474,43 +476,45 @@ class TestLocks:
                 gevent.joinall(writing)
         assert {type(greenlet.exception) for greenlet in writing} == {StoreError}
 
-    def test_a_thread_that_hangs_is_not_waited_for_twice(self, path: Path, store: SqliteStore) -> None:
-        """The side file's lock, held here, keeps the thread from opening the file."""
+    def test_calls_fail_at_once_while_the_thread_hangs(self, path: Path, store: SqliteStore) -> None:
+        """The lock that the test holds keeps the thread from opening the file."""
         path.parent.mkdir(parents=True)
-        with path.with_name("covers.db.lock").open("ab") as side:
-            fcntl.flock(side, fcntl.LOCK_EX)
+        with path.with_name("covers.db.lock").open("ab") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             with pytest.raises(StoreError, match="does not answer"):
                 store.get("ozon:1")
-            started = time.monotonic()
+            started_at = time.monotonic()
             for _ in range(100):
                 with pytest.raises(StoreError, match="still busy"):
                     store.get("ozon:1")
-            assert time.monotonic() - started < 0.4
+            assert time.monotonic() - started_at < 0.4
         assert eventually(lambda: store.get("ozon:1") is None)
 
-    def test_a_callers_own_timeout_is_the_callers(self, path: Path, store: SqliteStore) -> None:
+    def test_a_timeout_of_the_caller_is_raised_as_it_is(self, path: Path, store: SqliteStore) -> None:
         path.parent.mkdir(parents=True)
-        with path.with_name("covers.db.lock").open("ab") as side:
-            fcntl.flock(side, fcntl.LOCK_EX)
+        with path.with_name("covers.db.lock").open("ab") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             with pytest.raises(gevent.Timeout) as raised, gevent.Timeout(0.01) as timeout:
                 store.get("ozon:1")
             assert raised.value is timeout
 
     def test_a_full_disk_is_an_error_and_the_file_is_kept(self, path: Path, store: SqliteStore) -> None:
-        """The file may not grow, which SQLite tells in the same words."""
+        """A limit on the size of the file causes the same error as a full disk."""
         put(store, "ozon:1")
-        opened = store._opened
-        assert opened is not None
-        opened[1].spawn(opened[2].run, lambda sql: sql.execute("PRAGMA max_page_count = 1").fetchall()).get()
+        handle = store._handle
+        assert handle is not None
+        handle.thread_pool.spawn(
+            handle.file.run, lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchall()
+        ).get()
         with pytest.raises(StoreError, match="database or disk is full"):
             put(store, "ozon:2", b"x" * 100_000)
         assert store.get("ozon:1") == b"value"
-        assert broken_ones(path) == []
+        assert files_set_aside(path) == []
 
 
 def eventually(is_true: Callable[[], bool]) -> bool:
-    """Ask again and again, a StoreError being no; return whether it came true within the time."""
-    deadline = time.monotonic() + PATIENCE
+    """Poll until ``is_true`` returns true; return whether it did in time. A StoreError counts as false."""
+    deadline = time.monotonic() + MAX_WAIT
     while time.monotonic() < deadline:
         try:
             if is_true():
@@ -522,37 +526,37 @@ def eventually(is_true: Callable[[], bool]) -> bool:
 
 
 class TestBounds:
-    """What goes, and in which order."""
+    """Eviction, and the deletion of old invalidations and leases."""
 
-    def test_it_holds_about_as_many_as_it_may(self, path: Path, open_sized: SizedOpener) -> None:
+    def test_the_number_of_rows_is_limited(self, path: Path, open_sized: SizedOpener) -> None:
         store = open_sized(200)
         for number in range(1_000):
-            put(store, f"ozon:{number}", precious=False)
+            put(store, f"ozon:{number}", positive=False)
         ((rows,),) = sql(path, "SELECT count(*) FROM covers")
         assert rows in range(200, 203)
         assert store.get("ozon:999") == b"value"
 
-    def test_the_ended_go_first_then_the_not_precious_then_the_precious_oldest_first(
+    def test_expired_then_negative_then_positive_rows_are_evicted_oldest_first(
         self, open_sized: SizedOpener, clock: ManualClock
     ) -> None:
         store = open_sized(4)
-        put(store, "precious:old")
-        put(store, "plain:old", precious=False)
-        put(store, "precious:ended", lifetime=10)
-        put(store, "plain:new", precious=False)
+        put(store, "positive:old")
+        put(store, "negative:old", positive=False)
+        put(store, "positive:expired", lifetime=10)
+        put(store, "negative:new", positive=False)
         clock.now += 20
-        everything = ["precious:ended", "plain:old", "plain:new", "precious:old"]
-        for gone, _ in enumerate(everything, 1):
-            put(store, f"more:{gone}")
-            assert [store.get(key) for key in everything] == [None] * gone + [b"value"] * (4 - gone)
+        in_order = ["positive:expired", "negative:old", "negative:new", "positive:old"]
+        for evicted, _ in enumerate(in_order, 1):
+            put(store, f"more:{evicted}")
+            assert [store.get(key) for key in in_order] == [None] * evicted + [b"value"] * (4 - evicted)
 
-    def test_what_is_put_again_is_young_again(self, open_sized: SizedOpener) -> None:
+    def test_a_row_that_is_put_again_is_the_newest(self, open_sized: SizedOpener) -> None:
         store = open_sized(2)
         for key in ("one", "two", "one", "three"):
             put(store, key)
         assert [store.get(key) for key in ("one", "two", "three")] == [b"value", None, b"value"]
 
-    def test_a_clock_that_steps_ahead_empties_nothing(self, open_sized: SizedOpener, clock: ManualClock) -> None:
+    def test_a_clock_that_jumps_ahead_deletes_no_rows(self, open_sized: SizedOpener, clock: ManualClock) -> None:
         store = open_sized(100)
         for number in range(50):
             put(store, f"ozon:{number}")
@@ -561,7 +565,7 @@ class TestBounds:
             put(store, f"caa:{number}")
         assert all(store.get(f"ozon:{number}") for number in range(50))
 
-    def test_a_store_made_smaller_shrinks_by_and_by(self, path: Path, open_sized: SizedOpener) -> None:
+    def test_a_store_with_a_lower_limit_shrinks_gradually(self, path: Path, open_sized: SizedOpener) -> None:
         large = open_sized(100_000)
         for number in range(450):
             put(large, f"ozon:{number}")
@@ -573,98 +577,98 @@ class TestBounds:
         assert sizes[:3] == [441, 432, 423]
         assert sizes[-3:] == [100, 100, 100]
 
-    def test_news_is_dropped_after_an_hour_or_beyond_its_number(
+    def test_invalidations_are_deleted_after_an_hour_or_beyond_their_limit(
         self, path: Path, open_sized: SizedOpener, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sqlite, "_NEWS", 20)
+        monkeypatch.setattr(sqlite, "_MAX_INVALIDATIONS", 20)
         store = open_sized(100)
         for number in range(100):
             store.forget(f"ozon:{number}")
         ((rows,),) = sql(path, "SELECT count(*) FROM purges")
         assert rows == 20
-        point, _ = store.invalidations("")
+        cursor, _ = store.invalidations("")
         clock.now += 3601
         store.forget("ozon:1")
-        assert store.invalidations(point)[1] == ["ozon:1"]
+        assert store.invalidations(cursor)[1] == ["ozon:1"]
         assert sql(path, "SELECT count(*) FROM purges") == [(1,)]
 
-    def test_leases_that_ended_go(self, path: Path, open_sized: SizedOpener, monotonic: ManualClock) -> None:
+    def test_expired_leases_are_deleted(self, path: Path, open_sized: SizedOpener, monotonic: ManualClock) -> None:
         store = open_sized(100)
         for number in range(10):
-            store.lease(f"ozon:{number}", "one", 5)
-        store.lease("ozon:live", "one", 100)
+            store.acquire_lease(f"ozon:{number}", "one", 5)
+        store.acquire_lease("ozon:live", "one", 100)
         monotonic.now += 6
         put(store, "ozon:1")
         assert sql(path, "SELECT key FROM leases") == [("ozon:live",)]
 
 
 class TestLeases:
-    """Leases by the monotonic clock."""
+    """Leases expire by the monotonic clock."""
 
-    def test_it_ends_by_the_monotonic_clock(
+    def test_a_lease_expires_by_the_monotonic_clock(
         self, store: SqliteStore, clock: ManualClock, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         clock.now += 1e6
-        assert not store.lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "two", 5)
         monotonic.now += 5
-        assert store.lease("ozon:1", "two", 5)
+        assert store.acquire_lease("ozon:1", "two", 5)
 
-    def test_one_from_before_the_machine_started_anew_has_ended(
+    def test_a_lease_from_before_a_restart_of_the_machine_has_expired(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         monotonic.now = 10
-        assert store.lease("ozon:1", "two", 5)
-        assert not store.lease("ozon:1", "three", 5)
+        assert store.acquire_lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "three", 5)
 
-    def test_who_read_the_clock_before_the_holder_did_does_not_take_it(
+    def test_a_process_that_read_the_clock_before_the_holder_does_not_acquire_it(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.lease("ozon:1", "one", 5)
+        assert store.acquire_lease("ozon:1", "one", 5)
         monotonic.now -= 0.3
-        assert not store.lease("ozon:1", "two", 5)
+        assert not store.acquire_lease("ozon:1", "two", 5)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted by /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 class TestThread:
-    """The thread ends with the store, and holds nobody up."""
+    """The thread ends when the store is closed, and delays no caller."""
 
-    def test_no_thread_and_no_file_is_left_after_close(self, path: Path, store: SqliteStore) -> None:
-        before = threads()
+    def test_close_ends_the_thread_and_removes_the_wal_file(self, path: Path, store: SqliteStore) -> None:
+        before = thread_count()
         put(store, "ozon:1")
-        assert threads() == before + 1
+        assert thread_count() == before + 1
         store.close()
-        assert eventually(lambda: threads() == before)
+        assert eventually(lambda: thread_count() == before)
         assert not [name for name in path.parent.iterdir() if name.name.endswith(("-wal", "-shm"))]
 
-    def test_a_thread_that_hangs_at_close_ends_when_it_can(self, path: Path, store: SqliteStore) -> None:
-        before = threads()
+    def test_a_thread_that_hangs_at_close_ends_later(self, path: Path, store: SqliteStore) -> None:
+        before = thread_count()
         path.parent.mkdir(parents=True)
-        with path.with_name("covers.db.lock").open("ab") as side:
-            fcntl.flock(side, fcntl.LOCK_EX)
+        with path.with_name("covers.db.lock").open("ab") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
             with pytest.raises(StoreError, match="does not answer"):
                 store.get("ozon:1")
-            started = time.monotonic()
+            started_at = time.monotonic()
             store.close()
-            assert time.monotonic() - started < 2
-            assert threads() == before + 1
-        assert eventually(lambda: threads() == before)
+            assert time.monotonic() - started_at < 2
+            assert thread_count() == before + 1
+        assert eventually(lambda: thread_count() == before)
 
-    def test_who_is_in_the_middle_of_a_call_at_close_gets_an_answer_or_an_error(self, store: SqliteStore) -> None:
-        before = threads()
-        calling = [gevent.spawn(store.get, "ozon:1") for _ in range(20)]
+    def test_calls_in_progress_at_close_return_or_raise_store_error(self, store: SqliteStore) -> None:
+        before = thread_count()
+        calls = [gevent.spawn(store.get, "ozon:1") for _ in range(20)]
         gevent.sleep(0)
         store.close()
-        gevent.joinall(calling, timeout=5)
-        assert all(greenlet.successful() or isinstance(greenlet.exception, StoreError) for greenlet in calling)
+        gevent.joinall(calls, timeout=5)
+        assert all(greenlet.successful() or isinstance(greenlet.exception, StoreError) for greenlet in calls)
         store.close()
-        assert eventually(lambda: threads() == before)
+        assert eventually(lambda: thread_count() == before)
 
-    def test_a_process_that_does_not_close_exits_all_the_same(self, path: Path, tmp_path: Path) -> None:
+    def test_a_process_exits_without_closing_the_store(self, path: Path, tmp_path: Path) -> None:
         errors = tmp_path / "errors"
         worker = Process(WORKER, path, errors)
-        worker.ask("store.put('ozon:1', b'1', lifetime=600, is_positive=True)")
+        worker.evaluate("store.put('ozon:1', b'1', lifetime=600, is_positive=True)")
         assert worker.end() == 0
         assert errors.read_text() == ""
 
@@ -672,7 +676,7 @@ class TestThread:
 class TestProcesses:
     """Forks and kills."""
 
-    def test_a_child_has_a_connection_of_its_own(self, path: Path, store: SqliteStore) -> None:
+    def test_a_forked_child_opens_its_own_connection(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1", b"parent")
         reading, writing = os.pipe()
         child = os.fork()
@@ -685,7 +689,7 @@ class TestProcesses:
             finally:
                 os._exit(0)
         os.close(writing)
-        with gevent.Timeout(PATIENCE):
+        with gevent.Timeout(MAX_WAIT):
             os.waitpid(child, 0)
         assert os.read(reading, 100) == b"parent"
         os.close(reading)
@@ -693,22 +697,22 @@ class TestProcesses:
         put(store, "ozon:3")
         assert sql(path, "PRAGMA integrity_check") == [("ok",)]
 
-    def test_a_child_that_only_closes_leaves_the_parents_alone(self, path: Path, store: SqliteStore) -> None:
+    def test_close_in_a_forked_child_does_not_affect_the_parent(self, path: Path, store: SqliteStore) -> None:
         put(store, "ozon:1")
         child = os.fork()
         if child == 0:
             store.close()
             os._exit(0)
-        with gevent.Timeout(PATIENCE):
+        with gevent.Timeout(MAX_WAIT):
             assert os.waitpid(child, 0)[1] == 0
         put(store, "ozon:2")
         assert {name.name for name in path.parent.glob("covers.db-*")} == {"covers.db-wal", "covers.db-shm"}
         assert sql(path, "SELECT key FROM covers ORDER BY key") == [("ozon:1",), ("ozon:2",)]
 
-    def test_a_kill_in_the_middle_of_puts_leaves_whole_values(self, path: Path, store: SqliteStore) -> None:
+    def test_a_kill_during_writes_leaves_complete_values(self, path: Path, store: SqliteStore) -> None:
         for number in (40, 90, 170, 333):
             writer = Process(WRITER, path)
-            while int(writer.hear()) < number:
+            while int(writer.read_line()) < number:
                 pass
             writer.popen.send_signal(signal.SIGKILL)
             assert writer.end() == -signal.SIGKILL
@@ -717,4 +721,4 @@ class TestProcesses:
             kept = [value for value in values if value is not None]
             assert len(kept) >= 40
             assert all(len(value) == 20_000 and len(set(value)) == 1 for value in kept)
-            assert broken_ones(path) == []
+            assert files_set_aside(path) == []

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ManualClock:
-    """Tells ``now``, in seconds."""
+    """A clock that returns ``now``, in seconds."""
 
     now: float = 1_000.0
 
     def __call__(self) -> float:
-        """Return the time."""
+        """Return ``now``."""
         return self.now

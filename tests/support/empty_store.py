@@ -1,4 +1,4 @@
-"""A store that keeps nothing: the base of the stores that tests script."""
+"""A store without values: the base class of the scripted stores in tests."""
 
 
 class EmptyStore:
@@ -9,21 +9,21 @@ class EmptyStore:
         return None
 
     def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
     def forget(self, key: str) -> bool:
-        """Return False: the key was not known."""
+        """Return False: there was no value."""
         return False
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        """Return no invalidation."""
+        """Return the same cursor and no keys."""
         return since, []
 
-    def lease(self, key: str, token: str, seconds: float) -> bool:
-        """Grant the lease."""
+    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Return True: the token holds the lease."""
         return True
 
-    def release(self, key: str, token: str) -> None:
+    def release_lease(self, key: str, token: str) -> None:
         """Do nothing."""
 
     def close(self) -> None:

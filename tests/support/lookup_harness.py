@@ -1,6 +1,7 @@
-"""A lookup with scripted pages and a clock that the test moves: everything real but the network.
+"""A lookup service with scripted pages and a clock that the test moves. All other parts are real.
 
-Several lookups of one story are several workers: each has its own memory, all share the story's store and origin.
+Several lookup services of one harness act as several workers: each has its own memory, and all share the store and the
+scripted pages of the harness.
 """
 
 from collections.abc import Callable
@@ -39,24 +40,27 @@ SHOP = Source(
 
 T = TypeVar("T")
 
-#: What fetching a page does; None says that it has not changed.
+#: Fetches a page: returns its body, or None for 304, or raises.
 Script = Callable[[], bytes | None]
 
 
 def new_memory(size: int = 1000) -> LruCache[CoverRecord]:
-    """Return a worker's memory."""
+    """Return the memory of one worker."""
     return LruCache(size, encode=encode_record, decode=decode_record, is_positive=lambda record: record.is_found)
 
 
 @dataclass(slots=True)
 class LookupHarness(PoliteClient):
-    """``pages`` maps an id to what fetching its page does; ``asked`` lists the ids whose pages were fetched."""
+    """A client with scripted pages instead of an origin, and the lookup services that use it.
+
+    ``pages`` maps the id of an item to the script of its page, and ``validators`` are those of all pages.
+    ``asked`` lists the ids whose pages were fetched, and ``sent_validators`` the validators of those requests.
+    """
 
     pages: dict[str, Script] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    fetched_ids: list[str] = field(default_factory=list)
     validators: Validators = field(default_factory=Validators)
-    told: list[str] = field(default_factory=list)
-    conditions: list[Validators | None] = field(default_factory=list)
+    sent_validators: list[Validators | None] = field(default_factory=list)
     clock: ManualClock = field(default_factory=lambda: ManualClock(1_700_000_000.0))
     sources: SourceRegistry = field(
         default_factory=lambda: SourceRegistry({"shop": SHOP, "other": SHOP}, default="shop")
@@ -74,21 +78,20 @@ class LookupHarness(PoliteClient):
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
-        """Play the visitor."""
+        """Run the script of the page and return what ``read`` makes of the body."""
         assert source in self.sources.values()
         assert 0 <= max_wait <= self.deadline
         item_id = url.rpartition("/")[2]
-        self.asked.append(item_id)
-        self.conditions.append(validators)
+        self.fetched_ids.append(item_id)
+        self.sent_validators.append(validators)
         body = self.pages[item_id]()
         return None if body is None else read(Page(url=url, body=body, validators=self.validators))
 
     def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
-        """Be told that a page asked to wait."""
-        self.told.append(str(error))
+        """Do nothing: the harness has no host health."""
 
     def lookup(self) -> LookupService:
-        """Return one worker's lookup."""
+        """Return the lookup service of one more worker."""
         store = CircuitBreakingStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock)
         return LookupService(
             sources=self.sources,
@@ -104,32 +107,32 @@ class LookupHarness(PoliteClient):
         )
 
     def pass_time(self, seconds: float) -> None:
-        """Move the clock."""
+        """Move the clock forward."""
         self.clock.now += seconds
 
 
 def picture(name: str) -> Script:
-    """Make a page that shows this picture."""
+    """Return the script of a page with this picture."""
     body = f'<img src="{name}">'.encode()
     return lambda: body
 
 
 def blocked(go: Event, name: str) -> Script:
-    """Make a page that shows this picture once ``go`` is set."""
+    """Return the script of a page with this picture, whose fetch blocks until ``go`` is set."""
 
-    def show() -> bytes:
+    def fetch() -> bytes:
         go.wait()
         return f'<img src="{name}">'.encode()
 
-    return show
+    return fetch
 
 
 def unchanged() -> None:
-    """Be a page that has not changed."""
+    """Respond with 304: the page has not changed."""
 
 
 def failing(error: Exception) -> Script:
-    """Make a page whose fetching fails."""
+    """Return the script of a page whose fetch raises ``error``."""
 
     def fail() -> bytes:
         raise error

@@ -1,6 +1,6 @@
-"""The picture of the web page in the README: the demo's shop and service, seen by a browser.
+"""The screenshot of the web page in the README: the page of the demo's service, with covers of the demo's shop.
 
-``python -m tests.support.screenshot FILE`` makes it anew, in half a minute. Which fonts it has depends on the machine.
+``python -m tests.support.screenshot FILE`` takes it in half a minute. Its fonts depend on the machine.
 """
 
 import re
@@ -12,61 +12,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.catalogue import draw_up
-from tests.support.browser import Page, browsing
+from demo.catalogue import build_catalogue
+from tests.support.browser import Page, run_browser
 
-#: How many covers are seen, and at which place one that the shop does not have.
-_COVERS, _MISSING = 11, 8
+#: The number of covers, and the index of the item that the shop does not have.
+_COVERS, _MISSING_INDEX = 11, 8
 
-#: How often they are looked up, for the live view to have something to tell; seconds in between.
-_ROUNDS, _PAUSE = 10, 2.0
+#: The lookups are repeated, so that the charts of the live view have data: this many times, with this pause in seconds.
+_REPEATS, _PAUSE = 10, 2.0
 
 _WIDTH = 1280
 
-_PAGE = re.compile(r"^  the web page is at +(http\S+)$")
+_PAGE_LINE = re.compile(r"^  the web page is at +(http\S+)$")
 
-#: True in the second frame from now: by then all that has changed is drawn.
-_DRAWN = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))).then(() => true)"
+#: Resolves in the second frame from now, when all changes have been painted.
+_PAINTED = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))).then(() => true)"
 
-#: How far down there is something to see: to the page's end, or to that of its covers where there is no live view.
-_END = "(tiles.hidden ? document.querySelector('main') : document.body).getBoundingClientRect().bottom"
+#: The height of the content: that of the whole page, or without its footer if there is no live view.
+_HEIGHT = "(panels.hidden ? document.querySelector('main') : document.body).getBoundingClientRect().bottom"
 
 
 def main(file: Path) -> None:
-    """Run the demo, have a look at it and save that."""
+    """Run the demo and save a screenshot of its page."""
     program = shutil.which("chromium")
     if program is None:
         sys.exit("chromium is not installed")
-    catalogue = draw_up()
+    catalogue = build_catalogue()
     ids = [content_id for content_id, product in catalogue.products.items() if product.cover is not None][:_COVERS]
-    ids.insert(_MISSING, catalogue.missing[0])
-    with _demo() as address, browsing(program) as browser, browser.page(width=_WIDTH) as page:
-        page.open(f"{address}#ids={','.join(map(str, ids))}")
-        _wait(page)
-        for _ in range(_ROUNDS):
+    ids.insert(_MISSING_INDEX, catalogue.missing[0])
+    with _demo() as url, run_browser(program) as browser, browser.page(width=_WIDTH) as page:
+        page.open(f"{url}#ids={','.join(map(str, ids))}")
+        _wait_for_covers(page)
+        for _ in range(_REPEATS):
             page.click("#find")
-            _wait(page)
+            _wait_for_covers(page)
             time.sleep(_PAUSE)
-        page.value("document.activeElement.blur()")
-        page.resize(_WIDTH, round(page.value(_END)))
-        page.value(_DRAWN)
-        file.write_bytes(page.picture())
+        page.evaluate("document.activeElement.blur()")
+        page.resize(_WIDTH, round(page.evaluate(_HEIGHT)))
+        page.evaluate(_PAINTED)
+        file.write_bytes(page.screenshot())
 
 
-def _wait(page: Page) -> None:
-    """Wait until all covers are there."""
-    page.until("!clear.hidden")
-    page.until(f"document.querySelectorAll('#shelf img.there').length === {_COVERS}")
+def _wait_for_covers(page: Page) -> None:
+    """Wait until the lookup has finished and all covers are loaded."""
+    page.wait_for("!clear.hidden")
+    page.wait_for(f"document.querySelectorAll('#results img.loaded').length === {_COVERS}")
 
 
 @contextmanager
 def _demo() -> Iterator[str]:
-    """Run the demo; yield the address of the web page."""
+    """Run the demo; yield the URL of its web page."""
     command = [sys.executable, "-m", "demo", "--delay", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             assert process.stdout is not None
-            yield next(found[1] for line in process.stdout if (found := _PAGE.match(line.rstrip("\n"))))
+            yield next(found[1] for line in process.stdout if (found := _PAGE_LINE.match(line.rstrip("\n"))))
         finally:
             process.terminate()
 

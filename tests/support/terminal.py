@@ -1,4 +1,4 @@
-"""A terminal as programs have one: what they write to it is read here, and what stands there in the end."""
+"""A pseudo-terminal for programs under test: reads their output and types input."""
 
 import fcntl
 import os
@@ -11,34 +11,39 @@ from app.concurrency.greenlets import run_in_thread
 
 
 class Terminal:
-    """A terminal of 80 columns, unless it has none: what programs write to it, and what is typed."""
+    """A pseudo-terminal. A size of 0 means that it is unknown.
+
+    ``program`` is the end that programs get as their standard streams.
+    """
 
     def __init__(self, *, lines: int = 24, columns: int = 80) -> None:
-        # Files, since os.close is gevent's and closes a little later: a terminal is at its end when all have closed it.
-        self._screen, self.program = (os.fdopen(end, "r+b", buffering=0) for end in pty.openpty())
+        # File objects, since gevent's os.close closes a descriptor with a delay. A read reports the end of the output
+        # only when every descriptor of the program's end is closed.
+        self._master, self.program = (os.fdopen(end, "r+b", buffering=0) for end in pty.openpty())
         fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self._written = b""
+        self._output = b""
 
     def type(self, text: str) -> None:
-        self._screen.write(text.encode())
+        self._master.write(text.encode())
 
-    def until(self, text: str) -> None:
-        """Read what is written until this text is there."""
-        while text.encode() not in self._written:
-            self._written += self._read()
+    def read_until(self, text: str) -> None:
+        """Read the output until it contains this text."""
+        while text.encode() not in self._output:
+            self._output += self._read()
 
-    def lines(self) -> list[str]:
-        """Return the lines that stand there when all programs have ended."""
+    def screen_lines(self) -> list[str]:
+        """Read the output to its end, which is when all programs have exited, and return the lines on the screen."""
         self.program.close()
-        with self._screen, suppress(OSError):  # at the end
+        with self._master, suppress(OSError):  # EIO at the end
             while True:
-                self._written += self._read()
-        return [self._shown(line) for line in self._written.decode().split("\n")]
+                self._output += self._read()
+        return [self._visible(line) for line in self._output.decode().split("\n")]
 
     def _read(self) -> bytes:
-        return run_in_thread(lambda: os.read(self._screen.fileno(), 65536))
+        return run_in_thread(lambda: os.read(self._master.fileno(), 65536))
 
-    def _shown(self, line: str) -> str:
+    def _visible(self, line: str) -> str:
+        """Return what remains visible of a line in which each carriage return starts to overwrite it."""
         cells: list[str] = []
         for part in line.split("\r"):
             cells[: len(part)] = part

@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self) -> None:
         self.shared = SharedCounters.create(8)
-        self.shared.add(LABELS.columns())
+        self.shared.add(LABELS.counter_keys())
         self.clock = ManualClock()
         self.taken_slots = set[int]()
 

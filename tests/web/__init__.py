@@ -1,1 +1,1 @@
-"""Tests of the faces over plain HTTP: the covers and the page."""
+"""Tests of the HTTP endpoints and of the web page."""

@@ -1,4 +1,4 @@
-"""What tests of the page play on: a browser, the service, two origins, and what a reader does."""
+"""The harness of the page's tests: a browser, the service, two origins, and the actions of a user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,70 +12,74 @@ from tests.support.service import Service
 METRICS = """\
 # HELP covers_lookups_total Lookups.
 # TYPE covers_lookups_total counter
-covers_lookups_total{{source="ozon",outcome="found",cache="memory"}} {known}
+covers_lookups_total{{source="ozon",outcome="found",cache="memory"}} {cached}
 covers_lookups_total{{source="ozon",outcome="found",cache="fetched"}} {fetched}
 # TYPE covers_fetches_total counter
 covers_waiting 3
-covers_circuit_open{{host="well.example"}} 0
-covers_circuit_open{{host="sad.example"}} 1
-covers_circuit_open{{host="tired.example"}} 0
-covers_host_throttled{{host="tired.example"}} 1
+covers_circuit_open{{host="healthy.example"}} 0
+covers_circuit_open{{host="failing.example"}} 1
+covers_circuit_open{{host="throttled.example"}} 0
+covers_host_throttled{{host="throttled.example"}} 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class PageHarness:
-    """All that a test needs: the browser, the service, its two origins."""
+    """The browser, the service, and the origins of its two sources."""
 
     browser: Browser
     server: Service
     origin: Origin
-    sad: Origin
+    second_origin: Origin
 
     @contextmanager
-    def visit(self, link: str = "", *, intercept: Interception | None = None, **reader: Any) -> Iterator[Page]:
-        """Open the page, with what /metrics says made up unless it is intercepted; nothing may go wrong in it."""
-        told = metrics()
+    def open_page(
+        self, fragment: str = "", *, intercept: Interception | None = None, **settings: Any
+    ) -> Iterator[Page]:
+        """Open the page and wait until it has loaded the sources.
 
-        def answer(url: str, body: str) -> tuple[int, str, str] | None:
-            return (None if intercept is None else intercept(url, body)) or told(url, body)
+        /metrics is faked unless ``intercept`` handles it. ``settings`` are those of ``Browser.page``.
+        """
+        fake_metrics = serve_metrics()
 
-        with self.browser.page(intercept=answer, **reader) as visited:
-            visited.open(f"http://127.0.0.1:{self.server.port}/{link}")
-            visited.until("document.querySelector('#source-hint').innerText")
-            yield visited
+        def respond(url: str, body: str) -> tuple[int, str, str] | None:
+            return (None if intercept is None else intercept(url, body)) or fake_metrics(url, body)
 
-    def own(self, url: str) -> bool:
-        """Tell whether an address is one of ours, or a picture of the origins."""
-        return url.startswith((f"http://127.0.0.1:{self.server.port}/", self.origin.url, self.sad.url))
+        with self.browser.page(intercept=respond, **settings) as page:
+            page.open(f"http://127.0.0.1:{self.server.port}/{fragment}")
+            page.wait_for("document.querySelector('#source-hint').innerText")
+            yield page
+
+    def is_expected_url(self, url: str) -> bool:
+        """Return whether a URL belongs to the service or to one of the origins."""
+        return url.startswith((f"http://127.0.0.1:{self.server.port}/", self.origin.url, self.second_origin.url))
 
 
-def metrics(text: str = METRICS) -> Interception:
-    """Make up what /metrics says: ten lookups more each time, one of them fetched."""
-    asked = 0
+def serve_metrics(template: str = METRICS) -> Interception:
+    """Return an interception that serves /metrics. Each scrape has ten lookups more, one of which was a fetch."""
+    scrapes = 0
 
-    def answer(url: str, _body: str) -> tuple[int, str, str] | None:
-        nonlocal asked
+    def respond(url: str, _body: str) -> tuple[int, str, str] | None:
+        nonlocal scrapes
         if not url.endswith("/metrics"):
             return None
-        asked += 1
-        return 200, "text/plain; version=0.0.4", text.format(known=9 * asked, fetched=asked)
+        scrapes += 1
+        return 200, "text/plain; version=0.0.4", template.format(cached=9 * scrapes, fetched=scrapes)
 
-    return answer
-
-
-def look_up(visited: Page, text: str) -> None:
-    """Type ids and wait until the round is over."""
-    visited.value("document.querySelector('#ids').select()")
-    visited.type(text)
-    visited.press("Enter")
-    wait_for_end(visited)
+    return respond
 
 
-def wait_for_end(visited: Page) -> None:
-    visited.until("!document.querySelector('#clear').hidden")
+def look_up(page: Page, text: str) -> None:
+    """Replace the entered ids, start the lookup, and wait until it has finished."""
+    page.evaluate("document.querySelector('#ids').select()")
+    page.type(text)
+    page.press("Enter")
+    wait_until_finished(page)
 
 
-def kinds(visited: Page) -> list[str]:
-    """Return the kinds of the cards."""
-    return list(visited.value("Array.from(document.querySelectorAll('#shelf > li'), (card) => card.dataset.kind)"))
+def wait_until_finished(page: Page) -> None:
+    page.wait_for("!document.querySelector('#clear').hidden")
+
+
+def card_states(page: Page) -> list[str]:
+    return list(page.evaluate("Array.from(document.querySelectorAll('#results > li'), (card) => card.dataset.state)"))

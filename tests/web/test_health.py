@@ -1,4 +1,4 @@
-"""What makes a worker not ready."""
+"""Health checks: when a worker is ready, and the reasons why it is not."""
 
 from app.store.base import Store, StoreError
 from app.store.circuit_breaker import OPEN_SECONDS, CircuitBreakingStore
@@ -9,66 +9,66 @@ from tests.support.clock import ManualClock
 from tests.support.empty_store import EmptyStore
 
 
-class Down(EmptyStore):
-    """A store that fails."""
+class FailingStore(EmptyStore):
+    """A store whose reads fail."""
 
     def get(self, key: str) -> bytes | None:
         raise StoreError("down")
 
 
 class Worker:
-    """A worker whose store, hub and server are as the test has them."""
+    """The health endpoints of a worker whose store, hub lag and shutdown state the test controls."""
 
     def __init__(self, store: Store | None) -> None:
         self.clock = ManualClock()
         self.store = CircuitBreakingStore(store, encode=str.encode, decode=bytes.decode, clock=self.clock)
-        self.pulse = HubLagMonitor(self.clock)
-        self.is_leaving = False
-        self.health = Health(store=self.store, hub_lag=self.pulse, is_shutting_down=lambda: self.is_leaving)
+        self.hub_lag = HubLagMonitor(self.clock)
+        self.is_shutting_down = False
+        self.health = Health(store=self.store, hub_lag=self.hub_lag, is_shutting_down=lambda: self.is_shutting_down)
 
-    def answers(self) -> tuple[int, str]:
-        """Return status and text of its readiness; that it lives it says in any case."""
+    def readiness(self) -> tuple[int, str]:
+        """Return the status and the text of /readyz; /healthz must be 200 in any case."""
         assert self.health.healthz({}).status == 200
         response = self.health.readyz({})
         return int(response.status), response.body.decode().rstrip()
 
 
-def asked(store: Store | None) -> Worker:
-    """Return a worker that has asked its store."""
+def started_worker(store: Store | None) -> Worker:
+    """Return a worker that has used its store."""
     worker = Worker(store)
     worker.store.get("key")
     return worker
 
 
-def test_it_is_ready_as_soon_as_its_store_has_answered() -> None:
+def test_a_worker_is_ready_once_its_store_has_answered() -> None:
     worker = Worker(DictionaryStore())
-    assert worker.answers() == (503, "not ready: the store has not answered yet")
+    assert worker.readiness() == (503, "not ready: the store has not answered yet")
     worker.store.get("key")
-    assert worker.answers() == (200, "ready")
+    assert worker.readiness() == (200, "ready")
 
 
-def test_without_a_store_it_is_ready_at_once() -> None:
-    assert Worker(None).answers() == (200, "ready")
+def test_a_worker_without_a_store_is_ready_at_once() -> None:
+    assert Worker(None).readiness() == (200, "ready")
 
 
-def test_a_store_that_is_passed_over_is_no_obstacle() -> None:
-    worker = asked(Down())
-    assert worker.answers() == (200, "ready; the store is passed over")
+def test_a_worker_with_a_bypassed_store_is_ready() -> None:
+    worker = started_worker(FailingStore())
+    assert worker.readiness() == (200, "ready; the store is bypassed")
     worker.clock.now += OPEN_SECONDS
     worker.store.invalidations("")
-    assert worker.answers() == (200, "ready")
+    assert worker.readiness() == (200, "ready")
 
 
-def test_a_hub_that_is_late_is_an_obstacle() -> None:
-    worker = asked(None)
-    worker.pulse.next_tick = worker.clock.now
+def test_a_worker_whose_hub_lags_is_not_ready() -> None:
+    worker = started_worker(None)
+    worker.hub_lag.next_tick = worker.clock.now
     worker.clock.now += MAX_LAG
-    assert worker.answers() == (200, "ready")
+    assert worker.readiness() == (200, "ready")
     worker.clock.now += 0.5
-    assert worker.answers() == (503, "not ready: 1.5 seconds late with everything")
+    assert worker.readiness() == (503, "not ready: the event loop lags by 1.5 seconds")
 
 
-def test_all_obstacles_are_told() -> None:
+def test_all_problems_are_reported() -> None:
     worker = Worker(DictionaryStore())
-    worker.is_leaving = True
-    assert worker.answers() == (503, "not ready: shutting down; the store has not answered yet")
+    worker.is_shutting_down = True
+    assert worker.readiness() == (503, "not ready: shutting down; the store has not answered yet")

@@ -1,134 +1,134 @@
-"""The live view: what /metrics says, drawn."""
+"""The live view: panels and charts of the service's metrics."""
 
 import json
 
 import pytest
 
 from tests.support.browser import Page
-from tests.web.page_harness import PageHarness, metrics
+from tests.web.page_harness import PageHarness, serve_metrics
 
 
-def test_the_live_view_draws(stage: PageHarness) -> None:
-    """Numbers and charts of what /metrics says; origins that are left alone come first, and say why."""
-    with stage.visit() as visited:
-        visited.until("document.querySelectorAll('.chart .line[d^=M]').length === 4")
-        lookups, ratio, fetches, callers = visited.texts(".tile .number")
+def test_the_live_view_shows_metrics(harness: PageHarness) -> None:
+    """It shows numbers, charts, and the origins: first those that are not contacted, with the reason."""
+    with harness.open_page() as page:
+        page.wait_for("document.querySelectorAll('.chart .line[d^=M]').length === 4")
+        lookups, ratio, fetches, callers = page.texts(".panel .number")
         assert float(lookups) > 0
         assert (ratio, fetches, callers) == ("90%", "0", "3")
-        assert visited.texts(".hosts li") == [
-            "sad.example\nleft alone, it fails",
-            "tired.example\nasked us to wait",
-            "well.example",
+        assert page.texts(".hosts li") == [
+            "failing.example\nfailing, not contacted",
+            "throttled.example\nasked us to wait",
+            "healthy.example",
         ]
-        assert visited.value("document.querySelector('.chart').ariaLabel").startswith(f"Lookups a second: {lookups}, ")
-        assert visited.errors == []
+        assert page.evaluate("document.querySelector('.chart').ariaLabel").startswith(f"Lookups a second: {lookups}, ")
+        assert page.errors == []
 
 
-def test_the_live_view_does_with_what_there_is(stage: PageHarness) -> None:
-    """A metric that is not told is said to be so, and spoils none of the others."""
-    with stage.visit(intercept=metrics("odd {{ line\ncovers_waiting 7\n")) as visited:
-        visited.until("document.querySelector('.tile .hint').innerText === 'not told'")
-        assert visited.texts(".tile .number") == [*["\N{EN DASH}"] * 3, "7"]
-        assert visited.text(".origins .hint") == "not told"
-        assert visited.errors == []
+def test_missing_metrics_are_marked_as_not_reported(harness: PageHarness) -> None:
+    """They do not affect the other metrics."""
+    with harness.open_page(intercept=serve_metrics("odd {{ line\ncovers_waiting 7\n")) as page:
+        page.wait_for("document.querySelector('.panel .hint').innerText === 'not reported'")
+        assert page.texts(".panel .number") == [*["\N{EN DASH}"] * 3, "7"]
+        assert page.text(".origins .hint") == "not reported"
+        assert page.errors == []
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(404, "the service has no /metrics"), (503, "the service does not answer")]
+    ("status", "message"), [(404, "the service has no /metrics"), (503, "the service does not answer")]
 )
-def test_without_metrics_the_page_says_so(stage: PageHarness, status: int, words: str) -> None:
-    def absent(url: str, _body: str) -> tuple[int, str, str] | None:
+def test_unavailable_metrics_are_reported(harness: PageHarness, status: int, message: str) -> None:
+    def fail(url: str, _body: str) -> tuple[int, str, str] | None:
         return (status, "text/plain", "no") if url.endswith("/metrics") else None
 
-    with stage.visit(intercept=absent) as visited:
-        visited.until("document.querySelector('#live-note').innerText")
-        assert words in visited.text("#live-note")
-        assert visited.value("tiles.hidden")
+    with harness.open_page(intercept=fail) as page:
+        page.wait_for("document.querySelector('#live-note').innerText")
+        assert message in page.text("#live-note")
+        assert page.evaluate("panels.hidden")
 
 
-def test_out_of_view_it_asks_nothing(stage: PageHarness) -> None:
-    """No timer is left that would ask; and it asks at once when it is looked at again."""
-    asked = 0
-    told = metrics()
+def test_a_hidden_page_does_not_poll(harness: PageHarness) -> None:
+    """It has no timer, and it polls at once when it becomes visible."""
+    scrapes = 0
+    fake_metrics = serve_metrics()
 
     def count(url: str, body: str) -> tuple[int, str, str] | None:
-        nonlocal asked
-        asked += url.endswith("/metrics")
-        return told(url, body)
+        nonlocal scrapes
+        scrapes += url.endswith("/metrics")
+        return fake_metrics(url, body)
 
-    with stage.visit(intercept=count) as visited:
-        visited.until("document.querySelector('.host')")
-        visited.value(WATCH_TIMERS)
+    with harness.open_page(intercept=count) as page:
+        page.wait_for("document.querySelector('.host')")
+        page.evaluate(TRACK_TIMERS)
         for _ in range(2):
-            visited.value("turn('hidden')")
-            assert visited.value("timers.size") == 0
-            before = asked
-            visited.value("turn('visible')")
-            visited.until("timers.size === 1")
-            assert asked == before + 1
+            page.evaluate("setVisibility('hidden')")
+            assert page.evaluate("timers.size") == 0
+            before = scrapes
+            page.evaluate("setVisibility('visible')")
+            page.wait_for("timers.size === 1")
+            assert scrapes == before + 1
 
 
-def test_the_charts_tell_when_nobody_looked(stage: PageHarness) -> None:
-    """Their line has a gap there; and what is older than the minute that they show is gone."""
-    runs = f"document.querySelectorAll('{CALLERS} .line')[0].getAttribute('d').split('M').length - 1"
-    with stage.visit() as visited:
-        visited.until("document.querySelector('.host')")
-        assert visited.value(runs) == 1
-        visited.value(WATCH_TIMERS)
+def test_charts_have_a_gap_while_the_page_was_hidden(harness: PageHarness) -> None:
+    """Points that are older than a minute are removed."""
+    segments = f"document.querySelectorAll('{CALLERS} .line')[0].getAttribute('d').split('M').length - 1"
+    with harness.open_page() as page:
+        page.wait_for("document.querySelector('.host')")
+        assert page.evaluate(segments) == 1
+        page.evaluate(TRACK_TIMERS)
         for seconds, expected in ((0, 2), (61, 1)):
-            visited.value("turn('hidden')")
-            visited.value(
+            page.evaluate("setVisibility('hidden')")
+            page.evaluate(
                 f"(() => {{ const now = performance.now() + {seconds * 1000}; performance.now = () => now; }})()"
             )
-            visited.value("turn('visible')")
-            visited.until("timers.size === 1")
-            assert visited.value(runs) == expected
+            page.evaluate("setVisibility('visible')")
+            page.wait_for("timers.size === 1")
+            assert page.evaluate(segments) == expected
 
 
-CALLERS = ".tile:nth-of-type(4)"
+CALLERS = ".panel:nth-of-type(4)"
 
 
-def test_a_service_that_hangs_does_not_seem_well(stage: PageHarness) -> None:
-    """What is shown of it does not stay as if it were still so."""
-    with stage.visit() as visited:
-        visited.until("document.querySelector('.host')")
-        visited.value(WATCH_TIMERS)
-        visited.value("turn('hidden')")
-        visited.value(
+def test_a_hanging_service_is_reported(harness: PageHarness) -> None:
+    """The panels do not keep showing old values."""
+    with harness.open_page() as page:
+        page.wait_for("document.querySelector('.host')")
+        page.evaluate(TRACK_TIMERS)
+        page.evaluate("setVisibility('hidden')")
+        page.evaluate(
             """(() => {
-                const ending = window.ending = new AbortController();
-                AbortSignal.timeout = () => ending.signal;
-                window.fetch = (_, { signal }) => new Promise((_, refuse) => {
-                    signal?.addEventListener("abort", () => refuse(signal.reason));
+                const controller = window.controller = new AbortController();
+                AbortSignal.timeout = () => controller.signal;
+                window.fetch = (_, { signal }) => new Promise((_, reject) => {
+                    signal?.addEventListener("abort", () => reject(signal.reason));
                 });
-                turn("visible");
-                ending.abort(new DOMException("", "TimeoutError"));
+                setVisibility("visible");
+                controller.abort(new DOMException("", "TimeoutError"));
             })()"""
         )
-        visited.until("tiles.hidden")
-        assert "the service does not answer" in visited.text("#live-note")
+        page.wait_for("panels.hidden")
+        assert "the service does not answer" in page.text("#live-note")
 
 
-#: ``timers`` are those that wait for longer than a moment; ``turn`` has the page come into view, or go out of it.
-WATCH_TIMERS = """(() => {
+#: ``timers`` has the pending timers of more than 100 ms; ``setVisibility`` shows or hides the page.
+TRACK_TIMERS = """(() => {
     const { setTimeout: set, clearTimeout: clear } = window;
     window.timers = new Set();
     window.clearTimeout = (timer) => { timers.delete(timer); clear(timer); };
-    window.setTimeout = (go, delay) => {
-        const timer = set(() => { timers.delete(timer); go(); }, delay);
+    window.setTimeout = (callback, delay) => {
+        const timer = set(() => { timers.delete(timer); callback(); }, delay);
         if (delay > 100) timers.add(timer);
         return timer;
     };
-    window.turn = (state) => {
+    window.setVisibility = (state) => {
         Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
     };
 })()"""
 
 
-#: What the text format allows, and what is no line of it.
-WORDY = r"""
-# HELP a_total Words.
+#: Samples with everything that the text format allows, and malformed lines.
+EXPOSITION = r"""
+# HELP a_total Help text.
 # TYPE a_total counter
 # TYPE never_total counter
 a_total{host="x\"y\\z\n",other="}, {"} 1.5e3 1700000000
@@ -139,14 +139,14 @@ broken{ 1
 """
 
 
-def test_metrics_are_read_to_the_letter(modules: Page) -> None:
-    """Escapes, blanks, times, infinities; what is no line of it is passed over."""
-    told = modules.value(
-        f"""import('/static/metrics.js').then(({{ Reading }}) => {{
-            const reading = new Reading({json.dumps(WORDY)});
-            return [reading.of("a_total"), reading.sum("a_total"), reading.sum("a_total", ({{ host }}) => host),
-                    reading.sum("inf_bucket") === Infinity, reading.sum("never_total"), reading.sum("broken")];
+def test_the_text_format_is_parsed_in_full(module_page: Page) -> None:
+    """It covers escapes, white space, timestamps and infinities. Malformed lines are ignored."""
+    results = module_page.evaluate(
+        f"""import('/static/metrics.js').then(({{ Metrics }}) => {{
+            const metrics = new Metrics({json.dumps(EXPOSITION)});
+            return [metrics.samples("a_total"), metrics.sum("a_total"), metrics.sum("a_total", ({{ host }}) => host),
+                    metrics.sum("inf_bucket") === Infinity, metrics.sum("never_total"), metrics.sum("broken")];
         }})"""
     )
     samples = [{"labels": {"host": 'x"y\\z\n', "other": "}, {"}, "value": 1500}, {"labels": {}, "value": 2}]
-    assert told == [samples, 1502, 1500, True, 0, None]
+    assert results == [samples, 1502, 1500, True, 0, None]

@@ -1,4 +1,4 @@
-"""Requests that have ids: what becomes of them where the application fails, and when they are over."""
+"""The request id middleware: ids in responses, errors and greenlets, and when they are cleared."""
 
 import logging
 import re
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def answered(application: "WSGIApplication", **environ: Any) -> tuple[str, dict[str, str], bytes]:
-    """Return status, headers and body, by a server that does what PEP 3333 asks of it."""
-    told: list[Any] = []
+def call(application: "WSGIApplication", **environ: Any) -> tuple[str, dict[str, str], bytes]:
+    """Call the application behind the middleware as a WSGI server does; return status, headers and body."""
+    started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Callable[[bytes], object]:
-        told[:] = [status, dict(headers)]
+        started[:] = [status, dict(headers)]
         return bytes
 
     chunks: Any = RequestIdMiddleware(application)(environ, start_response)
@@ -29,42 +29,42 @@ def answered(application: "WSGIApplication", **environ: Any) -> tuple[str, dict[
         body = b"".join(chunks)
     finally:
         chunks.close()
-    return told[0], told[1], body
+    return started[0], started[1], body
 
 
-class Closing:
-    """What an application returns: the id at that time; ``closed`` has it at the end."""
+class IdRecorder:
+    """A response body that is the request id while it is sent; ``id_at_close`` is the one when it is closed."""
 
     def __init__(self) -> None:
-        self.closed = ""
+        self.id_at_close = ""
 
     def __iter__(self) -> Iterator[bytes]:
         yield request_id.get().encode()
 
     def close(self) -> None:
-        self.closed = request_id.get()
+        self.id_at_close = request_id.get()
 
 
-def test_the_id_lasts_until_the_answer_has_been_sent() -> None:
-    """Not longer: the next request of its connection is another one."""
-    chunks = Closing()
+def test_the_id_is_set_until_the_response_has_been_sent() -> None:
+    """Then it is cleared: the next request on the connection has another id."""
+    chunks = IdRecorder()
 
     def application(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         start_response("200 OK", [])
         return chunks
 
-    _, headers, body = answered(application, HTTP_X_REQUEST_ID="mine")
-    assert (headers["X-Request-Id"], body, chunks.closed, request_id.get()) == ("mine", b"mine", "mine", "")
+    _, headers, body = call(application, HTTP_X_REQUEST_ID="mine")
+    assert (headers["X-Request-Id"], body, chunks.id_at_close, request_id.get()) == ("mine", b"mine", "mine", "")
 
 
-@pytest.mark.parametrize("error", [KeyError("key"), OSError(5, "not theirs"), gevent.Timeout(1)])
-def test_an_exception_is_500_with_the_id_and_a_reference_that_the_log_has(
+@pytest.mark.parametrize("error", [KeyError("key"), OSError(5, "input/output error"), gevent.Timeout(1)])
+def test_an_exception_is_500_with_the_id_and_a_logged_reference(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def application(_environ: "WSGIEnvironment", _start_response: "StartResponse") -> Iterable[bytes]:
         raise error
 
-    status, headers, body = answered(application, HTTP_X_REQUEST_ID="mine")
+    status, headers, body = call(application, HTTP_X_REQUEST_ID="mine")
     assert status == "500 Internal Server Error"
     assert headers["X-Request-Id"] == "mine"
     (reference,) = re.findall(r"^internal error, reference ([0-9a-f]{8})\n$", body.decode())
@@ -73,14 +73,14 @@ def test_an_exception_is_500_with_the_id_and_a_reference_that_the_log_has(
     assert record.exc_info is not None
 
 
-def test_what_a_request_sets_off_has_its_id() -> None:
+def test_greenlets_of_a_request_have_its_id() -> None:
     def application(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         start_response("200 OK", [])
         return [spawn(lambda: spawn(request_id.get).get()).get().encode()]
 
-    assert answered(application, HTTP_X_REQUEST_ID="mine")[2] == b"mine"
+    assert call(application, HTTP_X_REQUEST_ID="mine")[2] == b"mine"
 
 
-def test_ids_differ_over_processes_and_go_on() -> None:
-    mine, others = generate_request_ids(), generate_request_ids()
-    assert len({next(ids) for ids in (mine, others) for _ in range(2000)}) == 4000
+def test_two_generators_share_no_id() -> None:
+    own, other = generate_request_ids(), generate_request_ids()
+    assert len({next(ids) for ids in (own, other) for _ in range(2000)}) == 4000

@@ -1,4 +1,4 @@
-"""The page's files over HTTP: types, policies, caching, and no way out of their folder."""
+"""The page's static files over HTTP: types, security headers, caching, and no path traversal."""
 
 import gzip
 import http.client
@@ -13,12 +13,12 @@ from tests.support.service import CONFIG, Service, run_service
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose origin nobody asks."""
+    """A running service. No test uses its origin."""
     with run_service(tmp_path_factory.mktemp("files"), CONFIG.format(origin="http://127.0.0.1:9")) as running:
         yield running
 
 
-def ask(
+def fetch(
     server: Service, path: str, headers: dict[str, str] | None = None, method: str = "GET"
 ) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
@@ -30,13 +30,13 @@ def ask(
         connection.close()
 
 
-def test_every_file_that_the_page_names_is_there(server: Service) -> None:
-    """And every file of the folder is named somewhere."""
-    _, page = ask(server, "/")
-    named = set(re.findall(r'(?:src|href)="static/([^"]+)"', page.decode()))
-    for name in sorted(named):
-        assert ask(server, f"/static/{name}")[1] == (FOLDER / name).read_bytes()
-    assert named | {"index.html"} == {path.name for path in FOLDER.iterdir()}
+def test_the_page_links_to_every_file(server: Service) -> None:
+    """And every file that it links to is served."""
+    _, page = fetch(server, "/")
+    linked = set(re.findall(r'(?:src|href)="static/([^"]+)"', page.decode()))
+    for name in sorted(linked):
+        assert fetch(server, f"/static/{name}")[1] == (FOLDER / name).read_bytes()
+    assert linked | {"index.html"} == {path.name for path in FOLDER.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_every_file_that_the_page_names_is_there(server: Service) -> None:
         ("/static/icon.svg", "image/svg+xml"),
     ],
 )
-def test_a_file_has_its_type_and_all_policies(server: Service, path: str, content_type: str) -> None:
-    response, _ = ask(server, path)
+def test_a_file_has_its_content_type_and_the_security_headers(server: Service, path: str, content_type: str) -> None:
+    response, _ = fetch(server, path)
     assert response.headers["Content-Type"] == content_type
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Referrer-Policy"] == "no-referrer"
@@ -59,37 +59,37 @@ def test_a_file_has_its_type_and_all_policies(server: Service, path: str, conten
     }
 
 
-def test_gzip_goes_to_those_who_take_it(server: Service) -> None:
-    plain, body = ask(server, "/static/page.css")
-    packed, data = ask(server, "/static/page.css", {"Accept-Encoding": "gzip, br"})
+def test_a_client_that_accepts_gzip_gets_gzip(server: Service) -> None:
+    plain, body = fetch(server, "/static/page.css")
+    compressed, data = fetch(server, "/static/page.css", {"Accept-Encoding": "gzip, br"})
     assert gzip.decompress(data) == body
     assert len(data) < len(body) / 2
-    assert (packed.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
-    assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert (compressed.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
+    assert compressed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
-def test_who_has_a_file_is_told_that_it_is_the_same(server: Service) -> None:
-    """Caches ask each time: Cache-Control says so."""
-    first, _ = ask(server, "/")
+def test_a_file_that_the_client_has_is_304(server: Service) -> None:
+    """Cache-Control makes caches revalidate it on each use."""
+    first, _ = fetch(server, "/")
     assert first.headers["Cache-Control"] == "no-cache"
     for accepted in ("gzip", "identity"):
-        known = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": accepted}
-        again, body = ask(server, "/", known)
+        headers = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": accepted}
+        again, body = fetch(server, "/", headers)
         assert (again.status, body, again.headers["Content-Length"]) == (304, b"", None)
         assert again.headers["ETag"] == first.headers["ETag"]
-    other, _ = ask(server, "/static/page.js", {"If-None-Match": first.headers["ETag"]})
+    other, _ = fetch(server, "/static/page.js", {"If-None-Match": first.headers["ETag"]})
     assert other.status == 200
 
 
-def test_head_tells_of_the_page(server: Service) -> None:
-    response, body = ask(server, "/", method="HEAD")
+def test_head_has_the_headers_of_get_without_a_body(server: Service) -> None:
+    response, body = fetch(server, "/", method="HEAD")
     assert (response.status, body) == (200, b"")
     assert response.headers["Content-Length"] == str(len((FOLDER / "index.html").read_bytes()))
 
 
 @pytest.mark.parametrize("path", ["/", "/static/page.js"])
 def test_another_method_is_405(server: Service, path: str) -> None:
-    response, _ = ask(server, path, method="POST")
+    response, _ = fetch(server, path, method="POST")
     assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
@@ -101,5 +101,5 @@ def test_another_method_is_405(server: Service, path: str) -> None:
         *("/static/%2Fetc%2Fpasswd", "/static/page.js/", "/static/page.js%00", "/static/PAGE.JS"),
     ],
 )
-def test_what_is_no_file_of_the_page_is_404(server: Service, path: str) -> None:
-    assert ask(server, path)[0].status == 404
+def test_another_path_is_404(server: Service, path: str) -> None:
+    assert fetch(server, path)[0].status == 404

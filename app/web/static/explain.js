@@ -1,61 +1,60 @@
-// The dialog that explains an answer: the record that the service has of it.
+// The dialog that explains a result: the fields of its record.
 
-import { pictureOf, reasonName } from "./cards.js";
-import { here, link, make } from "./elements.js";
-import { duration, hasText, text, time } from "./texts.js";
+import { createPicture, reasonLabel } from "./card.js";
+import { byId, createElement, createLink } from "./dom.js";
+import { formatDuration, formatTime, hasTranslation, translate } from "./i18n.js";
 
-const dialog = here("explain");
+const dialog = byId("explain");
 
-here("explain-close").addEventListener("click", () => dialog.close());
-// A click beside the dialog meets the dialog itself; one within meets what is in it.
+byId("explain-close").addEventListener("click", () => dialog.close());
+// The target of a click on the backdrop is the dialog itself; that of a click inside is one of its children.
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
 
-/** Opens the dialog with an answer. */
-export function explain(answer) {
-  here("explain-title").textContent = answer.id;
-  here("explain-picture").replaceChildren(...(answer.kind === "found" ? pictureOf(answer) : []));
-  here("explain-facts").replaceChildren(...factsOf(answer).flatMap(([name, fact]) => row(name, fact)));
-  dialog.dataset.kind = answer.kind;
+export function openExplainDialog(result) {
+  byId("explain-title").textContent = result.id;
+  byId("explain-picture").replaceChildren(...(result.state === "found" ? createPicture(result) : []));
+  byId("explain-facts").replaceChildren(...factsOf(result).flatMap(([name, fact]) => createRow(name, fact)));
+  dialog.dataset.state = result.state;
   dialog.showModal();
   dialog.scrollTop = 0;
 }
 
-/** Returns the facts of an answer that there are, each a name and what is shown for it. */
-function factsOf({ id, kind, reason, record = {}, error, took }) {
+/** Returns the facts that a result has, each as [name, string or element]. */
+function factsOf({ id, state, reason, record = {}, error, duration }) {
   const facts = [
-    ["reason", reasonName(reason)],
-    ["error", error && make("span", { lang: "en" }, error)],
-    ["url", record.url && link(record.url)],
-    ["page_url", record.page_url && link(record.page_url)],
-    ["final_url", record.final_url && record.final_url !== record.page_url && link(record.final_url)],
+    ["reason", reasonLabel(reason)],
+    ["error", error && createElement("span", { lang: "en" }, error)],
+    ["url", record.url && createLink(record.url)],
+    ["page_url", record.page_url && createLink(record.page_url)],
+    ["final_url", record.final_url && record.final_url !== record.page_url && createLink(record.final_url)],
     ["status", record.status && `HTTP ${record.status}`],
-    ["rule", record.rule && make("code", {}, record.rule)],
-    ["misses", record.misses?.length > 0 && missesOf(record.misses)],
-    ["fetched_at", record.fetched_at && time(record.fetched_at)],
-    ["fresh_until", record.fresh_until && time(record.fresh_until)],
-    ["cache", record.cache && cacheMeaning(record.cache)],
-    ["took", duration(took)],
+    ["rule", record.rule && createElement("code", {}, record.rule)],
+    ["misses", record.misses?.length > 0 && createMissList(record.misses)],
+    ["fetched_at", record.fetched_at && formatTime(record.fetched_at)],
+    ["fresh_until", record.fresh_until && formatTime(record.fresh_until)],
+    ["cache", record.cache && cacheDescription(record.cache)],
+    ["duration", formatDuration(duration)],
     ["source", record.source],
-    ["http", kind === "found" && link(plainAddress(record.source, id))],
+    ["http", state === "found" && createLink(coverUrl(record.source, id))],
   ];
   return facts.filter(([, fact]) => fact);
 }
 
-/** Returns where the cover is had over plain HTTP; the slashes of an id stay so. */
-function plainAddress(source, id) {
+/** Returns the URL of the cover over plain HTTP. Slashes in the id are not encoded. */
+function coverUrl(source, id) {
   return new URL(["cover", source, ...id.split("/").map(encodeURIComponent)].join("/"), document.baseURI).href;
 }
 
-function missesOf(misses) {
-  return make("ul", { lang: "en" }, ...misses.map((miss) => make("li", {}, miss)));
+function createMissList(misses) {
+  return createElement("ul", { lang: "en" }, ...misses.map((miss) => createElement("li", {}, miss)));
 }
 
-function cacheMeaning(cache) {
-  return hasText("cache_means", cache) ? text(`cache_means.${cache}`) : cache;
+function cacheDescription(cache) {
+  return hasTranslation("cache_descriptions", cache) ? translate(`cache_descriptions.${cache}`) : cache;
 }
 
-function row(name, fact) {
-  return [make("dt", {}, text(`facts.${name}`)), make("dd", {}, fact)];
+function createRow(name, fact) {
+  return [createElement("dt", {}, translate(`facts.${name}`)), createElement("dd", {}, fact)];
 }

@@ -1,105 +1,106 @@
-// The live view: what /metrics says, asked again and again while somebody looks.
+// The live view: panels with the service's metrics, fetched from /metrics at intervals while the page is visible.
 
-import { here } from "./elements.js";
-import { Reading } from "./metrics.js";
-import { percent, quantity, text } from "./texts.js";
-import { Origins, Tile } from "./tiles.js";
+import { byId } from "./dom.js";
+import { formatNumber, formatPercent, translate } from "./i18n.js";
+import { Metrics } from "./metrics.js";
+import { ChartPanel, OriginsPanel } from "./panels.js";
 
-// All in milliseconds. What is told of a second takes two readings, so the second follows soon.
-const SECOND = 500;
-const EVERY = 2000;
-const AFTER_FAILURE = 10_000;
+// All in milliseconds. The second scrape follows soon after the first, since a rate takes two of them.
+const FIRST_INTERVAL = 500;
+const INTERVAL = 2000;
+const RETRY_INTERVAL = 10_000;
 
-/** The share of answers without the origin is taken over so many readings: of two seconds alone it would jump. */
-const SHARE_OF = 5;
+/** The cache ratio is computed over this many intervals: over a single one it would fluctuate. */
+const RATIO_INTERVALS = 5;
 
-const lookups = new Tile("lookups", quantity);
-const ratio = new Tile("ratio", percent, 1);
-const fetches = new Tile("fetches", quantity);
-const callers = new Tile("callers", quantity);
-const origins = new Origins();
+const lookups = new ChartPanel("lookups", formatNumber);
+const ratio = new ChartPanel("ratio", formatPercent, 1);
+const fetches = new ChartPanel("fetches", formatNumber);
+const callers = new ChartPanel("callers", formatNumber);
+const origins = new OriginsPanel();
 
-let readings = []; // the newest last, each {at, reading}
+let scrapes = []; // the newest last, each {at, metrics} with `at` in seconds
 let timer = null;
 
-/** Begins to ask, now and whenever the page comes into view. */
-export function watch() {
-  here("tiles").append(...[lookups, ratio, fetches, callers, origins].map(({ element }) => element));
-  here("tiles").hidden = true;
-  document.addEventListener("visibilitychange", goOn);
-  goOn();
+/** Starts the live view. It fetches the metrics now and whenever the page becomes visible. */
+export function startLiveView() {
+  byId("panels").append(...[lookups, ratio, fetches, callers, origins].map(({ element }) => element));
+  byId("panels").hidden = true;
+  document.addEventListener("visibilitychange", restart);
+  restart();
 }
 
-function goOn() {
+function restart() {
   clearTimeout(timer);
   timer = null;
-  if (document.visibilityState === "visible") ask();
-  else readings = [];
+  if (document.visibilityState === "visible") poll();
+  else scrapes = [];
 }
 
-async function ask() {
-  const isSaid = await isTold();
-  const pause = !isSaid ? AFTER_FAILURE : readings.length === 1 ? SECOND : EVERY;
-  // Where the page went out of view meanwhile, it is asked again when it comes back; where it did both, it is already.
-  if (timer === null && document.visibilityState === "visible") timer = setTimeout(goOn, pause);
+async function poll() {
+  const succeeded = await scrape();
+  const delay = !succeeded ? RETRY_INTERVAL : scrapes.length === 1 ? FIRST_INTERVAL : INTERVAL;
+  // If the page is hidden by now, polling starts again when it becomes visible. If it was hidden and shown again, two
+  // polls were in progress, and only the one that ends first sets the timer.
+  if (timer === null && document.visibilityState === "visible") timer = setTimeout(restart, delay);
 }
 
-/** Asks once and shows the answer; tells whether there was one. */
-async function isTold() {
+/** Fetches the metrics once and renders them; returns whether that succeeded. */
+async function scrape() {
   try {
-    // One that takes longer than this does not answer, and what is shown of it is old.
-    const response = await fetch("metrics", { cache: "no-store", signal: AbortSignal.timeout(AFTER_FAILURE) });
-    if (!response.ok) return fail(response.status === 404 ? "live_absent" : "live_failed");
-    show({ at: performance.now() / 1000, reading: new Reading(await response.text()) });
+    // On a timeout the panels are hidden, since their values are out of date.
+    const response = await fetch("metrics", { cache: "no-store", signal: AbortSignal.timeout(RETRY_INTERVAL) });
+    if (!response.ok) return showUnavailable(response.status === 404 ? "live_absent" : "live_failed");
+    render({ at: performance.now() / 1000, metrics: new Metrics(await response.text()) });
     return true;
   } catch {
-    return fail("live_failed");
+    return showUnavailable("live_failed");
   }
 }
 
-function fail(name) {
-  here("live-note").textContent = text(name);
-  here("tiles").hidden = true;
-  readings = [];
+function showUnavailable(key) {
+  byId("live-note").textContent = translate(key);
+  byId("panels").hidden = true;
+  scrapes = [];
   return false;
 }
 
-function show(newest) {
-  here("live-note").textContent = text("live_quiet");
-  here("tiles").hidden = false;
-  const before = readings.at(-1);
-  readings = [...readings, newest].slice(-SHARE_OF - 1);
-  const instead = text("untold");
-  const { at, reading } = newest;
-  if (before === undefined) {
-    // What came before, if anything did, was before nobody looked or nobody answered.
-    for (const tile of [lookups, ratio, fetches, callers]) tile.add(at, null, text("learning"));
+function render(current) {
+  byId("live-note").textContent = translate("live_note");
+  byId("panels").hidden = false;
+  const previous = scrapes.at(-1);
+  scrapes = [...scrapes, current].slice(-RATIO_INTERVALS - 1);
+  const { at, metrics } = current;
+  const notReported = translate("not_reported");
+  if (previous === undefined) {
+    // There is no earlier scrape to compute rates from, so the charts have a gap here.
+    for (const panel of [lookups, ratio, fetches, callers]) panel.add(at, null, translate("measuring"));
   } else {
-    const withoutRatio = text(reading.of("covers_lookups_total") === null ? "untold" : "no_lookups");
-    lookups.add(at, rate(before, newest, "covers_lookups_total"), instead);
-    fetches.add(at, rate(before, newest, "covers_fetches_total"), instead);
-    ratio.add(at, share(readings[0], newest), withoutRatio);
+    const withoutRatio = translate(metrics.samples("covers_lookups_total") === null ? "not_reported" : "no_lookups");
+    lookups.add(at, rate(previous, current, "covers_lookups_total"), notReported);
+    fetches.add(at, rate(previous, current, "covers_fetches_total"), notReported);
+    ratio.add(at, cacheRatio(scrapes[0], current), withoutRatio);
   }
-  callers.add(at, reading.sum("covers_waiting"), instead);
-  origins.show(reading.of("covers_circuit_open"), reading.of("covers_host_throttled"));
+  callers.add(at, metrics.sum("covers_waiting"), notReported);
+  origins.render(metrics.samples("covers_circuit_open"), metrics.samples("covers_host_throttled"));
 }
 
-/** Returns how much a counter grew in a second; null where it is not known, as after a restart. */
-function rate(before, now, name) {
-  const grown = growth(before, now, name);
-  return grown === null ? null : grown / (now.at - before.at);
+/** Returns the increase of a counter per second; null if it is unknown, for example after a restart of the service. */
+function rate(previous, current, name) {
+  const delta = increase(previous, current, name);
+  return delta === null ? null : delta / (current.at - previous.at);
 }
 
-/** Returns which share of the lookups in between was answered without the origin; null where there were none. */
-function share(before, now) {
-  const all = growth(before, now, "covers_lookups_total");
-  const fetched = growth(before, now, "covers_lookups_total", ({ cache }) => cache === "fetched");
+/** Returns the share of lookups between two scrapes that needed no fetch; null if there were none. */
+function cacheRatio(previous, current) {
+  const all = increase(previous, current, "covers_lookups_total");
+  const fetched = increase(previous, current, "covers_lookups_total", ({ cache }) => cache === "fetched");
   return all ? 1 - fetched / all : null;
 }
 
-function growth(before, now, name, isMeant) {
-  const [then, since] = [before.reading.sum(name, isMeant), now.reading.sum(name, isMeant)];
-  if (since === null) return null;
-  const grown = since - (then ?? 0); // a counter appears when it first counts
-  return grown < 0 ? null : grown;
+function increase(previous, current, name, matches) {
+  const [before, after] = [previous.metrics.sum(name, matches), current.metrics.sum(name, matches)];
+  if (after === null) return null;
+  const delta = after - (before ?? 0); // a counter is absent until it first counts
+  return delta < 0 ? null : delta;
 }

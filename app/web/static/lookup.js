@@ -1,33 +1,36 @@
-// A round of lookups: many ids, a few calls at once, each answer told as soon as it is there.
+// Batches of lookups: many ids, a few concurrent calls, each result shown as soon as it arrives.
 
 import { Fault, call } from "./xmlrpc.js";
 
-/** Browsers open six connections to a host: one is left for the live view. */
-const AT_ONCE = 5;
+/** The number of concurrent calls. Browsers open six connections to a host: one stays free for the live view. */
+const CONCURRENCY = 5;
 
-/** More ids than these are not looked up in one round. */
-export const MOST = 1000;
+/** The maximum number of ids in a batch. */
+export const MAX_IDS = 1000;
 
-/** Why there is no answer, by the code of its fault. */
-const FAULTS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time"]]);
+/** The reasons of faults by their codes. */
+const REASONS = new Map([[-32602, "bad_id"], [503, "overloaded"], [504, "no_time"]]);
 
-/** Which of the three kinds of answers a reason is; any other is a failure. */
-const KINDS = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
+/** The states of results by their reasons. For any other reason the state is "failed". */
+const STATES = new Map([["found", "found"], ["no_such_item", "missing"], ["no_cover", "missing"]]);
 
-/** Returns the ids in a text, each once: between blanks, commas and semicolons, which URLs may hold inside. */
-export function idsIn(text) {
-  const words = text.split(/\s+/).flatMap((word) => {
-    const inner = word.replaceAll(/^[,;]+|[,;]+$/g, "");
-    return inner.includes("://") ? inner : inner.split(/[,;]+/);
+/**
+ * Returns the distinct ids in a text. They are separated by white space, commas or semicolons; a URL is not split at its
+ * commas and semicolons.
+ */
+export function parseIds(text) {
+  const ids = text.split(/\s+/).flatMap((word) => {
+    const trimmed = word.replaceAll(/^[,;]+|[,;]+$/g, "");
+    return trimmed.includes("://") ? trimmed : trimmed.split(/[,;]+/);
   });
-  return [...new Set(words.filter((word) => word !== ""))];
+  return [...new Set(ids.filter((id) => id !== ""))];
 }
 
-/** One round. `source` is a source's name, or empty for the one that the ids name themselves, or the default one. */
-export class Round {
+/** A batch of lookups. If `source` is empty, ids may name their own sources, and the others use the default one. */
+export class LookupBatch {
   #ids;
   #source;
-  #ending = new AbortController();
+  #abortController = new AbortController();
 
   constructor(ids, source) {
     this.#ids = ids;
@@ -35,44 +38,44 @@ export class Round {
   }
 
   /**
-   * Looks all ids up, or as many as it comes to until `stop`. The board is told of each: by `began` its id, by
-   * `answered` the answer: {id, kind, reason, error, took}, `error` in the service's words, `took` in milliseconds, and
-   * the `record` if there is one.
+   * Looks up the ids in order, until `stop` is called. It calls `view.showLoading(id)` when a lookup starts, and
+   * `view.showResult(result)` when it ends. A result is {id, state, reason, error, duration}, with the `record` if
+   * there is one. `error` is the message of the service; `duration` is in milliseconds.
    */
-  async go(board) {
-    const left = this.#ids.values();
-    const lane = async () => {
-      for (const id of left) {
+  async run(view) {
+    const remaining = this.#ids.values();
+    const worker = async () => {
+      for (const id of remaining) {
         if (this.isStopped) return;
-        board.began(id);
-        const answer = await this.#ask(id);
-        if (!this.isStopped) board.answered(answer);
+        view.showLoading(id);
+        const result = await this.#lookUp(id);
+        if (!this.isStopped) view.showResult(result);
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker));
   }
 
   get isStopped() {
-    return this.#ending.signal.aborted;
+    return this.#abortController.signal.aborted;
   }
 
   stop() {
-    this.#ending.abort();
+    this.#abortController.abort();
   }
 
-  async #ask(id) {
-    const began = performance.now();
-    const told = await this.#explained(id);
-    return { id, kind: KINDS.get(told.reason) ?? "failed", took: performance.now() - began, ...told };
+  async #lookUp(id) {
+    const startedAt = performance.now();
+    const outcome = await this.#callService(id);
+    return { id, state: STATES.get(outcome.reason) ?? "failed", duration: performance.now() - startedAt, ...outcome };
   }
 
-  async #explained(id) {
+  async #callService(id) {
     const params = this.#source === "" ? [id] : [id, this.#source];
     try {
-      const record = await call("explain_cover", params, this.#ending.signal);
+      const record = await call("explain_cover", params, this.#abortController.signal);
       return { reason: record.outcome, record, error: record.error };
     } catch (error) {
-      if (error instanceof Fault) return { reason: FAULTS.get(error.code) ?? "fault", error: error.message };
+      if (error instanceof Fault) return { reason: REASONS.get(error.code) ?? "fault", error: error.message };
       return { reason: "unreachable", error: "" };
     }
   }

@@ -1,120 +1,120 @@
-// The page: what is typed becomes a round of lookups.
+// The entry point of the page: the form that starts lookups.
 
-import { Board, clearBoard } from "./board.js";
-import { here, make } from "./elements.js";
-import { watch } from "./live.js";
-import { MOST, Round, idsIn } from "./lookup.js";
-import { text, translate } from "./texts.js";
+import { byId, createElement } from "./dom.js";
+import { translate, translatePage } from "./i18n.js";
+import { startLiveView } from "./live.js";
+import { LookupBatch, MAX_IDS, parseIds } from "./lookup.js";
+import { ResultsView, clearResults } from "./results.js";
 import { call } from "./xmlrpc.js";
 
-const [ids, source, find, stop, clear] = ["ids", "source", "find", "stop", "clear"].map(here);
+const [ids, source, find, stop, clear] = ["ids", "source", "find", "stop", "clear"].map(byId);
 
-/** The sources by what stands for them in the form: the default one's is empty, so that an id may name its own. */
+/** The sources by their values in the form. The default source has the empty value, so that ids may name their own. */
 let sources = new Map();
-let round = null;
+let batch = null;
 
-translate();
-nameFind();
-watch();
-here("ask").addEventListener("submit", (event) => {
+translatePage();
+updateFindButton();
+startLiveView();
+byId("lookup-form").addEventListener("submit", (event) => {
   event.preventDefault();
   lookUp();
 });
-ids.addEventListener("input", nameFind);
+ids.addEventListener("input", updateFindButton);
 ids.addEventListener("keydown", (event) => {
-  // The Enter that ends the composing of a word, as in Chinese, is not meant for us.
+  // While an input method composes a word, as for Chinese, Enter ends the composition.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   lookUp();
 });
-source.addEventListener("change", hintAtSource);
-stop.addEventListener("click", () => round.stop());
+source.addEventListener("change", updateSourceHint);
+stop.addEventListener("click", () => batch.stop());
 clear.addEventListener("click", () => {
-  round.stop();
-  round = null;
-  clearBoard();
-  offer(null);
+  batch.stop();
+  batch = null;
+  clearResults();
+  showButton(null);
   ids.value = "";
-  nameFind();
+  updateFindButton();
   ids.focus();
   history.replaceState(null, "", location.pathname + location.search);
 });
-window.addEventListener("hashchange", followLink);
-await learnSources();
-followLink();
+window.addEventListener("hashchange", lookUpFromHash);
+await loadSources();
+lookUpFromHash();
 
-async function learnSources() {
+async function loadSources() {
   try {
-    const told = await call("list_sources", []);
-    const sorted = told.toSorted((one, other) => other.default - one.default);
-    sources = new Map(sorted.map((one) => [one.default ? "" : one.name, one]));
+    const list = await call("list_sources", []);
+    const sorted = list.toSorted((a, b) => b.default - a.default);
+    sources = new Map(sorted.map((each) => [each.default ? "" : each.name, each]));
   } catch {
-    here("source-hint").textContent = text("no_sources");
+    byId("source-hint").textContent = translate("no_sources");
   }
   const options = Array.from(sources, ([value, { name }]) =>
-    make("option", { value }, value === "" ? text("default_source", { name }) : name),
+    createElement("option", { value }, value === "" ? translate("default_source", { name }) : name),
   );
   source.replaceChildren(...options);
-  hintAtSource();
+  updateSourceHint();
 }
 
-function hintAtSource() {
-  const chosen = sources.get(source.value);
-  if (chosen !== undefined) here("source-hint").textContent = text("source_hint", { page: chosen.page_url });
+function updateSourceHint() {
+  const selected = sources.get(source.value);
+  if (selected !== undefined) byId("source-hint").textContent = translate("source_hint", { page: selected.page_url });
 }
 
-/** Looks up what the address says behind its "#", such as ids=42,43&source=caa. */
-function followLink() {
-  const said = new URLSearchParams(location.hash.slice(1));
-  if (!said.has("ids")) return;
-  ids.value = idsIn(said.get("ids")).join(" ");
-  const wanted = said.get("source") ?? "";
-  source.value = sources.has(wanted) ? wanted : "";
-  hintAtSource();
-  nameFind();
+/** Looks up the ids in the URL's fragment, such as #ids=42,43&source=caa. */
+function lookUpFromHash() {
+  const params = new URLSearchParams(location.hash.slice(1));
+  if (!params.has("ids")) return;
+  ids.value = parseIds(params.get("ids")).join(" ");
+  const name = params.get("source") ?? "";
+  source.value = sources.has(name) ? name : "";
+  updateSourceHint();
+  updateFindButton();
   lookUp();
 }
 
-function linkTo(wanted) {
-  const said = new URLSearchParams({ ids: wanted.join(" ") });
-  if (source.value !== "") said.set("source", source.value);
+function updateHash(lookedUp) {
+  const params = new URLSearchParams({ ids: lookedUp.join(" ") });
+  if (source.value !== "") params.set("source", source.value);
   try {
-    history.replaceState(null, "", `#${said}`);
+    history.replaceState(null, "", `#${params}`);
   } catch {
-    // A browser refuses an address that is too long, or one more within seconds; the lookup is worth more than its link.
+    // Browsers reject very long URLs and too frequent changes of the URL. The lookup works without its link.
   }
 }
 
-function nameFind() {
-  const count = Math.min(idsIn(ids.value).length, MOST);
-  find.textContent = count === 0 ? text("find_none") : text("find", { count });
+function updateFindButton() {
+  const count = Math.min(parseIds(ids.value).length, MAX_IDS);
+  find.textContent = count === 0 ? translate("find_none") : translate("find", { count });
 }
 
 async function lookUp() {
-  const typed = idsIn(ids.value);
-  if (typed.length === 0) {
+  const entered = parseIds(ids.value);
+  if (entered.length === 0) {
     ids.focus();
     return;
   }
-  if (sources.size === 0) learnSources(); // the service may be there by now
-  const wanted = typed.slice(0, MOST);
-  linkTo(wanted);
-  if (matchMedia("(pointer: coarse)").matches) ids.blur(); // or the keyboard on the screen would cover the covers
-  round?.stop();
-  round = new Round(wanted, source.value);
-  const own = round;
-  const board = new Board(wanted, typed.length > MOST ? text("too_many", { number: MOST }) : "");
-  offer(stop);
-  await own.go(board);
-  if (own !== round) return; // another one has the board by now
-  if (own.isStopped) board.stopped();
-  else board.ended();
-  offer(clear);
+  if (sources.size === 0) loadSources(); // loading failed before, but the service may be available again
+  const lookedUp = entered.slice(0, MAX_IDS);
+  updateHash(lookedUp);
+  if (matchMedia("(pointer: coarse)").matches) ids.blur(); // closes the on-screen keyboard, which would hide the covers
+  batch?.stop();
+  const current = new LookupBatch(lookedUp, source.value);
+  batch = current;
+  const view = new ResultsView(lookedUp, entered.length > MAX_IDS ? translate("too_many", { number: MAX_IDS }) : "");
+  showButton(stop);
+  await current.run(view);
+  if (current !== batch) return; // a newer batch has replaced this one's results
+  if (current.isStopped) view.showStopped();
+  else view.showFinished();
+  showButton(clear);
 }
 
-/** Shows this one of the two further buttons, or none of them; the focus does not get lost with the other. */
-function offer(button) {
+/** Shows `stop` or `clear` and hides the other; null hides both. Focus moves from the hidden one to the shown one. */
+function showButton(button) {
   const hadFocus = [stop, clear].includes(document.activeElement);
-  for (const other of [stop, clear]) other.hidden = other !== button;
+  for (const each of [stop, clear]) each.hidden = each !== button;
   if (hadFocus) button?.focus();
 }

@@ -1,4 +1,4 @@
-"""Settings: what is read, and the one line for each thing that is wrong."""
+"""Loading of settings and sources, and the error messages for an invalid configuration."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.config.challenge_pages import CHALLENGE_PAGES
-from app.config.settings import load_server_settings, load_settings, redacted_settings
+from app.config.loading import load_server_settings, load_settings
+from app.config.settings import redacted_settings
 from app.domain.errors import SettingsError
 
 SHOP = """
@@ -16,13 +17,13 @@ extract = [{ regex = 'src="(.+?)"' }]
 """
 
 
-def write(folder: Path, text: str) -> dict[str, str]:
+def write_config(folder: Path, text: str) -> dict[str, str]:
     path = folder / "covers.toml"
     path.write_text(text, "utf-8")
     return {"COVERS_CONFIG": str(path)}
 
 
-def test_without_anything_the_defaults_serve() -> None:
+def test_defaults_without_any_configuration() -> None:
     settings = load_settings({})
     assert settings.default_source == "ozon"
     assert settings.store == "sqlite:var/covers.db"
@@ -35,15 +36,15 @@ def test_without_anything_the_defaults_serve() -> None:
     assert re.fullmatch(r"\w+/\d+\.\d+\.\d+", settings.user_agent)
 
 
-def test_the_seed_rule_is_built_in() -> None:
+def test_the_reference_rule_is_built_in() -> None:
     ozon = load_settings({}).sources["ozon"]
     assert ozon.page_url_for("42") == "http://www.ozon.ru/context/detail/id/42"
     assert ozon.extract[0].regex == r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"
     assert ozon.id_pattern == r"\d{1,19}"
 
 
-def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
-    shop = load_settings(write(tmp_path, SHOP)).sources["shop"]
+def test_the_defaults_of_a_source(tmp_path: Path) -> None:
+    shop = load_settings(write_config(tmp_path, SHOP)).sources["shop"]
     assert shop.id_pattern == "[A-Za-z0-9._-]{1,64}"
     day = 86_400.0
     assert (shop.ttl, shop.grace, shop.keep) == (30 * day, 7 * day, 365 * day)
@@ -56,44 +57,51 @@ def test_a_source_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"),
+    ("toml", "seconds"),
     [("10", 10), ("0.5", 0.5), ('"10s"', 10), ('"5m"', 300), ('"2h"', 7200), ('"30d"', 2_592_000)],
 )
-def test_durations_are_numbers_or_texts_with_a_unit(tmp_path: Path, written: str, seconds: float) -> None:
-    assert load_settings(write(tmp_path, f"{SHOP}\nttl = {written}")).sources["shop"].ttl == seconds
+def test_a_duration_is_a_number_or_a_text_with_a_unit(tmp_path: Path, toml: str, seconds: float) -> None:
+    assert load_settings(write_config(tmp_path, f"{SHOP}\nttl = {toml}")).sources["shop"].ttl == seconds
 
 
-def test_a_table_with_page_and_rules_replaces_a_builtin_source_whole(tmp_path: Path) -> None:
-    ozon = load_settings(write(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
+def test_a_table_with_page_url_and_extract_replaces_the_builtin_source(tmp_path: Path) -> None:
+    ozon = load_settings(write_config(tmp_path, SHOP.replace("sources.shop", "sources.ozon"))).sources["ozon"]
     assert ozon.id_pattern == "[A-Za-z0-9._-]{1,64}"
 
 
-def test_a_table_without_a_page_url_changes_the_keys_that_it_names(tmp_path: Path) -> None:
-    ozon = load_settings(write(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
+def test_any_other_table_changes_only_the_keys_that_it_has(tmp_path: Path) -> None:
+    ozon = load_settings(write_config(tmp_path, "[sources.ozon]\nconcurrency = 2")).sources["ozon"]
     assert (ozon.concurrency, ozon.id_pattern) == (2, r"\d{1,19}")
 
 
-def test_a_builtin_source_can_be_pointed_elsewhere(tmp_path: Path) -> None:
-    """With a page_url alone it keeps its rules and signs."""
+def test_a_builtin_source_can_get_another_page_url(tmp_path: Path) -> None:
+    """Its rules and response patterns are unchanged."""
     table = '[sources.deezer]\npage_url = "http://127.0.0.1:9/album/{id}"\nprivate_network = true'
-    there, here = load_settings({}).sources["deezer"], load_settings(write(tmp_path, table)).sources["deezer"]
-    assert here.page_url_for("7") == "http://127.0.0.1:9/album/7"
-    assert here.private_network
-    assert (here.extract, here.response_patterns, here.delay) == (there.extract, there.response_patterns, there.delay)
+    builtin, deezer = (
+        load_settings({}).sources["deezer"],
+        load_settings(write_config(tmp_path, table)).sources["deezer"],
+    )
+    assert deezer.page_url_for("7") == "http://127.0.0.1:9/album/7"
+    assert deezer.private_network
+    assert deezer.extract == builtin.extract
+    assert deezer.response_patterns == builtin.response_patterns
+    assert deezer.delay == builtin.delay
 
 
-def test_a_source_that_takes_whole_urls_is_off_until_hosts_are_allowed(tmp_path: Path) -> None:
+def test_a_source_of_whole_urls_is_disabled_without_allowed_hosts(tmp_path: Path) -> None:
     assert load_settings({}).sources["page"].is_disabled
-    assert load_settings(write(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_disabled
+    assert load_settings(write_config(tmp_path, "[sources.page]\nttl = 5")).sources["page"].is_disabled
     assert (
-        not load_settings(write(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']")).sources["page"].is_disabled
+        not load_settings(write_config(tmp_path, "[sources.page]\nallowed_hosts = ['*.example']"))
+        .sources["page"]
+        .is_disabled
     )
 
 
-def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
+def test_a_response_pattern_is_a_table_a_text_or_an_array(tmp_path: Path) -> None:
     text = f"{SHOP}throttled = {{ status = 403 }}\nblocked = 'robot'\nnot_found = ['gone', {{ css = '.none' }}]"
-    shop = load_settings(write(tmp_path, text)).sources["shop"]
-    assert [[str(sign) for sign in signs] for _, signs in shop.response_patterns] == [
+    shop = load_settings(write_config(tmp_path, text)).sources["shop"]
+    assert [[str(pattern) for pattern in patterns] for _, patterns in shop.response_patterns] == [
         ["status 403"],
         ["regex robot"],
         ["regex gone", "css .none"],
@@ -101,42 +109,42 @@ def test_a_sign_is_a_table_a_text_or_an_array_of_them(tmp_path: Path) -> None:
     ]
 
 
-def test_a_source_that_says_nothing_of_challenges_knows_the_usual_ones(tmp_path: Path) -> None:
-    assert load_settings(write(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGE_PAGES
-    assert load_settings(write(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
+def test_the_default_of_blocked_is_the_challenge_pages(tmp_path: Path) -> None:
+    assert load_settings(write_config(tmp_path, SHOP)).sources["shop"].blocked == CHALLENGE_PAGES
+    assert load_settings(write_config(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
-def test_a_source_has_its_name_from_its_table_and_not_from_a_key(tmp_path: Path) -> None:
+def test_the_name_of_a_source_is_that_of_its_table(tmp_path: Path) -> None:
     assert {name: source.name for name, source in load_settings({}).sources.items()}["caa"] == "caa"
-    assert load_settings(write(tmp_path, SHOP)).sources["shop"].name == "shop"
+    assert load_settings(write_config(tmp_path, SHOP)).sources["shop"].name == "shop"
     with pytest.raises(SettingsError, match=r"sources\.shop\.name: unknown key"):
-        load_settings(write(tmp_path, f"{SHOP}name = 'other'"))
+        load_settings(write_config(tmp_path, f"{SHOP}name = 'other'"))
 
 
-def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    environ = write(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
+def test_environment_variables_override_the_file(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, "lru_size = 5\nmax_calls = 6") | {"COVERS_LRU_SIZE": "7", "COVERS_DEADLINE": "2.5"}
     settings = load_settings(environ)
     assert (settings.lru_size, settings.max_calls, settings.deadline) == (7, 6, 2.5)
 
 
-def test_a_token_of_digits_stays_a_text() -> None:
+def test_a_token_of_digits_is_a_string() -> None:
     assert load_settings({"COVERS_ADMIN_TOKEN": "0123"}).admin_token == "0123"
 
 
-def test_the_server_listens_where_the_environment_says() -> None:
+def test_bind_and_workers_are_read_from_the_environment() -> None:
     server = load_server_settings({"COVERS_BIND": "[::1]:9000", "COVERS_WORKERS": "3"})
     assert (server.bind, server.workers) == ("[::1]:9000", 3)
     assert load_server_settings({}).bind == "127.0.0.1:8080"
 
 
-def test_the_server_logs_as_the_environment_says() -> None:
+def test_log_level_and_format_are_read_from_the_environment() -> None:
     server = load_server_settings({"COVERS_LOG_LEVEL": "debug", "COVERS_LOG_FORMAT": "plain"})
     assert (server.log_level, server.log_format) == ("debug", "plain")
     assert (load_server_settings({}).log_level, load_server_settings({}).log_format) == ("info", None)
 
 
 @pytest.mark.parametrize(
-    ("store", "told"),
+    ("store", "redacted"),
     [
         ("none", "none"),
         ("sqlite:/var/me@home/covers.db?", "sqlite:/var/me@home/covers.db?"),
@@ -146,11 +154,11 @@ def test_the_server_logs_as_the_environment_says() -> None:
         ("redis://127.0.0.1/0?password=ses@me", "redis://127.0.0.1/0"),
     ],
 )
-def test_what_is_told_of_the_settings_has_no_secrets(store: str, told: str) -> None:
+def test_redacted_settings_contain_no_secrets(store: str, redacted: str) -> None:
     environ = {"COVERS_STORE": store, "COVERS_ADMIN_TOKEN": "abracadabra", "COVERS_DEADLINE": "5"}
-    known = redacted_settings(load_settings(environ))
-    assert (known["store"], known["admin_token"], known["deadline"]) == (told, "***", 5)
-    assert known["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
+    settings = redacted_settings(load_settings(environ))
+    assert (settings["store"], settings["admin_token"], settings["deadline"]) == (redacted, "***", 5)
+    assert settings["sources"] == ["ozon", "caa", "openlibrary", "deezer", "itunes"]
     assert redacted_settings(load_settings({}))["admin_token"] is None
 
 
@@ -158,7 +166,7 @@ def css_rule(selector: str) -> str:
     return SHOP.replace("regex", "css").replace("'src=\"(.+?)\"'", f"'{selector}'")
 
 
-WRONG = [
+INVALID = [
     ("lru_sise = 5", "lru_sise: unknown key, expected perhaps lru_size"),
     ("colour = 'red'", "colour: unknown key, expected one of admin_token, "),
     ("lru_size = 'many'", "lru_size: expected `int`, got 'many'"),
@@ -182,7 +190,7 @@ WRONG = [
     ("sources = 3", "sources: expected tables [sources.NAME], got 3"),
     ("sources.shop = 3", "sources.shop: expected a table, got 3"),
     ("[sources.'My Shop']", "sources.My Shop: expected a name of lower-case letters, digits, - and _"),
-    ("[sources.shop]", "sources.shop.page_url: expected, since it is required, but it is missing"),
+    ("[sources.shop]", "sources.shop.page_url: expected a value, since the key is required, got none"),
     (SHOP.replace("extract", "exract"), "sources.shop.exract: unknown key, expected perhaps extract"),
     (
         SHOP.replace("https:", "ftp:"),
@@ -206,8 +214,8 @@ WRONG = [
         "sources.shop.page_url: expected an http or https URL with {id}, or {id} alone, got '{id}/x'",
     ),
     ("[sources.shop]\nextract = []", "sources.shop.extract: expected `array` of length >= 1"),
-    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected, since it is required"),
-    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected, since it is required"),
+    ("[sources.shop]\nttl = 5", "sources.shop.page_url: expected a value, since the key is required"),
+    ('[sources.shop]\npage_url = "http://h/{id}"', "sources.shop.extract: expected a value, since the key is required"),
     (SHOP.replace("regex", "regexp"), "sources.shop.extract[0].regexp: unknown key, expected perhaps regex"),
     (SHOP.replace("'src=", "'(?=src)"), "sources.shop.extract[0].regex: expected a regular expression of RE2"),
     (SHOP.replace("}]", ", css = 'img' }]"), "sources.shop.extract[0]: expected exactly one of regex, css, meta"),
@@ -222,7 +230,7 @@ WRONG = [
     (f"{SHOP}timeout = 0", "sources.shop.timeout: expected more than 0"),
     (f"{SHOP}concurrency = 0", "sources.shop.concurrency: expected `int` >= 1, got 0"),
     (f"{SHOP}concurrency = 1001", "sources.shop.concurrency: expected `int` <= 1000, got 1001"),
-    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern takes, got 'a b'"),
+    (f"{SHOP}canary = ['7', 'a b']", "sources.shop.canary[1]: expected an id that id_pattern matches, got 'a b'"),
     (
         f"{SHOP}id_pattern = 'x{{1,1000}}.{{1,900}}'",
         "sources.shop.id_pattern: expected a regular expression with small",
@@ -241,7 +249,7 @@ WRONG = [
         f"{SHOP}failed = [{{ status = 500, css = 'a' }}]",
         "sources.shop.failed[0]: expected exactly one of status, regex, css, json",
     ),
-    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can stand side by"),
+    (f"{SHOP}failed = ['\\Qoh', 'no']", "sources.shop.failed: expected regular expressions that can be joined by |"),
     (f"{SHOP}not_found = {{ status = 99 }}", "sources.shop.not_found.status: expected `int` >= 201, got"),
     (f"{SHOP}not_found = [{{ status = 1000 }}]", "sources.shop.not_found[0].status: expected `int` <= 999, got"),
     (f"{SHOP}css = 5", "sources.shop.css: unknown key"),
@@ -283,10 +291,10 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line"), WRONG, ids=[line.partition(": ")[0] for _, line in WRONG])
-def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str) -> None:
-    """The line names the file, the key and what was expected."""
-    environ = write(tmp_path, text)
+@pytest.mark.parametrize(("text", "line"), INVALID, ids=[line.partition(": ")[0] for _, line in INVALID])
+def test_an_invalid_file_is_reported_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+    """The line has the file, the key and what was expected."""
+    environ = write_config(tmp_path, text)
     with pytest.raises(SettingsError) as caught:
         load_settings(environ)
     assert str(caught.value).startswith(f"{environ['COVERS_CONFIG']}: {line}")
@@ -308,21 +316,21 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, text: str, line: str
         ("COVERS_LOG_FORMAT", "xml", "expected json or plain, got 'xml'"),
     ],
 )
-def test_a_wrong_variable_is_named_in_one_line(variable: str, value: str, line: str) -> None:
-    read = (
+def test_an_invalid_variable_is_reported_in_one_line(variable: str, value: str, line: str) -> None:
+    load = (
         load_server_settings if variable.startswith(("COVERS_BIND", "COVERS_WORKERS", "COVERS_LOG")) else load_settings
     )
     with pytest.raises(SettingsError) as caught:
-        read({variable: value})
+        load({variable: value})
     assert str(caught.value).startswith(f"environment: {variable}: {line}")
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_a_missing_file_is_reported() -> None:
     with pytest.raises(SettingsError, match=r"^/no/such\.toml: expected a readable TOML file: No such file"):
         load_settings({"COVERS_CONFIG": "/no/such.toml"})
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "covers.toml"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="expected a TOML file"):
@@ -337,25 +345,25 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         "store = 'redis:/user:12345@host'",
     ],
 )
-def test_a_secret_is_not_repeated(tmp_path: Path, text: str) -> None:
-    """The line ends up in logs."""
+def test_an_error_message_contains_no_secret(tmp_path: Path, text: str) -> None:
+    """The message may be logged."""
     with pytest.raises(SettingsError) as caught:
-        load_settings(write(tmp_path, text))
+        load_settings(write_config(tmp_path, text))
     assert "12345" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "1" * 5_000])
-def test_toml_past_its_reader_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+def test_toml_beyond_the_limits_of_the_parser_is_reported(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="expected a TOML file"):
-        load_settings(write(tmp_path, text))
+        load_settings(write_config(tmp_path, text))
 
 
 @pytest.mark.parametrize("value", ["1_0", " 5", "\u0665", "1e1", "0x5"])
-def test_the_environment_is_as_strict_as_the_file(value: str) -> None:
+def test_a_number_in_a_variable_has_the_syntax_of_toml(value: str) -> None:
     with pytest.raises(SettingsError, match="COVERS_DEADLINE"):
         load_settings({"COVERS_DEADLINE": value})
 
 
-def test_a_variable_in_small_letters_is_a_slip() -> None:
+def test_a_variable_in_lower_case_is_unknown() -> None:
     with pytest.raises(SettingsError, match="COVERS_deadline: unknown key, expected perhaps COVERS_DEADLINE"):
         load_settings({"COVERS_deadline": "1"})

@@ -1,11 +1,12 @@
-// All words of the page, in English and Russian, and how numbers and times are written in each.
+// Internationalisation: the texts of the page in English and Russian, and the formats of numbers and times.
 
 const TEXTS = {
   en: {
     title: "covers: find cover images by id",
     tagline: "Cover images by the ids of their items",
     ids: "Ids",
-    ids_hint: "As many as you like, between blanks, commas or lines. Enter looks them up, Shift+Enter begins a line.",
+    ids_hint:
+      "As many as you like, separated by spaces, commas or line breaks. Enter looks them up, Shift+Enter adds a line.",
     source: "Source",
     source_hint: "Its pages: {page}",
     default_source: "{name} (default)",
@@ -16,20 +17,20 @@ const TEXTS = {
     clear: "Clear",
     covers: "Covers",
     progress: "Progress",
-    show: "Show",
-    show_all: "All {number}",
-    show_found: "Found {number}",
-    show_missing: "No cover {number}",
-    show_failed: "Failed {number}",
-    none_of_these: "None of these.",
+    filter: "Show",
+    filter_all: "All {number}",
+    filter_found: "Found {number}",
+    filter_missing: "No cover {number}",
+    filter_failed: "Failed {number}",
+    no_matches: "None of these.",
     empty: "Type the id of an item, or paste a whole list: the covers appear here, one by one.",
-    asking: { one: "Looking up {count} id.", other: "Looking up {count} ids." },
+    started: { one: "Looking up {count} id.", other: "Looking up {count} ids." },
     so_far: "{done} of {all}.",
-    done: "Found: {found}. No cover: {missing}. Failed: {failed}. Took {time}.",
+    finished: "Found: {found}. No cover: {missing}. Failed: {failed}. Took {time}.",
     stopped: "Stopped at {done} of {all}. Found: {found}. No cover: {missing}. Failed: {failed}.",
     too_many: "Only the first {number} of the ids are looked up.",
-    waiting: "waiting",
-    cut_off: "stopped",
+    card_queued: "waiting",
+    card_stopped: "stopped",
     broken_picture: "The picture could not be loaded",
     explain: "Choose a card for the details.",
     close: "Close",
@@ -38,56 +39,56 @@ const TEXTS = {
       no_such_item: "No such item",
       no_cover: "Its page has no cover",
       blocked: "The origin blocks us",
-      throttled: "The origin asks to wait",
+      throttled: "The origin asks us to wait",
       origin_failed: "The origin failed",
       too_slow: "Its page took too long",
-      bad_id: "No id of this source",
-      overloaded: "Too much is waiting here",
+      bad_id: "Not an id of this source",
+      overloaded: "Too many lookups are waiting",
       no_time: "No answer in time",
       fault: "The service failed",
       unreachable: "The service cannot be reached",
     },
     caches: { memory: "memory", store: "store", stale: "stale", fetched: "fetched" },
-    cache_means: {
+    cache_descriptions: {
       memory: "from memory",
-      store: "from the store behind the memory",
-      stale: "known from before, and no longer fresh",
+      store: "from the store",
+      stale: "from an earlier fetch, no longer fresh",
       fetched: "fetched from the origin just now",
     },
     facts: {
       reason: "Outcome",
-      error: "In the service’s words",
+      error: "Error message",
       url: "Picture",
       page_url: "Page",
-      final_url: "Led to",
-      status: "Answered with",
+      final_url: "Redirected to",
+      status: "Response status",
       source: "Source",
       rule: "Found by",
-      misses: "Tried in vain",
+      misses: "Rules without a match",
       fetched_at: "Fetched",
       fresh_until: "Fresh until",
       cache: "This answer",
-      took: "Took",
+      duration: "Took",
       http: "Over plain HTTP",
     },
     live: "The service now",
-    live_quiet: "The last minute, asked every two seconds while this page is in view.",
+    live_note: "The last minute, updated every two seconds while this page is visible.",
     live_absent: "There is no live view: the service has no /metrics.",
-    live_failed: "There is no live view at present: the service does not answer. It is asked again in ten seconds.",
+    live_failed: "There is no live view at present: the service does not answer. The page tries again in ten seconds.",
     lookups: "Lookups a second",
-    ratio: "Known already",
+    ratio: "From cache",
     fetches: "Pages a second",
     callers: "Callers waiting",
     origins: "Origins",
-    untold: "not told",
+    not_reported: "not reported",
     peak: "at most {number}",
     no_lookups: "no lookups lately",
-    host_fails: "left alone, it fails",
-    host_waits: "asked us to wait",
-    no_hosts: "None gives trouble.",
+    host_failing: "failing, not contacted",
+    host_throttled: "asked us to wait",
+    no_hosts: "No problems.",
     more_hosts: "and {count} more",
-    learning: "soon to be told",
-    chart: "{name}: {number}, {remark}",
+    measuring: "measuring",
+    chart: "{name}: {number}, {note}",
   },
   ru: {
     title: "covers: обложки по номерам",
@@ -104,24 +105,24 @@ const TEXTS = {
     clear: "Очистить",
     covers: "Обложки",
     progress: "Ход поиска",
-    show: "Показать",
-    show_all: "Все {number}",
-    show_found: "Найдены {number}",
-    show_missing: "Без обложки {number}",
-    show_failed: "Сбои {number}",
-    none_of_these: "Таких нет.",
+    filter: "Показать",
+    filter_all: "Все {number}",
+    filter_found: "Найдены {number}",
+    filter_missing: "Без обложки {number}",
+    filter_failed: "Сбои {number}",
+    no_matches: "Таких нет.",
     empty: "Введите идентификатор товара или вставьте целый список — обложки появятся здесь, одна за другой.",
-    asking: {
+    started: {
       one: "Ищем {count} обложку.",
       few: "Ищем {count} обложки.",
       other: "Ищем {count} обложек.",
     },
     so_far: "{done} из {all}.",
-    done: "Найдено: {found}. Без обложки: {missing}. Сбоев: {failed}. Время: {time}.",
+    finished: "Найдено: {found}. Без обложки: {missing}. Сбоев: {failed}. Время: {time}.",
     stopped: "Остановлено на {done} из {all}. Найдено: {found}. Без обложки: {missing}. Сбоев: {failed}.",
     too_many: "Ищутся только первые {number}.",
-    waiting: "в очереди",
-    cut_off: "остановлено",
+    card_queued: "в очереди",
+    card_stopped: "остановлено",
     broken_picture: "Картинка не загрузилась",
     explain: "Выберите карточку, чтобы узнать подробности.",
     close: "Закрыть",
@@ -140,7 +141,7 @@ const TEXTS = {
       unreachable: "Сервис недоступен",
     },
     caches: { memory: "память", store: "хранилище", stale: "прежнее", fetched: "источник" },
-    cache_means: {
+    cache_descriptions: {
       memory: "из памяти",
       store: "из хранилища за памятью",
       stale: "известно с прошлого раза, уже не свежее",
@@ -159,11 +160,11 @@ const TEXTS = {
       fetched_at: "Получено",
       fresh_until: "Актуально до",
       cache: "Этот ответ",
-      took: "Заняло",
+      duration: "Заняло",
       http: "По обычному HTTP",
     },
     live: "Сервис сейчас",
-    live_quiet: "Последняя минута; опрос раз в две секунды, пока страница на виду.",
+    live_note: "Последняя минута; опрос раз в две секунды, пока страница на виду.",
     live_absent: "Показателей нет: у сервиса нет /metrics.",
     live_failed: "Показателей сейчас нет: сервис не отвечает. Следующая попытка через десять секунд.",
     lookups: "Запросов/с",
@@ -171,82 +172,86 @@ const TEXTS = {
     fetches: "Страниц/с",
     callers: "Ждут ответа",
     origins: "Источники",
-    untold: "не сообщается",
+    not_reported: "не сообщается",
     peak: "не более {number}",
     no_lookups: "запросов давно не было",
-    host_fails: "сбоит, не опрашивается",
-    host_waits: "просит подождать",
+    host_failing: "сбоит, не опрашивается",
+    host_throttled: "просит подождать",
     no_hosts: "Сбоев нет.",
     more_hosts: "и ещё {count}",
-    learning: "скоро узнаем",
-    chart: "{name}: {number}, {remark}",
+    measuring: "скоро узнаем",
+    chart: "{name}: {number}, {note}",
   },
 };
 
-/** The language of the page: the first of the reader's that there are words in. */
+/** The language of the page: the first preferred language that has texts, or English. */
 const language =
   navigator.languages.map((tag) => tag.split("-")[0].toLowerCase()).find((tag) => tag in TEXTS) ?? "en";
 
-const words = TEXTS[language];
-const plural = new Intl.PluralRules(language);
-const whole = new Intl.NumberFormat(language);
-const rough = new Intl.NumberFormat(language, {
+const texts = TEXTS[language];
+const pluralRules = new Intl.PluralRules(language);
+const integerFormat = new Intl.NumberFormat(language);
+const numberFormat = new Intl.NumberFormat(language, {
   maximumSignificantDigits: 3,
   maximumFractionDigits: 1,
   roundingPriority: "lessPrecision",
 });
-const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
-const milliseconds = unit("millisecond", { maximumFractionDigits: 0 });
-const seconds = unit("second", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+const percentFormat = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
+const millisecondFormat = createUnitFormat("millisecond", { maximumFractionDigits: 0 });
+const secondFormat = createUnitFormat("second", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const timeFormat = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 
 /**
- * Returns the text of this name, such as "find" or "reasons.found", with `values` in the places of their names; numbers
- * are written as the language does. One with plural forms goes by the value "count".
+ * Returns the text of a key, such as "find" or "reasons.found". `values` replace the placeholders of their names;
+ * numbers are formatted. If the text has plural forms, the value `count` selects one.
  */
-export function text(name, values = {}) {
-  const found = name.split(".").reduce((table, part) => table[part], words);
-  const form = typeof found === "string" ? found : (found[plural.select(values.count)] ?? found.other);
-  return form.replaceAll(/\{(\w+)\}/g, (_, key) => {
-    const value = values[key];
-    return typeof value === "number" ? whole.format(value) : value;
+export function translate(key, values = {}) {
+  const entry = key.split(".").reduce((table, part) => table[part], texts);
+  const text = typeof entry === "string" ? entry : (entry[pluralRules.select(values.count)] ?? entry.other);
+  return text.replaceAll(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name];
+    return typeof value === "number" ? integerFormat.format(value) : value;
   });
 }
 
-/** Tells whether there is a text of this name in a table, such as "reasons". */
-export function hasText(table, name) {
-  return Object.hasOwn(words[table], name);
+/** Returns whether a table of texts, such as "reasons", has this key. */
+export function hasTranslation(table, key) {
+  return Object.hasOwn(texts[table], key);
 }
 
-/** Returns a quantity that is measured, in three digits, of which one is behind the point at most. */
-export function quantity(value) {
-  return rough.format(value);
+/** Formats a number with at most three significant digits and at most one fraction digit. */
+export function formatNumber(value) {
+  return numberFormat.format(value);
 }
 
-/** Returns a share from 0 to 1 in per cent. */
-export function percent(value) {
-  return share.format(value);
+/** Formats a ratio from 0 to 1 as a percentage. */
+export function formatPercent(value) {
+  return percentFormat.format(value);
 }
 
-/** Returns milliseconds as people read them. */
-export function duration(value) {
-  return value < 1000 ? milliseconds.format(value) : seconds.format(value / 1000);
+/** Formats a duration, given in milliseconds. From one second on, the unit is seconds. */
+export function formatDuration(value) {
+  return value < 1000 ? millisecondFormat.format(value) : secondFormat.format(value / 1000);
 }
 
-/** Returns a time such as 2026-11-22T12:45:21Z as the reader's clock has it; another text as it is. */
-export function time(stamp) {
-  const date = new Date(stamp);
-  return Number.isNaN(date.valueOf()) ? stamp : moment.format(date);
+/** Formats a timestamp such as 2026-11-22T12:45:21Z in local time. Any other string is returned unchanged. */
+export function formatTime(timestamp) {
+  const date = new Date(timestamp);
+  return Number.isNaN(date.valueOf()) ? timestamp : timeFormat.format(date);
 }
 
-/** Fills in the texts of index.html. */
-export function translate() {
+/** Inserts the texts and labels of index.html. */
+export function translatePage() {
   document.documentElement.lang = language;
-  document.title = text("title");
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = text(element.dataset.text);
-  for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = text(element.dataset.label);
+  document.title = translate("title");
+  for (const element of document.querySelectorAll("[data-text]")) {
+    element.textContent = translate(element.dataset.text);
+  }
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.ariaLabel = translate(element.dataset.label);
+  }
 }
 
-function unit(name, digits) {
-  return new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", ...digits });
+function createUnitFormat(unit, digits) {
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", ...digits });
 }
