@@ -102,7 +102,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     dispatcher = Dispatcher(
         map_error=map_service_error,
         max_calls=settings.max_calls,
-        deadline=settings.deadline + _DISPATCH_MARGIN,
+        timeout=settings.deadline + _DISPATCH_MARGIN,
         observer=counters,
     )
     methods = Methods(
@@ -151,7 +151,7 @@ def label_values(settings: Settings) -> LabelValues:
     sources = SourceRegistry(settings.sources, settings.default_source)
     page_urls = [source.page_url for source in sources.values() if not source.page_url.id_selects_host]
     return LabelValues(
-        methods=(*Dispatcher(map_error=map_service_error).names, *METHOD_NAMES),
+        methods=(*Dispatcher(map_error=map_service_error).method_names, *METHOD_NAMES),
         sources=tuple(sources),
         # A dict, not a set, since it keeps the order of the sources.
         hosts=tuple({authority_of(page_url.replace("{id}", "")): None for page_url in page_urls}),

@@ -1,1 +1,1 @@
-"""Benchmarks: each prints ratios against a peer that runs in the same minute."""
+"""Benchmarks of the service. Each compares it with a peer that runs in the same minute, and prints ratios."""

@@ -1,10 +1,10 @@
-"""Which ids are asked for: of ten digits, so that all calls and answers have one length, and fit for XML-RPC's int."""
+"""The item ids of the benchmarks. All have ten digits, so that all messages have one length, and fit in an i4."""
 
-#: Known ids are asked for once before anything is measured.
-FIRST_KNOWN, KNOWN = 1_000_000_000, 1_000
+#: Cached ids are looked up once before the measurement.
+FIRST_CACHED, CACHED_COUNT = 1_000_000_000, 1_000
 
-#: Where the ids begin that nobody has asked for before, for each load that has such.
-FIRST_NEW = {"cold": 1_100_000_000, "mixed": 1_200_000_000, "shop": 1_250_000_000}
+#: The first of the ids that were never looked up before, for each load that needs such ids.
+FIRST_NEW = {"cold": 1_100_000_000, "mixed": 1_200_000_000, "origin": 1_250_000_000}
 
-#: The shop leaves who asks for these and all above waiting.
-FIRST_HELD = 1_300_000_000
+#: The origin never responds to requests for these and all higher ids.
+FIRST_UNANSWERED = 1_300_000_000

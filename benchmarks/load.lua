@@ -1,14 +1,13 @@
--- Calls of get_cover for wrk: `wrk -s load.lua URL -- LOAD FIRST_KNOWN KNOWN FIRST_NEW`.
+-- Calls of get_cover for wrk: `wrk -s load.lua URL -- LOAD FIRST_CACHED CACHED_COUNT FIRST_NEW`.
 --
 -- LOAD is one of
---   hits       known ids, each call byte for byte as it was before
---   respelled  known ids, no two calls of the same bytes
---   cold       new ids
---   mixed      nine known ids to one new
---   shop       pages of new ids, from the shop itself
+--   hits    cached ids; the request for an id is always the same
+--   unique  cached ids; every request body is different
+--   cold    new ids
+--   mixed   nine cached ids to one new id
+--   origin  pages of new ids, directly from the origin
 --
--- Prints what came of it as one line of JSON. wrk itself notices statuses of 400 and more, and sockets that fail; that an
--- answer is no fault is looked for here.
+-- Prints the result as one line of JSON. wrk itself counts error statuses and failed sockets; the script counts faults.
 
 local threads = {}
 
@@ -24,35 +23,36 @@ local CALL = "<methodCall>\n<methodName>get_cover</methodName>\n<params>\n<param
   "<value><int>%d</int></value>\n</param>\n</params>\n</methodCall>\n"
 local COMMENT = "<!-- %010d -->\n"
 
-local function request_of(body)
+local function http_request(body)
   return HEAD:format(#body) .. body
 end
 
-local function plain(id)
-  return request_of(DECLARATION .. CALL:format(id))
+local function cover_request(id)
+  return http_request(DECLARATION .. CALL:format(id))
 end
 
 function init(args)
-  local load, first_known, known, first_new = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
-  local calls = {}
-  for number = 1, known do
-    calls[number] = plain(first_known + number - 1)
+  local load, first_cached, cached_count, first_new = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+  local requests = {}
+  for number = 1, cached_count do
+    requests[number] = cover_request(first_cached + number - 1)
   end
   local count = 0
 
   local function hit()
-    return calls[math.random(known)]
+    return requests[math.random(cached_count)]
   end
   local function new()
     count = count + 1
-    return plain(first_new + count - 1)
+    return cover_request(first_new + count - 1)
   end
-  local makers = {
+  local generators = {
     hits = hit,
     cold = new,
-    respelled = function()
+    unique = function()
       count = count + 1
-      return request_of(DECLARATION .. COMMENT:format(count) .. CALL:format(first_known + math.random(known) - 1))
+      local id = first_cached + math.random(cached_count) - 1
+      return http_request(DECLARATION .. COMMENT:format(count) .. CALL:format(id))
     end,
     mixed = function()
       return math.random(10) == 1 and new() or hit()
@@ -60,8 +60,8 @@ function init(args)
   }
   math.randomseed(1)
   faults = 0
-  request = makers[load]
-  if load == "shop" then
+  request = generators[load]
+  if load == "origin" then
     request = function()
       count = count + 1
       return PAGE:format(first_new + count)

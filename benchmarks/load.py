@@ -1,4 +1,4 @@
-"""A load: calls from many connections at once by wrk, and what came of them."""
+"""Loads: calls over many connections at once, made by wrk."""
 
 import json
 import shutil
@@ -6,41 +6,41 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ids import FIRST_KNOWN, FIRST_NEW, KNOWN
+from benchmarks.ids import CACHED_COUNT, FIRST_CACHED, FIRST_NEW
 
 _SCRIPT = Path(__file__).with_name("load.lua")
 
-#: Longer than any call takes: what is still under way when wrk ends is no failure.
-_TIMEOUT_SECONDS = 60
+#: Longer than any call takes: wrk must not count calls as failed that are in flight when it ends.
+_CALL_TIMEOUT_SECONDS = 60
 
-#: wrk ends by itself; if it has not so many seconds after it should have, it is ended.
-_PATIENCE_SECONDS = 30
+#: How long after its scheduled end wrk is killed.
+_EXIT_TIMEOUT_SECONDS = 30
 
 
 class LoadFailed(Exception):
-    """A load whose numbers mean nothing, since some of its calls failed; the text says which."""
+    """Calls of a load failed, so that its numbers mean nothing. The text says which ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A kind of load: its name in ``load.lua``, what is asked for, and by how many callers at once."""
+    """A kind of load: its name in ``load.lua``, a description, and the number of connections."""
 
     name: str
     title: str
-    callers: int
+    connections: int
 
 
 LOADS = (
-    Load("hits", "ids that are known", 64),
-    Load("respelled", "ids that are known, no two calls of the same bytes", 64),
-    Load("mixed", "nine ids that are known to one that is new", 256),
-    Load("cold", "ids that are new: a page of 50 kB after 50 ms each", 256),
+    Load("hits", "cached ids", 64),
+    Load("unique", "cached ids, every request body different", 64),
+    Load("mixed", "nine cached ids to one new id", 256),
+    Load("cold", "new ids: each needs a page of 50 kB, which the origin sends after 50 ms", 256),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What wrk saw: calls answered, in how many seconds, and in how many each of half and of 99 % of them was."""
+    """The result of a load: the number of responses, its duration, and percentiles of the response time, in seconds."""
 
     requests: int
     seconds: float
@@ -48,13 +48,13 @@ class Report:
     p99: float
 
 
-def is_installed() -> bool:
-    """Tell whether wrk is."""
+def is_wrk_installed() -> bool:
+    """Return whether wrk is on the PATH."""
     return shutil.which("wrk") is not None
 
 
-def put(load: Load, url: str, seconds: int) -> Report:
-    """Put the load on a server for so many seconds, and report.
+def run_load(load: Load, url: str, seconds: int) -> Report:
+    """Run the load against a server for ``seconds``.
 
     Raises:
         LoadFailed: calls failed, or wrk did.
@@ -62,37 +62,37 @@ def put(load: Load, url: str, seconds: int) -> Report:
     """
     first_new = FIRST_NEW.get(load.name, 0)
     command = [
-        *("wrk", "--threads", "1", "--connections", str(load.callers), "--duration", f"{seconds}s"),
-        *("--timeout", f"{_TIMEOUT_SECONDS}s", "--script", str(_SCRIPT), url),
-        *("--", load.name, str(FIRST_KNOWN), str(KNOWN), str(first_new)),
+        *("wrk", "--threads", "1", "--connections", str(load.connections), "--duration", f"{seconds}s"),
+        *("--timeout", f"{_CALL_TIMEOUT_SECONDS}s", "--script", str(_SCRIPT), url),
+        *("--", load.name, str(FIRST_CACHED), str(CACHED_COUNT), str(first_new)),
     ]
     try:
-        done = subprocess.run(  # noqa: S603 - a command line of ours, no shell
-            command, capture_output=True, text=True, timeout=seconds + _PATIENCE_SECONDS, check=False
+        process = subprocess.run(  # noqa: S603 - a fixed command line, no shell
+            command, capture_output=True, text=True, timeout=seconds + _EXIT_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise LoadFailed(f"wrk did not end {_PATIENCE_SECONDS} seconds after it should have") from None
-    if done.returncode != 0:
-        raise LoadFailed(f"wrk ended with status {done.returncode}: {done.stderr.strip()}")
-    return read_report(done.stdout)
+        raise LoadFailed(f"wrk was still running {_EXIT_TIMEOUT_SECONDS} seconds after its scheduled end") from None
+    if process.returncode != 0:
+        raise LoadFailed(f"wrk ended with status {process.returncode}: {process.stderr.strip()}")
+    return parse_report(process.stdout)
 
 
-def read_report(output: str) -> Report:
-    """Return what the last line of wrk's output says, which ``load.lua`` wrote.
+def parse_report(output: str) -> Report:
+    """Parse the last line of wrk's output, which ``load.lua`` prints.
 
     Raises:
-        LoadFailed: it says that calls failed, that there were none, or something else.
+        LoadFailed: calls failed, there were no responses, or the line is no report.
 
     """
     lines = output.strip().splitlines()
     try:
-        seen = json.loads(lines[-1])
-        failures = {"faults": seen["faults"], "statuses of 400 and more": seen["statuses"], **seen["sockets"]}
-        report = Report(seen["requests"], seen["seconds"], seen["p50"], seen["p99"])
+        fields = json.loads(lines[-1])
+        failures = {"faults": fields["faults"], "error statuses": fields["statuses"], **fields["sockets"]}
+        report = Report(fields["requests"], fields["seconds"], fields["p50"], fields["p99"])
     except (ValueError, LookupError, TypeError):
-        raise LoadFailed(f"wrk said something else: {output.strip()[-200:]!r}") from None
+        raise LoadFailed(f"unexpected output of wrk: {output.strip()[-200:]!r}") from None
     if any(failures.values()):
         raise LoadFailed("calls failed: " + ", ".join(f"{count} {name}" for name, count in failures.items() if count))
     if report.requests == 0:
-        raise LoadFailed("no call was answered")
+        raise LoadFailed("there were no responses")
     return report

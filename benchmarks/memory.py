@@ -1,8 +1,8 @@
-"""What a worker's memory costs: bytes for a found cover, and the time of a hit among few and among many.
+"""The cost of the in-memory cache: bytes for each found cover, and the time of a hit with few and with many entries.
 
-A hit is a whole call of get_cover, bytes to bytes, of an id chosen at random; the quickest of many rounds counts, few
-and many taking turns in one process. The bytes are what the interpreter allocates for a million covers, divided by a
-million. Run by ``python -m benchmarks.memory``.
+A hit is a complete call of ``get_cover`` for a random id, from request bytes to response bytes. Its time is that of the
+shortest of many rounds, which alternate between the two caches in one process. The bytes are what the interpreter
+allocates for a million covers, divided by a million. Run by ``python -m benchmarks.memory``.
 """
 
 import random
@@ -28,39 +28,39 @@ _FIRST_ID = 1_000_000_000
 _FEW, _MANY = 1_000, 1_000_000
 _ROUNDS, _HITS = 40, 5_000
 
-# With an id of 10 characters a URL of 90 makes 100.
+# 90 characters; together with an id of 10 characters 100.
 _URL = "https://www.ozon.ru/multimedia/audio_cd_covers/{:0>38}.jpg"
 
 
 def main() -> None:
-    """Print both tables."""
-    services = [(_dispatcher(_known(count)), count) for count in (_FEW, _MANY)]
+    """Print the times and the bytes."""
+    services = [(_create_dispatcher(_create_cache(count)), count) for count in (_FEW, _MANY)]
     best = [float("inf"), float("inf")]
     for _ in range(_ROUNDS):
-        for which, (dispatcher, count) in enumerate(services):
-            calls = [_call(random.randrange(count)) for _ in range(_HITS)]  # noqa: S311 - which ids is no secret
-            begun = time.perf_counter()
-            for call in calls:
-                dispatcher.dispatch(call)
-            best[which] = min(best[which], (time.perf_counter() - begun) / _HITS * 1e6)
-    print(f"a hit among {_FEW:,} entries      {best[0]:6.2f} us")
-    print(f"a hit among {_MANY:,} entries  {best[1]:6.2f} us, ratio {best[1] / best[0]:.2f}")
+        for index, (dispatcher, count) in enumerate(services):
+            requests = [_request(random.randrange(count)) for _ in range(_HITS)]  # noqa: S311 - no secret
+            started_at = time.perf_counter()
+            for request in requests:
+                dispatcher.dispatch(request)
+            best[index] = min(best[index], (time.perf_counter() - started_at) / _HITS * 1e6)
+    print(f"a hit with {_FEW:,} entries      {best[0]:6.2f} us")
+    print(f"a hit with {_MANY:,} entries  {best[1]:6.2f} us, ratio {best[1] / best[0]:.2f}")
 
     services.clear()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    memory = _known(_MANY)
-    taken = tracemalloc.get_traced_memory()[0] - before
-    print(f"a found cover, URL and id of {len(_URL.format(0)) + 10} characters: {taken / len(memory):.0f} bytes")
+    cache = _create_cache(_MANY)
+    allocated = tracemalloc.get_traced_memory()[0] - before
+    print(f"a found cover, URL and id of {len(_URL.format(0)) + 10} characters: {allocated / len(cache):.0f} bytes")
 
 
-def _call(number: int) -> bytes:
+def _request(number: int) -> bytes:
     return xmlrpc.client.dumps((_FIRST_ID + number,), "get_cover").encode()
 
 
-def _known(count: int) -> LruCache[CoverRecord]:
-    """Return a memory of so many covers."""
-    memory = LruCache[CoverRecord](
+def _create_cache(count: int) -> LruCache[CoverRecord]:
+    """Return a cache with ``count`` covers."""
+    cache = LruCache[CoverRecord](
         count,
         encode=encode_record,
         decode=decode_record,
@@ -72,17 +72,17 @@ def _known(count: int) -> LruCache[CoverRecord]:
         record = found_record(
             source, FoundCover(url=_URL.format(number), rule=0, status=200), now=now, jitter=number / count
         )
-        memory.put(str(ItemId("ozon", item_id)), record)
-    return memory
+        cache.put(str(ItemId("ozon", item_id)), record)
+    return cache
 
 
-def _dispatcher(memory: LruCache[CoverRecord]) -> Dispatcher:
-    """Return the service, as ``app.main`` makes it, on this memory and without an origin."""
+def _create_dispatcher(cache: LruCache[CoverRecord]) -> Dispatcher:
+    """Return the dispatcher of a service like that of ``app.main``, with this cache and without an origin."""
     sources = SourceRegistry(_SETTINGS.sources, "ozon")
     store = CircuitBreakingStore(None, encode=encode_record, decode=decode_record, clock=time.monotonic)
     lookup = LookupService(
         sources=sources,
-        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=time.time),
+        repository=CoverRepository(sources=sources, memory=cache, store=store, clock=time.time),
         single_flight=SingleFlight[str, LookupResult](1),
         cover_pages=build_cover_page_reader(_SETTINGS, store, time.time),
         deadline=1,

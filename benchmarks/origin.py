@@ -1,18 +1,19 @@
-"""The shop that all servers ask: pages of 50 kB, each some time after it was asked for, over kept connections.
+"""The origin of all benchmarked servers: pages of 50 kB over persistent connections, each sent after a fixed delay.
 
-Run by ``python -m benchmarks.origin SOCKET DELAY``: the descriptor of a listening socket, seconds. ``GET /asked``
-answers how many pages were asked for; those of the ids from ``FIRST_HELD`` on never come.
+Run by ``python -m benchmarks.origin SOCKET DELAY``: the descriptor of a listening socket, and seconds.
+``GET /page-requests`` returns the number of page requests so far. Requests for ids from ``FIRST_UNANSWERED`` on never
+get a response.
 """
 
 import asyncio
 import socket
 import sys
 
-from benchmarks.ids import FIRST_HELD
+from benchmarks.ids import FIRST_UNANSWERED
 
-SIZE = 50_000
+PAGE_SIZE = 50_000
 
-#: The id stands behind it, and the extension follows: what the rule looks for, in the middle of the page.
+#: In the middle of the page, followed by the id and the extension: the extraction rule matches this.
 _COVER = b'<div class="product"><img class="cover" src="/multimedia/audio_cd_covers/'
 _BEGINNING = b"<!DOCTYPE html>\n<html><head><title>Records</title></head>\n<body>\n"
 _ITEM = (
@@ -21,7 +22,6 @@ _ITEM = (
 _END = b"</body></html>\n"
 _ID_SIZE = 10
 
-#: As many connections as may come at once.
 _BACKLOG = 2048
 
 _HEAD = (
@@ -30,64 +30,64 @@ _HEAD = (
 )
 
 
-def page_around() -> tuple[bytes, bytes]:
-    """Return what stands before and behind the id on a page."""
-    before = (_BEGINNING + _ITEM * SIZE)[: SIZE // 2] + _COVER
-    behind = b'.jpg"></div>\n' + _ITEM * SIZE
-    return before, behind[: SIZE - len(before) - _ID_SIZE - len(_END)] + _END
+def page_parts() -> tuple[bytes, bytes]:
+    """Return the parts of a page before and after the id."""
+    before = (_BEGINNING + _ITEM * PAGE_SIZE)[: PAGE_SIZE // 2] + _COVER
+    after = b'.jpg"></div>\n' + _ITEM * PAGE_SIZE
+    return before, after[: PAGE_SIZE - len(before) - _ID_SIZE - len(_END)] + _END
 
 
-class Shop:
-    """What the conversations share: the answer around an id, how long it takes, how often it was asked for."""
+class Origin:
+    """What the connections share: the parts of a response before and after the id, the delay and a request count."""
 
     def __init__(self, delay: float) -> None:
-        before, self.behind = page_around()
-        self.before = _HEAD % SIZE + before
+        before, self.after = page_parts()
+        self.before = _HEAD % PAGE_SIZE + before
         self.delay = delay
-        self.asked = 0
+        self.page_requests = 0
 
 
-class Conversation(asyncio.Protocol):
-    """A connection; requests are answered in their order, since all take the same time."""
+class Connection(asyncio.Protocol):
+    """A connection. Responses are in the order of the requests, because all have the same delay."""
 
-    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
-        self._shop = shop
+    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+        self._origin = origin
         self._loop = loop
         self._received = b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's is one
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - true for streams
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has come whole."""
+        """Handle all complete requests."""
         *heads, self._received = (self._received + data).split(b"\r\n\r\n")
         for head in heads:
-            if head.startswith(b"GET /asked "):
-                text = b"%d" % self._shop.asked
+            if head.startswith(b"GET /page-requests "):
+                text = b"%d" % self._origin.page_requests
                 self._transport.write(_HEAD % len(text) + text)
             else:
-                self._shop.asked += 1
+                self._origin.page_requests += 1
                 content_id = head[: head.index(b" HTTP/")].rpartition(b"/")[2]
-                if int(content_id) < FIRST_HELD:
-                    self._loop.call_later(self._shop.delay, self._answer, content_id, head)
+                if int(content_id) < FIRST_UNANSWERED:
+                    self._loop.call_later(self._origin.delay, self._respond, content_id, head)
 
-    def _answer(self, content_id: bytes, head: bytes) -> None:
-        self._transport.write(b"".join((self._shop.before, content_id, self._shop.behind)))
+    def _respond(self, content_id: bytes, head: bytes) -> None:
+        self._transport.write(b"".join((self._origin.before, content_id, self._origin.after)))
         if b"connection: close" in head.lower():
             self._transport.close()
 
 
 async def _serve(listener: socket.socket, delay: float) -> None:
-    shop, loop = Shop(delay), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Conversation(shop, loop), sock=listener, backlog=_BACKLOG)
+    origin, loop = Origin(delay), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(origin, loop), sock=listener, backlog=_BACKLOG)
     await server.serve_forever()
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until the process is terminated."""
     descriptor, delay = sys.argv[1:]
     asyncio.run(_serve(socket.socket(fileno=int(descriptor)), float(delay)))
 

@@ -1,4 +1,4 @@
-"""Becomes another program on given cores, with as many file descriptors as the system allows.
+"""Executes another program on given cores, with as many file descriptors as the system allows.
 
 Run by ``python -m benchmarks.pinned 0,1 PROGRAM ARGUMENT...``.
 """
@@ -10,17 +10,17 @@ from collections.abc import Iterable
 
 
 def pin(cores: Iterable[int]) -> None:
-    """Have this process, and all that it starts, run on these cores, and open as many files as the system allows."""
+    """Pin this process and its future children to these cores, and raise its limit of open files to the maximum."""
     os.sched_setaffinity(0, cores)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 def main() -> None:
-    """Become the program."""
+    """Replace this process by the program."""
     cores, *command = sys.argv[1:]
     pin(map(int, cores.split(",")))
-    os.execvp(command[0], command)  # noqa: S606 - a program of ours, and no shell
+    os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

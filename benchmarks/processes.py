@@ -1,6 +1,6 @@
-"""A process with what it has started: it is handed its listening socket, pinned to cores, measured, and ended.
+"""Runs programs on given cores, each with a listening socket, and measures their processor time and memory.
 
-Times and memory are those of its whole session, by proc(5).
+Both include all processes of the program's session, by proc(5).
 """
 
 import os
@@ -20,20 +20,19 @@ ROOT = Path(__file__).parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BACKLOG = 2048
 
-#: A program has so many seconds to answer at first, and to leave at last.
-_UP_SECONDS, _DOWN_SECONDS = 30.0, 5.0
+_START_TIMEOUT_SECONDS, _STOP_TIMEOUT_SECONDS = 30.0, 5.0
 
-#: How many lines of its output are shown of a program that failed.
-_SHOWN = 20
+#: How many lines of a failed program's output are shown.
+_SHOWN_LINES = 20
 
 
 class ProgramFailed(Exception):
-    """A program that did not come up, or gave a wrong answer."""
+    """A program ended, or was not ready in time. The text has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that runs: its port on loopback, and its process."""
+    """A running program: its port on loopback, its process and the file with its output."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -41,32 +40,32 @@ class Program:
 
     @property
     def address(self) -> str:
-        """Where it listens, without a path."""
+        """Its URL without a path."""
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_till(self, is_ready: Callable[[], bool]) -> None:
-        """Wait until ``is_ready`` says so; an OSError is a no.
+    def wait_until(self, is_ready: Callable[[], bool]) -> None:
+        """Wait until ``is_ready`` returns True. An ``OSError`` that it raises counts as False.
 
         Raises:
-            ProgramFailed: the program ended, or it took too long.
+            ProgramFailed: the program ended, or it was not ready in time.
 
         """
-        until = time.monotonic() + _UP_SECONDS
-        while time.monotonic() < until and self.process.poll() is None:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(OSError):
                 if is_ready():
                     return
             time.sleep(0.05)
-        shown = self.log.read_text(errors="replace").splitlines()[-_SHOWN:]
-        raise ProgramFailed("\n".join([f"{self.process.args!r} does not answer:", *shown]))
+        lines = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
+        raise ProgramFailed("\n".join([f"{self.process.args!r} did not become ready:", *lines]))
 
     def cpu_seconds(self) -> float:
-        """Return the processor time taken so far, user and system, in seconds."""
-        # utime, stime, and both of the children that have ended.
+        """Return the processor time used so far, user and system, in seconds."""
+        # utime and stime, and those of the children that have ended.
         return sum(sum(map(int, fields[11:15])) for _, fields in self._session()) / _TICKS
 
     def memory(self) -> int:
-        """Return the resident memory in bytes, pages that processes share counted once (Pss)."""
+        """Return the proportional set size (Pss) in bytes: resident memory, with shared pages counted once."""
         kilobytes = 0
         for pid, _ in self._session():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -75,7 +74,7 @@ class Program:
         return kilobytes * 1024
 
     def _session(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the ids of the processes of its session, with the fields that follow the name in their stat."""
+        """Yield the pid of each process in the session, with the fields of its stat file after the name."""
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 fields = stat.read_text().rpartition(")")[2].split()
@@ -93,17 +92,17 @@ def running(
 ) -> Iterator[Program]:
     """Run a program on these cores, in this folder, until the block ends.
 
-    ``command`` makes the command line from the descriptor of the listening socket, which has no options set: whether
-    TCP_NODELAY is, is up to the program. ``environment`` are further variables.
+    ``command`` returns the command line for the descriptor of the listening socket. No options are set on the socket,
+    so TCP_NODELAY is up to the program. ``environment`` has additional variables.
     """
-    # What says how to reach the outside or configures a service elsewhere is not meant for these.
-    foreign = ("covers_", "gunicorn_", "http_proxy", "https_proxy", "all_proxy")
-    inherited = {name: value for name, value in os.environ.items() if not name.lower().startswith(foreign)}
+    # Settings for a proxy or for another instance of the service must not affect the benchmark.
+    excluded = ("covers_", "gunicorn_", "http_proxy", "https_proxy", "all_proxy")
+    inherited = {name: value for name, value in os.environ.items() if not name.lower().startswith(excluded)}
     log = folder / "log"
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
         pinned = [sys.executable, "-m", "benchmarks.pinned", ",".join(map(str, sorted(cores)))]
-        process = subprocess.Popen(  # noqa: S603 - a command line of ours, no shell
+        process = subprocess.Popen(  # noqa: S603 - a fixed command line, no shell
             [*pinned, *command(listener.fileno())],
             cwd=folder,
             env=inherited | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
@@ -118,8 +117,8 @@ def running(
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_DOWN_SECONDS)
-        # The leader of the group may have gone, and its children not.
+            process.wait(_STOP_TIMEOUT_SECONDS)
+        # Children may still run after the leader of the process group has ended.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""The servers that are compared, and how each is started: what its own documentation says, on a socket handed over."""
+"""The benchmarked servers, each started as its own documentation recommends, on a listening socket that it inherits."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,69 +10,68 @@ from pathlib import Path
 from benchmarks.load import LOADS, Load
 from benchmarks.processes import ROOT, Program, running
 
-#: Ours: everything else is as it is without a configuration.
+#: The configuration of our service; all other settings have their defaults.
 _CONFIGURATION = r"""
 store = "none"
-fetch_concurrency = {fetches}
+fetch_concurrency = {max_fetches}
 
 [sources.ozon]
-page_url = "{shop}/context/detail/id/{{id}}"
+page_url = "{origin}/context/detail/id/{{id}}"
 id_pattern = '\d{{1,19}}'
 extract = [{{ regex = '(/multimedia/audio_cd_covers/(?:\d+)\.jpg)' }}]
-concurrency = {fetches}
+concurrency = {max_fetches}
 private_network = true
 """
 
 
-#: Callers of a server that has one call under way at a time. Twisted sends nothing before it has read from everybody
-#: who has said something, so 256 callers would wait 13 seconds for their first answers.
-_SERIAL_CALLERS = 8
+#: The connections to a server that handles one call at a time. Twisted reads from every connection that has data before
+#: it sends anything, so with 256 connections the first responses would take 13 seconds.
+_SERIAL_CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a server is given: its socket's descriptor, the shop's address, how many pages it may fetch at once."""
+class ServerArguments:
+    """The arguments of a server: its socket's descriptor, the origin's URL, how many pages it may fetch at once."""
 
     socket: int
-    shop: str
-    fetches: int
+    origin: str
+    max_fetches: int
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server: its name, what it is, how it is started, and what it can be asked.
+    """A server: its name, a description, and the function that returns its command line.
 
-    ``remembers``: a second call for an id needs no page. ``is_ceiling``: it has the answer to one call only, and is
-    no peer. ``is_serial``: it has one call under way at a time.
+    ``has_cache``: a repeated call for an id needs no page. ``is_upper_bound``: it sends the same response to every
+    request, and is not a peer. ``is_serial``: it handles one call at a time.
     """
 
     name: str
     title: str
-    command: Callable[[Place], Sequence[str]]
-    remembers: bool = True
-    is_ceiling: bool = False
+    command: Callable[[ServerArguments], Sequence[str]]
+    has_cache: bool = True
+    is_upper_bound: bool = False
     is_serial: bool = False
 
     @property
-    def holds(self) -> bool:
-        """Whether it can have many calls wait for their pages."""
-        return not (self.is_ceiling or self.is_serial)
+    def can_wait_for_many_pages(self) -> bool:
+        """Whether many calls can wait for their pages at the same time, so that their memory can be measured."""
+        return not (self.is_upper_bound or self.is_serial)
 
     def loads(self) -> Sequence[Load]:
-        """Return the loads that mean something to it; to the ceiling only hits do."""
-        if self.is_ceiling:
+        """Return the loads that apply to it: hits alone for the upper bound, no ``unique`` without a cache."""
+        if self.is_upper_bound:
             return [load for load in LOADS if load.name == "hits"]
-        if self.is_serial:
-            return [replace(load, callers=_SERIAL_CALLERS) for load in LOADS if load.name != "respelled"]
-        return [load for load in LOADS if self.remembers or load.name != "respelled"]
+        loads = [load for load in LOADS if self.has_cache or load.name != "unique"]
+        return [replace(load, connections=_SERIAL_CONNECTIONS) for load in loads] if self.is_serial else loads
 
     @contextmanager
-    def serving(self, shop: str, *, fetches: int, cores: AbstractSet[int], folder: Path) -> Iterator[Program]:
+    def serving(self, origin: str, *, max_fetches: int, cores: AbstractSet[int], folder: Path) -> Iterator[Program]:
         """Run the server on these cores until the block ends."""
-        (folder / "covers.toml").write_text(_CONFIGURATION.format(shop=shop, fetches=fetches))
+        (folder / "covers.toml").write_text(_CONFIGURATION.format(origin=origin, max_fetches=max_fetches))
         environment = {"COVERS_CONFIG": str(folder / "covers.toml"), "COVERS_WORKERS": "1"}
         with running(
-            lambda descriptor: self.command(Place(descriptor, shop, fetches)),
+            lambda descriptor: self.command(ServerArguments(descriptor, origin, max_fetches)),
             cores=cores,
             folder=folder,
             environment=environment,
@@ -80,25 +79,25 @@ class Server:
             yield program
 
 
-def _peer(module: str) -> Callable[[Place], Sequence[str]]:
-    return lambda place: [
+def _peer(module: str) -> Callable[[ServerArguments], Sequence[str]]:
+    return lambda arguments: [
         *(sys.executable, "-m", f"benchmarks.peers.{module}"),
-        *(str(place.socket), place.shop, str(place.fetches)),
+        *(str(arguments.socket), arguments.origin, str(arguments.max_fetches)),
     ]
 
 
-def _gunicorn_gevent(place: Place) -> Sequence[str]:
+def _gunicorn_gevent(arguments: ServerArguments) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "gunicorn", "--worker-class", "gevent", "--workers", "1", "--no-control-socket"),
-        *("--bind", f"fd://{place.socket}"),
-        f"benchmarks.peers.gunicorn_gevent:application({place.shop!r}, {place.fetches})",
+        *("--bind", f"fd://{arguments.socket}"),
+        f"benchmarks.peers.gunicorn_gevent:application({arguments.origin!r}, {arguments.max_fetches})",
     ]
 
 
-def _ours(place: Place) -> Sequence[str]:
+def _ours(arguments: ServerArguments) -> Sequence[str]:
     configuration = str(ROOT / "gunicorn.conf.py")
     return [
-        *(sys.executable, "-m", "gunicorn", "-c", configuration, "--bind", f"fd://{place.socket}"),
+        *(sys.executable, "-m", "gunicorn", "-c", configuration, "--bind", f"fd://{arguments.socket}"),
         *("--chdir", str(ROOT), "app:wsgi"),
     ]
 
@@ -108,17 +107,17 @@ OURS = "ours"
 SERVERS = (
     Server(
         "twisted-blocking",
-        f"Twisted, urlopen ({_SERIAL_CALLERS} callers)",
+        f"Twisted, urlopen ({_SERIAL_CONNECTIONS} connections)",
         _peer("twisted_blocking"),
-        remembers=False,
+        has_cache=False,
         is_serial=True,
     ),
-    Server("twisted-threads", "Twisted, deferToThread", _peer("twisted_threads"), remembers=False),
+    Server("twisted-threads", "Twisted, deferToThread", _peer("twisted_threads"), has_cache=False),
     Server("twisted-cached", "Twisted, dict, deferToThread", _peer("twisted_cached")),
     Server("twisted-agent", "Twisted, dict, Agent", _peer("twisted_agent")),
     Server("simple", "SimpleXMLRPCServer, threads, dict", _peer("simple_server")),
     Server("aiohttp", "aiohttp-xmlrpc, uvloop, dict", _peer("aiohttp_server")),
     Server("gunicorn", "gunicorn -k gevent, requests, dict", _gunicorn_gevent),
     Server(OURS, "covers", _ours),
-    Server("bare", "bare gevent loop (the ceiling)", _peer("bare_gevent"), is_ceiling=True),
+    Server("bare", "bare gevent loop (upper bound)", _peer("bare_gevent"), is_upper_bound=True),
 )

@@ -1,20 +1,22 @@
-"""What asking costs: our transport against requests' own, the fetcher against a session, for a page of 50 kB.
+"""The cost of fetching a page of 50 kB: app.fetch against requests, over persistent connections.
 
-Run by ``python -m benchmarks.transport``. Each line has the least processor time of many short rounds, ours and theirs
-taking turns in one process, and the ratio of the two. The page comes from another process, over kept connections; each
-is asked for under a URL of its own, as pages of items are.
+Run by ``python -m benchmarks.transport``. Each row has the least processor time of many rounds, which alternate between
+the two in one process, and the ratio of the two. The origin is another process. Every request has a new URL, as item
+pages have.
 """
 
-# ruff: noqa: E402 - patching comes before importing, as in the service
+# ruff: noqa: E402 - monkey-patching comes before the imports, as in the service
 from gevent import monkey
 
 monkey.patch_all()
 
 import itertools
-import subprocess
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -25,55 +27,59 @@ from app.config.url_templates import PageUrlTemplate
 from app.fetch.connection_pool import ConnectionPool
 from app.fetch.page_fetcher import PageFetcher
 from app.fetch.transport import TransportAdapter
-from benchmarks import page_server
+from benchmarks.ids import FIRST_NEW
+from benchmarks.origin import PAGE_SIZE
+from benchmarks.processes import running
 
 _ROUNDS = 60
-_CALLS = 25  # in a round: short enough that many rounds pass undisturbed on a busy machine
+_CALLS = 25  # per round: short enough for many rounds without interruption on a busy machine
 _MAX_PAGE = 2_097_152
 
 
-def least(ours: Callable[[], bytes], theirs: Callable[[], bytes]) -> tuple[float, float]:
-    """Return the least microseconds of processor time that a call takes, of ours and of theirs."""
+def min_cpu_times(ours: Callable[[], bytes], theirs: Callable[[], bytes]) -> tuple[float, float]:
+    """Return the least processor time of a call of each function over all rounds, in microseconds."""
     best = [float("inf"), float("inf")]
     for _ in range(_ROUNDS):
-        for which, function in enumerate((ours, theirs)):
-            began = time.process_time()
+        for index, function in enumerate((ours, theirs)):
+            started_at = time.process_time()
             for _ in range(_CALLS):
-                if len(function()) != page_server.SIZE:
+                if len(function()) != PAGE_SIZE:
                     raise AssertionError("not the page")
-            best[which] = min(best[which], (time.process_time() - began) / _CALLS * 1e6)
+            best[index] = min(best[index], (time.process_time() - started_at) / _CALLS * 1e6)
     return best[0], best[1]
 
 
-def asking(adapter: BaseAdapter, urls: Iterator[str]) -> Callable[[], bytes]:
-    """Return a function that gets a page through a transport."""
+def fetch_with(adapter: BaseAdapter, urls: Iterator[str]) -> Callable[[], bytes]:
+    """Return a function that fetches the next page through a transport adapter of requests."""
     request = requests.Request("GET", next(urls), headers={"Accept": "*/*"}).prepare()
 
-    def ask() -> bytes:
+    def fetch() -> bytes:
         request.url = next(urls)
         return b"".join(adapter.send(request, stream=True).raw.stream(65_536, decode_content=True))
 
-    return ask
+    return fetch
 
 
 def main() -> None:
     """Print the table."""
-    command = [sys.executable, "-S", page_server.__file__]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - a program of ours
-        try:
-            port = int((process.stdout or sys.stdin).readline())
-            _print_table(f"http://127.0.0.1:{port}")
-        finally:
-            process.kill()
+
+    def command(descriptor: int) -> Sequence[str]:
+        return [sys.executable, "-m", "benchmarks.origin", str(descriptor), "0"]
+
+    with (
+        TemporaryDirectory(prefix="covers-bench-") as folder,
+        running(command, cores=os.sched_getaffinity(0), folder=Path(folder)) as origin,
+    ):
+        _print_table(origin.address)
 
 
 def _print_table(origin: str) -> None:
     source = Source(
         page_url=PageUrlTemplate(f"{origin}/{{id}}"), extract=[Rule(regex=Regex("x"))], private_network=True
     )
-    urls = (f"{origin}/{number}" for number in itertools.count())
-    connections = ConnectionPool()
-    fetcher = PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=connections)
+    urls = (f"{origin}/{content_id}" for content_id in itertools.count(FIRST_NEW["origin"]))
+    pool = ConnectionPool()
+    fetcher = PageFetcher(user_agent="covers/1.0", wall_clock=time.time, pool=pool)
     session = requests.Session()
 
     def fetch() -> bytes:
@@ -83,15 +89,15 @@ def _print_table(origin: str) -> None:
     def get() -> bytes:
         return session.get(next(urls), timeout=5).content
 
-    transport = TransportAdapter(pool=connections, max_bytes=_MAX_PAGE, private_network=True)
+    adapter = TransportAdapter(pool=pool, max_bytes=_MAX_PAGE, private_network=True)
     rows = [
-        ("a transport: ours, HTTPAdapter", asking(transport, urls), asking(HTTPAdapter(), urls)),
-        ("a page: Fetcher, Session.get", fetch, get),
+        ("TransportAdapter, HTTPAdapter", fetch_with(adapter, urls), fetch_with(HTTPAdapter(), urls)),
+        ("PageFetcher.fetch, Session.get", fetch, get),
     ]
-    print(f"{'':32}{'ours, us':>12}{'theirs, us':>12}{'ratio':>8}")
+    print(f"{'':32}{'covers us':>12}{'requests us':>12}{'ratio':>8}")
     for name, ours, theirs in rows:
-        mine, other = least(ours, theirs)
-        print(f"{name:32}{mine:12.1f}{other:12.1f}{mine / other:8.2f}")
+        our_time, their_time = min_cpu_times(ours, theirs)
+        print(f"{name:32}{our_time:12.1f}{their_time:12.1f}{our_time / their_time:8.2f}")
 
 
 if __name__ == "__main__":

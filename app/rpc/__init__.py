@@ -1,1 +1,1 @@
-"""XML-RPC, knowing nothing of covers: the bytes of a request go in, the bytes of an answer come out."""
+"""XML-RPC without transport: request bytes in, response bytes out. It does not depend on the rest of the service."""

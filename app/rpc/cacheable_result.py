@@ -1,4 +1,4 @@
-"""A lasting value: an answer that may be given again, to the very same request, for as long as it holds."""
+"""A result whose response bytes may be reused for an identical request."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,12 +7,12 @@ import msgspec
 
 V = TypeVar("V")
 
-#: Tells, each time that an answer is to be given again, whether it may be.
+#: Called before each reuse of the response: returns whether it is still valid.
 IsValid = Callable[[], bool]
 
 
 class CacheableResult(msgspec.Struct, Generic[V], frozen=True):
-    """What a published function may return: the value, and what tells whether it still holds."""
+    """A published function's result ``value`` and the function that says whether it is still valid."""
 
     value: V
     is_valid: IsValid

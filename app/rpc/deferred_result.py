@@ -1,7 +1,6 @@
-"""A handle: a value on its way, which a published function may return in its place.
+"""Deferred results: objects that a published function may return before its result is available.
 
-gevent's ``AsyncResult`` and ``Greenlet`` and the ``Future`` of concurrent.futures are such. A reader may rely on this:
-however a handle ends, the one who waits for it gets a value or an ordinary ``Exception``.
+These are gevent's ``AsyncResult`` and ``Greenlet``, and ``concurrent.futures.Future``.
 """
 
 import concurrent.futures
@@ -11,32 +10,32 @@ import gevent
 from gevent import Greenlet, GreenletExit, Timeout
 from gevent.event import AsyncResult
 
-if TYPE_CHECKING:  # gevent's classes are generic in their stubs alone
-    Handle = AsyncResult[Any] | Greenlet[..., Any] | concurrent.futures.Future[Any]
+if TYPE_CHECKING:  # gevent's classes are generic only in their stubs
+    Deferred = AsyncResult[Any] | Greenlet[..., Any] | concurrent.futures.Future[Any]
 
 DEFERRED_TYPES: Final = (AsyncResult, Greenlet, concurrent.futures.Future)
 
 
-def wait_for_result(handle: "Handle", seconds: float) -> Any:
-    """Return the value of ``handle``, or raise its exception; wait for it at most so many ``seconds``.
+def wait_for_result(deferred: "Deferred", timeout: float) -> Any:
+    """Return the result of ``deferred``, or raise its exception. Wait at most ``timeout`` seconds for it.
 
-    Raises ``TimeoutError`` when it is not there by then, and ``RuntimeError`` for an end that is neither value nor
-    exception: the ``get`` of a greenlet that was killed *returns* a ``GreenletExit``.
+    Raises ``TimeoutError`` if it is not ready by then. Raises ``RuntimeError`` if it ended with ``GreenletExit`` or
+    ``gevent.Timeout``, which are not subclasses of ``Exception`` and would end the waiting greenlet.
     """
-    _wait(handle, max(0.0, seconds))
-    try:  # it has ended, so nothing switches here: what comes out is the handle's own, no kill of this greenlet
-        value = handle.result() if isinstance(handle, concurrent.futures.Future) else handle.get(block=False)
-    except (GreenletExit, Timeout) as end:
-        raise RuntimeError(f"the handle ended in {end!r}") from end
-    if isinstance(value, GreenletExit):
-        raise RuntimeError("the greenlet behind the handle was killed")
+    _wait_until_ready(deferred, max(0.0, timeout))
+    try:  # It is ready, so no greenlet switch happens here: a GreenletExit is its result, not a kill of this greenlet.
+        value = deferred.result() if isinstance(deferred, concurrent.futures.Future) else deferred.get(block=False)
+    except (GreenletExit, Timeout) as error:
+        raise RuntimeError(f"the deferred result ended with {error!r}") from error
+    if isinstance(value, GreenletExit):  # get() of a killed greenlet returns the GreenletExit
+        raise RuntimeError("the greenlet of the deferred result was killed")
     return value
 
 
-def _wait(handle: "Handle", seconds: float) -> None:
-    if isinstance(handle, concurrent.futures.Future):
-        handle.exception(timeout=seconds)  # returned, not raised, unless it is that of a cancelled or a late one
-    elif not handle.ready():
-        gevent.wait((handle,), timeout=seconds)
-        if not handle.ready():
-            raise TimeoutError("the answer is not there in time")
+def _wait_until_ready(deferred: "Deferred", timeout: float) -> None:
+    if isinstance(deferred, concurrent.futures.Future):
+        deferred.exception(timeout=timeout)  # returns the exception; raises only TimeoutError and CancelledError
+    elif not deferred.ready():
+        gevent.wait((deferred,), timeout=timeout)
+        if not deferred.ready():
+            raise TimeoutError("the result was not ready before the deadline")

@@ -1,7 +1,7 @@
-"""A dialect: the words by which a caller knows what plain XML-RPC cannot say, nil and integers beyond 32 bit.
+"""The XML-RPC dialects: how a client spells nil and 64-bit integers, which the specification does not have.
 
-Apache's clients take ``ex:nil`` and ``ex:i8`` in Apache's namespace and nothing else; the others take ``nil`` and
-``i8``. Who declares the namespace in a request is answered in it (https://ws.apache.org/xmlrpc/extensions.html).
+Apache's clients accept only ``ex:nil`` and ``ex:i8``, in Apache's namespace. Other clients use ``nil`` and ``i8``. A
+request that declares the namespace gets a response in that dialect (https://ws.apache.org/xmlrpc/extensions.html).
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Final
 
 APACHE_NAMESPACE: Final = "http://ws.apache.org/xmlrpc/namespaces/extensions"
 
-# Arrays and structs within each other, read or written; xmlrpc-c's clients and servers stop at the same number.
+# The limit on nested arrays and structs, for requests and responses; xmlrpc-c has the same one.
 MAX_DEPTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """``prefix`` stands before ``nil`` and ``i8``; ``declaration`` is the attribute of the root that it needs."""
+    """The ``prefix`` of the tags ``nil`` and ``i8``, and the ``declaration`` of its namespace on the root element."""
 
     prefix: str
     declaration: str

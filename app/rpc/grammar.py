@@ -1,8 +1,8 @@
-"""The grammar of a call, as places: where the reader may stand, what may open there, and what closing it means.
+"""The grammar of an XML-RPC call, as a pushdown automaton over the tags of the document.
 
-A place answers three questions: which elements may open here, and for each the place inside it and the place after it;
-what is done when the element closes; and whether an array or a struct begins in it. Whatever a place does not name is
-refused, so the ``Unmarshaller`` behind it meets nothing but calls. The way begins at ``DOCUMENT``.
+A start tag selects a transition of the current state. The transition gives two states: the one inside the element, and
+the one after its end tag, which the parser keeps on a stack. A start tag without a transition is an error, so the
+``Unmarshaller`` that builds the values receives well-formed calls only. The initial state is ``DOCUMENT``.
 """
 
 import re
@@ -20,66 +20,68 @@ _is_method_name: Final = re.compile(r"[A-Za-z0-9_.:/]+").fullmatch
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class GrammarState:
-    """One place: what may open here, and what happens to the text when the element closes here.
+    """A state of the automaton: the position within an element.
 
-    ``opens`` maps a tag to the place inside of the element and the place after it. A leaf has ``read``, which turns its
-    text into the value to be kept. Any other place has white space alone, and ``done``, where something is left to do.
-    In a place that ``nests`` a new array or struct begins.
+    ``name`` is for error messages. ``transitions`` maps a tag to the state inside that element and the state after it.
+    A leaf, which may contain text, has ``parse_text``: it turns the text into the value. Other states allow only white
+    space; their ``on_close``, if any, is called at the element's end tag. ``is_container`` marks the states that start
+    an array or a struct.
     """
 
     name: str
-    read: Callable[[str], Any] | None = None
-    done: Callable[[Unmarshaller], None] | None = None
-    nests: bool = False
-    opens: dict[str, tuple["GrammarState", "GrammarState"]] = field(
-        default_factory=dict
-    )  # filled in below: places are circular
+    parse_text: Callable[[str], Any] | None = None
+    on_close: Callable[[Unmarshaller], None] | None = None
+    is_container: bool = False
+    # Filled in after the states exist, because they refer to each other.
+    transitions: dict[str, tuple["GrammarState", "GrammarState"]] = field(default_factory=dict)
 
 
-def _incomplete(name: str, missing: str, *, nests: bool = False) -> GrammarState:
-    """Return a place that cannot be left by its end tag, because ``missing`` has not been met."""
+def _incomplete(name: str, missing: str, *, is_container: bool = False) -> GrammarState:
+    """Return a state in which the end tag is an error, because the required element ``missing`` is absent."""
 
-    def refuse(_values: Unmarshaller) -> NoReturn:
+    def fail(_unmarshaller: Unmarshaller) -> NoReturn:
         raise Fault(INVALID_REQUEST, f"{name} without {missing}")
 
-    return GrammarState(name=name, done=refuse, nests=nests)
+    return GrammarState(name=name, on_close=fail, is_container=is_container)
 
 
-def _method_name(text: str) -> str:
+def _parse_method_name(text: str) -> str:
     if not _is_method_name(text):
-        raise Fault(INVALID_REQUEST, "a method's name is of letters, digits and _ . : /")
+        raise Fault(INVALID_REQUEST, "a method name may have only letters, digits and _ . : /")
     return text
 
 
-_CLOSED = GrammarState(name="a complete element")
+_COMPLETE = GrammarState(name="a complete element")
 
 DOCUMENT: Final = GrammarState(name="the document")
 _CALL = _incomplete("<methodCall>", "<methodName>")
-_NAMED_CALL = GrammarState(name="<methodCall>", done=lambda values: values.end_params(""))
-_FULL_CALL = GrammarState(name="<methodCall>", done=lambda values: values.end_params(""))
-_METHOD_NAME = GrammarState(name="<methodName>", read=_method_name)
+_CALL_WITH_NAME = GrammarState(name="<methodCall>", on_close=lambda unmarshaller: unmarshaller.end_params(""))
+_CALL_WITH_PARAMS = GrammarState(name="<methodCall>", on_close=lambda unmarshaller: unmarshaller.end_params(""))
+_METHOD_NAME = GrammarState(name="<methodName>", parse_text=_parse_method_name)
 _PARAMS = GrammarState(name="<params>")
 _PARAM = _incomplete("<param>", "<value>")
-_VALUE = GrammarState(name="<value>", read=str)  # without a type it is a string
-_ARRAY = _incomplete("<array>", "<data>", nests=True)
-_FULL_ARRAY = GrammarState(name="<array>", done=lambda values: values.end_array(""))
+_VALUE = GrammarState(name="<value>", parse_text=str)  # a value without a type element is a string
+_ARRAY = _incomplete("<array>", "<data>", is_container=True)
+_ARRAY_WITH_DATA = GrammarState(name="<array>", on_close=lambda unmarshaller: unmarshaller.end_array(""))
 _DATA = GrammarState(name="<data>")
-_STRUCT = GrammarState(name="<struct>", done=lambda values: values.end_struct(""), nests=True)
+_STRUCT = GrammarState(name="<struct>", on_close=lambda unmarshaller: unmarshaller.end_struct(""), is_container=True)
 _MEMBER = _incomplete("<member>", "<name>")
-_NAMED_MEMBER = _incomplete("<member>", "<value>")
-_NAME = GrammarState(name="<name>", read=str)
+_MEMBER_WITH_NAME = _incomplete("<member>", "<value>")
+_NAME = GrammarState(name="<name>", parse_text=str)
 
-DOCUMENT.opens.update(methodCall=(_CALL, _CLOSED))
-_CALL.opens.update(methodName=(_METHOD_NAME, _NAMED_CALL))
-_NAMED_CALL.opens.update(params=(_PARAMS, _FULL_CALL))
-_PARAMS.opens.update(param=(_PARAM, _PARAMS))
-_PARAM.opens.update(value=(_VALUE, _CLOSED))
-_VALUE.opens.update(array=(_ARRAY, _CLOSED), struct=(_STRUCT, _CLOSED))
-_VALUE.opens.update((kind, (GrammarState(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in SCALARS.items())
-_VALUE.opens.update((kind, (GrammarState(name=f"<{kind}>", read=read), _CLOSED)) for kind, read in EXTENSIONS.items())
-_VALUE.opens.update((f"{APACHE_NAMESPACE} {kind}", _VALUE.opens[kind]) for kind in EXTENSIONS)
-_ARRAY.opens.update(data=(_DATA, _FULL_ARRAY))
-_DATA.opens.update(value=(_VALUE, _DATA))
-_STRUCT.opens.update(member=(_MEMBER, _STRUCT))
-_MEMBER.opens.update(name=(_NAME, _NAMED_MEMBER))
-_NAMED_MEMBER.opens.update(value=(_VALUE, _CLOSED))
+DOCUMENT.transitions.update(methodCall=(_CALL, _COMPLETE))
+_CALL.transitions.update(methodName=(_METHOD_NAME, _CALL_WITH_NAME))
+_CALL_WITH_NAME.transitions.update(params=(_PARAMS, _CALL_WITH_PARAMS))
+_PARAMS.transitions.update(param=(_PARAM, _PARAMS))
+_PARAM.transitions.update(value=(_VALUE, _COMPLETE))
+_VALUE.transitions.update(array=(_ARRAY, _COMPLETE), struct=(_STRUCT, _COMPLETE))
+_VALUE.transitions.update(
+    (tag, (GrammarState(name=f"<{tag}>", parse_text=parse_text), _COMPLETE))
+    for tag, parse_text in (SCALARS | EXTENSIONS).items()
+)
+_VALUE.transitions.update((f"{APACHE_NAMESPACE} {tag}", _VALUE.transitions[tag]) for tag in EXTENSIONS)
+_ARRAY.transitions.update(data=(_DATA, _ARRAY_WITH_DATA))
+_DATA.transitions.update(value=(_VALUE, _DATA))
+_STRUCT.transitions.update(member=(_MEMBER, _STRUCT))
+_MEMBER.transitions.update(name=(_NAME, _MEMBER_WITH_NAME))
+_MEMBER_WITH_NAME.transitions.update(value=(_VALUE, _COMPLETE))

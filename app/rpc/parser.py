@@ -1,14 +1,14 @@
-"""The reader: the bytes of a request become a ``Call``, or a ``Fault`` says why not.
+"""The parser: turns the bytes of a request into a ``MethodCall``, or raises ``Fault``.
 
-``xmlrpc.client.Unmarshaller`` builds the values. Left alone it believes everybody, so it is fed by an expat parser
-whose handlers know the grammar of a call and let nothing else through. What a reader of this module may rely on:
+``xmlrpc.client.Unmarshaller`` builds the values. It does not validate its input, so it is fed by an expat parser whose
+handlers follow the grammar of a call (``app.rpc.grammar``). Guarantees of this module:
 
-- Only a ``Fault`` is ever raised, and the time taken is linear in the size of the body.
-- expat reads UTF-8 and nothing else; another encoding is recoded first. A name that a stranger chose never reaches the
-  codec registry, whose cache of unknown names grows for ever.
-- A DOCTYPE ends it. An exception in a handler stops expat at once, so no entity is ever declared.
-- A value is what the specification (http://xmlrpc.com/spec.md) says, strictly; an untyped one is a string. On top of it
-  come nil, i1, i2, i8 and float, plain or in Apache's namespace.
+- It raises no exception but ``Fault``, and its run time is linear in the size of the body.
+- expat is given UTF-8 only; a body in another encoding is transcoded first. Encoding names from a request are never
+  looked up in Python's codec registry, which caches unknown names without a limit.
+- A DOCTYPE is an error. An exception in a handler stops expat at once, so no entity is ever declared.
+- Values are parsed strictly by the specification (http://xmlrpc.com/spec.md); a value without a type is a string. The
+  extensions nil, i1, i2, i8 and float are accepted without a namespace and in Apache's.
 """
 
 import re
@@ -24,11 +24,11 @@ from app.rpc.faults import INVALID_CHARACTER, INVALID_REQUEST, PARSE_ERROR, UNSU
 from app.rpc.grammar import DOCUMENT, GrammarState
 
 MAX_TAGS: Final = 100_000  # "<" in a body: a multicall of 1,000 entries has about 30,000
-MAX_ATTRIBUTES: Final = 10_000  # in a body that could have more, or what looks like them in its texts
+MAX_ATTRIBUTES: Final = 10_000  # attributes in a body, or text that looks like one
 MAX_TEXT: Final = 1 << 20  # characters of one string, or between two tags
 
-# What may be said by a Content-Type, a byte order mark or an XML declaration, and Python's name for it.
-CODECS: Final = {
+# The encoding names of Content-Type and XML declarations that are accepted, each with Python's codec.
+_CODECS: Final = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "ascii",
@@ -40,19 +40,18 @@ CODECS: Final = {
     "latin1": "latin-1",
     "utf-16": "utf-16",
 }
-UTF8_MARK: Final = b"\xef\xbb\xbf"
-UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_UTF8_BOM: Final = b"\xef\xbb\xbf"
+_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
-# Tags open when the innermost array or struct opens: methodCall, params, param, value and itself, and three a level
-# (value, array, data or value, struct, member) around it.
-DEEPEST: Final = 3 * MAX_DEPTH + 2
+# Open tags when the innermost array or struct starts: methodCall, params, param, value and the array or struct itself,
+# and three for each level around it (value, array, data; or value, struct, member).
+_MAX_OPEN_TAGS: Final = 3 * MAX_DEPTH + 2
 
-
-_attributes: Final = re.compile(rb"""=[ \t\r\n]*["']""").findall
+_find_attributes: Final = re.compile(rb"""=[ \t\r\n]*["']""").findall
 
 
 class MethodCall(msgspec.Struct, frozen=True):
-    """A request as it was read: the method's name, its parameters, and the dialect to answer in."""
+    """A parsed request: the method's name, its parameters, and the dialect of the response."""
 
     method: str
     params: tuple[Any, ...]
@@ -60,130 +59,132 @@ class MethodCall(msgspec.Struct, frozen=True):
 
 
 def parse_call(body: bytes, *, charset: str | None = None) -> MethodCall:
-    """Return the call that ``body`` holds; ``charset`` is the parameter of the Content-Type, None where it has none.
+    """Parse ``body``. ``charset`` is the parameter of the Content-Type, or None if it has none.
 
-    The encoding is that of the charset, else of the byte order mark, else of the XML declaration, else UTF-8: the first
-    that speaks is believed. Raises ``Fault``: -32700 for what is not well-formed or past a limit, -32701 and -32702 for
-    the encoding, -32600 for XML that is no XML-RPC call.
+    The encoding is the first one that is given by ``charset``, a byte order mark or the XML declaration, otherwise
+    UTF-8. Raises ``Fault``: -32700 if the body is not well-formed or is over a limit, -32701 or -32702 for encoding
+    errors, -32600 for XML that is not an XML-RPC call.
     """
-    codec = _marked(body) if charset is None else _codec(charset)
+    codec = _codec_of_bom(body) if charset is None else _find_codec(charset)
     try:
-        return _parse(body, None) if codec is None else _parse(_as_utf8(body, codec), codec)
-    except _Redeclared as declaration:
-        return _parse(_as_utf8(body, declaration.codec), declaration.codec)
+        return _parse(body, None) if codec is None else _parse(_to_utf8(body, codec), codec)
+    except _OtherEncodingDeclared as declaration:
+        return _parse(_to_utf8(body, declaration.codec), declaration.codec)
 
 
 def _parse(body: bytes, codec: str | None) -> MethodCall:
+    """Parse a body in UTF-8. ``codec`` is its original encoding, or None if only the XML declaration may name one."""
     if len(body) > MAX_ATTRIBUTES:
-        _count(body)
-    if 0 in body[:2]:  # expat would take it for UTF-16
-        raise Fault(PARSE_ERROR, "a NUL at the start; UTF-16 is read with a byte order mark only")
-    values = Unmarshaller(use_builtin_types=True)
+        _check_counts(body)
+    if 0 in body[:2]:  # expat would take the body for UTF-16
+        raise Fault(PARSE_ERROR, "NUL at the start; UTF-16 is accepted only with a byte order mark")
+    unmarshaller = Unmarshaller(use_builtin_types=True)
     text: list[str] = []
-    preamble = _Preamble(codec)
-    parser = expat.ParserCreate("utf-8", " ")  # a tag in a namespace is "namespace name"
+    declarations = _Declarations(codec)
+    parser = expat.ParserCreate("utf-8", " ")  # expat reports a tag in a namespace as "namespace tag"
     parser.buffer_text = True
-    parser.ordered_attributes = True  # a list is cheaper than a dict, and neither is looked at
-    parser.StartElementHandler, parser.EndElementHandler = _tag_handlers(values, text)
-    parser.CharacterDataHandler = text.append if len(body) <= MAX_TEXT else _counted(text)
-    parser.StartNamespaceDeclHandler = preamble.namespace
-    parser.StartDoctypeDeclHandler = preamble.doctype
-    if b"encoding" in body:  # most have none, and to look is cheaper than to be told of every declaration
-        parser.XmlDeclHandler = preamble.declaration
+    parser.ordered_attributes = True  # attributes are not used, and a list is cheaper than a dict
+    parser.StartElementHandler, parser.EndElementHandler = _element_handlers(unmarshaller, text)
+    parser.CharacterDataHandler = text.append if len(body) <= MAX_TEXT else _limited_append(text)
+    parser.StartNamespaceDeclHandler = declarations.on_namespace
+    parser.StartDoctypeDeclHandler = declarations.on_doctype
+    if b"encoding" in body:  # most bodies declare none, and this test is cheaper than a handler call
+        parser.XmlDeclHandler = declarations.on_xml_declaration
     try:
         parser.Parse(body, True)  # noqa: FBT003 - the parameter has no name
     except Fault as fault:
-        if fault.code == INVALID_REQUEST:  # said of well-formed XML only, so the rest of it is looked at too
-            _check(body, preamble)
+        if fault.code == INVALID_REQUEST:  # this code is for well-formed XML, so the rest has to be checked
+            _check_well_formed(body, declarations)
         raise
     except expat.ExpatError as error:
-        raise _not_well_formed(error, body, preamble) from None
-    _drop_blanks(text)
-    method, *params = values.close()  # its name is the first text of a call
-    return MethodCall(cast("str", method), tuple(params), preamble.dialect)
+        raise _not_well_formed(error, body, declarations) from None
+    _discard_white_space(text)
+    method, *params = unmarshaller.close()  # the method's name is the first leaf of a call
+    return MethodCall(cast("str", method), tuple(params), declarations.dialect)
 
 
-def _count(body: bytes) -> None:
-    """Raise ``Fault`` for more tags or attributes than a call can need, in a thousandth of the time of reading them."""
+def _check_counts(body: bytes) -> None:
+    """Raise ``Fault`` for more tags or attributes than a call needs. It takes a thousandth of the time of parsing."""
     if body.count(b"<") > MAX_TAGS:
         raise Fault(PARSE_ERROR, f"more than {MAX_TAGS} tags")
-    if len(_attributes(body)) > MAX_ATTRIBUTES:
+    if len(_find_attributes(body)) > MAX_ATTRIBUTES:
         raise Fault(PARSE_ERROR, f"more than {MAX_ATTRIBUTES} attributes")
 
 
-def _check(body: bytes, preamble: "_Preamble") -> None:
-    """Raise ``Fault`` if the body is not well-formed. It has no DOCTYPE: that would have been met before."""
+def _check_well_formed(body: bytes, declarations: "_Declarations") -> None:
+    """Raise ``Fault`` if the body is not well-formed. A DOCTYPE is refused before this is called."""
     try:
         expat.ParserCreate("utf-8", " ").Parse(body, True)  # noqa: FBT003 - as above
     except expat.ExpatError as error:
-        raise _not_well_formed(error, body, preamble) from None
+        raise _not_well_formed(error, body, declarations) from None
 
 
-def _not_well_formed(error: expat.ExpatError, body: bytes, preamble: "_Preamble") -> Fault:
-    if preamble.codec is not None:
-        _as_utf8(body, "utf-8")  # raises the fault that says more, where the bytes are not what they were said to be
+def _not_well_formed(error: expat.ExpatError, body: bytes, declarations: "_Declarations") -> Fault:
+    if declarations.codec is not None:
+        _to_utf8(body, "utf-8")  # raises the more precise fault if bytes are invalid in the declared encoding
     return Fault(PARSE_ERROR, f"not well-formed: {error}")
 
 
-def _tag_handlers(
-    values: Unmarshaller, text: list[str]
+def _element_handlers(
+    unmarshaller: Unmarshaller, text: list[str]
 ) -> tuple[Callable[[str, list[str]], None], Callable[[str], None]]:
-    """Return what is done at a start tag and at an end tag: steps over the places of the grammar.
+    """Return the handlers of start and end tags, which run the automaton of ``app.rpc.grammar``.
 
-    Closures, because every tag passes here: bound methods make a plain call a sixth slower.
+    ``text`` is the list to which the parser appends character data. The handlers are closures because they run for
+    every tag: with bound methods a plain call takes a sixth longer.
     """
-    place = DOCUMENT
-    places_after: list[GrammarState] = []  # of each open element, the place to be in once it has closed
-    keep = values.append
+    state = DOCUMENT
+    states_after: list[GrammarState] = []  # for each open element, the state after its end tag
+    append_value = unmarshaller.append
 
-    def start(tag: str, _attributes: list[str]) -> None:
-        nonlocal place
+    def on_start(tag: str, _attributes: list[str]) -> None:
+        nonlocal state
         try:
-            place, after = place.opens[tag]
+            state, state_after = state.transitions[tag]
         except KeyError:
-            raise Fault(INVALID_REQUEST, f"no <{_shown(tag)}> may stand in {place.name} at this point") from None
-        places_after.append(after)
-        if place.read is not None:
+            raise Fault(INVALID_REQUEST, f"<{tag:.64}> is not allowed in {state.name} at this point") from None
+        states_after.append(state_after)
+        if state.parse_text is not None:
             if text:
-                _drop_blanks(text)
-        elif place.nests:
-            if len(places_after) > DEEPEST:
+                _discard_white_space(text)
+        elif state.is_container:
+            if len(states_after) > _MAX_OPEN_TAGS:
                 raise Fault(PARSE_ERROR, f"nested deeper than {MAX_DEPTH}")
-            values.start("array", {})
+            unmarshaller.start("array", {})  # the same for a struct: it marks where the items start
 
-    def end(_tag: str) -> None:
-        nonlocal place
-        read = place.read
-        if read is not None:
-            keep(read("".join(text)))
+    def on_end(_tag: str) -> None:
+        nonlocal state
+        parse_text = state.parse_text
+        if parse_text is not None:
+            append_value(parse_text("".join(text)))
             text.clear()
-        elif place.done is not None:
-            place.done(values)
-        place = places_after.pop()
+        elif state.on_close is not None:
+            state.on_close(unmarshaller)
+        state = states_after.pop()
 
-    return start, end
+    return on_start, on_end
 
 
-def _drop_blanks(text: list[str]) -> None:
-    """Drop the text met since the last leaf, which is to be white space as XML knows it."""
+def _discard_white_space(text: list[str]) -> None:
+    """Clear the text since the last leaf. Raises ``Fault`` if it is more than XML white space."""
     if "".join(text).strip(" \t\r\n"):
-        raise Fault(INVALID_REQUEST, "text between the elements")
+        raise Fault(INVALID_REQUEST, "text between elements")
     text.clear()
 
 
-def _counted(text: list[str]) -> Callable[[str], None]:
-    """Return what takes in a piece of text where the body is long enough for too many of them."""
+def _limited_append(text: list[str]) -> Callable[[str], None]:
+    """Return a handler that appends to ``text`` and raises ``Fault`` at more than ``MAX_TEXT`` characters."""
 
-    def take(piece: str) -> None:
+    def on_text(piece: str) -> None:
         text.append(piece)
         if sum(map(len, text)) > MAX_TEXT:
             raise Fault(PARSE_ERROR, f"a text of more than {MAX_TEXT} characters")
 
-    return take
+    return on_text
 
 
-class _Preamble:
-    """What is said in front of the values: the encoding, a DOCTYPE, a namespace."""
+class _Declarations:
+    """The handlers of the XML, DOCTYPE and namespace declarations, and what was declared."""
 
     __slots__ = ("codec", "dialect")
 
@@ -191,53 +192,52 @@ class _Preamble:
         self.codec = codec
         self.dialect = PLAIN
 
-    def declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+    def on_xml_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is None or self.codec is not None:
             return
-        self.codec = _codec(encoding)
+        self.codec = _find_codec(encoding)
         if self.codec == "utf-16":
-            raise Fault(INVALID_CHARACTER, "declared as UTF-16, but of single bytes")
+            raise Fault(INVALID_CHARACTER, "declared as UTF-16, but not encoded in UTF-16")
         if self.codec != "utf-8":
-            raise _Redeclared(self.codec)
+            raise _OtherEncodingDeclared(self.codec)
 
-    def doctype(self, *_: object) -> NoReturn:
-        raise Fault(PARSE_ERROR, "a DOCTYPE is refused")
+    def on_doctype(self, *_: object) -> NoReturn:
+        raise Fault(PARSE_ERROR, "a DOCTYPE is not allowed")
 
-    def namespace(self, _prefix: str | None, uri: str | None) -> None:
+    def on_namespace(self, _prefix: str | None, uri: str | None) -> None:
         if uri == APACHE_NAMESPACE:
             self.dialect = APACHE
 
 
-class _Redeclared(Exception):
-    """The XML declaration names another encoding than UTF-8."""
+class _OtherEncodingDeclared(Exception):
+    """The XML declaration names an encoding other than UTF-8."""
 
     def __init__(self, codec: str) -> None:
         self.codec = codec
 
 
-def _codec(name: str) -> str:
-    codec = CODECS.get(name.lower())
+def _find_codec(encoding: str) -> str:
+    codec = _CODECS.get(encoding.lower())
     if codec is None:
-        raise Fault(UNSUPPORTED_ENCODING, f"the encoding {_shown(name)} is not supported")
+        raise Fault(UNSUPPORTED_ENCODING, f"the encoding {encoding:.64} is not supported")
     return codec
 
 
-def _marked(body: bytes) -> str | None:
-    """Return the encoding that a byte order mark tells."""
-    if body.startswith(UTF8_MARK):
+def _codec_of_bom(body: bytes) -> str | None:
+    """Return the codec that a byte order mark indicates, or None if there is none."""
+    if body.startswith(_UTF8_BOM):
         return "utf-8"
-    return "utf-16" if body.startswith(UTF16_MARKS) else None
+    return "utf-16" if body.startswith(_UTF16_BOMS) else None
 
 
-def _as_utf8(body: bytes, codec: str) -> bytes:
-    """Return the body in UTF-8 without a mark. Raises ``Fault`` -32702 if it is not in the encoding it claims."""
-    if codec == "utf-16" and not body.startswith(UTF16_MARKS):
-        raise Fault(UNSUPPORTED_ENCODING, "UTF-16 is read with a byte order mark only")
+def _to_utf8(body: bytes, codec: str) -> bytes:
+    """Transcode the body to UTF-8 without a byte order mark.
+
+    Raises ``Fault`` -32702 for bytes that are invalid in ``codec``, and -32701 for UTF-16 without a byte order mark.
+    """
+    if codec == "utf-16" and not body.startswith(_UTF16_BOMS):
+        raise Fault(UNSUPPORTED_ENCODING, "UTF-16 is accepted only with a byte order mark")
     try:
-        return body.decode(codec).encode().removeprefix(UTF8_MARK)
+        return body.decode(codec).encode().removeprefix(_UTF8_BOM)
     except UnicodeDecodeError as error:
         raise Fault(INVALID_CHARACTER, f"not {codec}: {error.reason} at byte {error.start}") from None
-
-
-def _shown(name: str) -> str:
-    return f"{name:.64}"

@@ -1,8 +1,8 @@
-"""The scalars: the text of a typed value becomes a Python value, or a ``Fault`` says why not.
+"""The scalar types: each function parses the text of a typed value, or raises ``Fault``.
 
-Each function takes the text between the tags and holds it to the letter of http://xmlrpc.com/spec.md, where Python's
-own conversions are hospitable: ``int`` reads ``1_000``, blanks and every script's digits, ``float`` reads ``nan``. One
-liberty is taken: a double may have an exponent, because Python's and Java's clients write one.
+The text has to be what http://xmlrpc.com/spec.md allows. Python's own conversions accept more: ``int`` accepts
+``1_000``, spaces and the digits of every script, ``float`` accepts ``nan``. There is one exception: a double may have
+an exponent, because Python's and Java's clients write one.
 """
 
 import binascii
@@ -16,64 +16,64 @@ from app.rpc.faults import INVALID_REQUEST, PARSE_ERROR, Fault
 
 _is_decimal: Final = re.compile(r"[+-]?[0-9]+").fullmatch
 _is_double: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
-_is_date: Final = re.compile(r"[0-9]{8}T[0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
-_LONGEST_INT: Final = 20  # a sign and the 19 digits of 2 ** 63
+_is_date_time: Final = re.compile(r"[0-9]{8}T[0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
+_MAX_INT_LENGTH: Final = 20  # a sign and the 19 digits of 2 ** 63
 
 
-def _no(kind: str, text: str) -> Fault:
-    return Fault(INVALID_REQUEST, f"{text[:40]!a} is no {kind}")
+def _invalid(type_name: str, text: str) -> Fault:
+    return Fault(INVALID_REQUEST, f"{text[:40]!a} is not a valid {type_name}")
 
 
 def integer(bits: int) -> Callable[[str], int]:
-    """Return the reader of signed decimal integers of so many bits."""
+    """Return a parser of signed decimal integers of ``bits`` bits."""
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
 
-    def read(text: str) -> int:
+    def parse(text: str) -> int:
         if not _is_decimal(text):
-            raise _no("integer", text)
-        if len(text) > _LONGEST_INT or not low <= (number := int(text)) <= high:
-            raise Fault(PARSE_ERROR, f"{text[:_LONGEST_INT]} is past {bits} bit")
+            raise _invalid("integer", text)
+        if len(text) > _MAX_INT_LENGTH or not low <= (number := int(text)) <= high:
+            raise Fault(PARSE_ERROR, f"{text[:_MAX_INT_LENGTH]} is out of range for {bits} bits")
         return number
 
-    return read
+    return parse
 
 
 def double(text: str) -> float:
-    """Return the finite number that a decimal fraction says."""
+    """Parse a decimal fraction that is finite as a double."""
     if not _is_double(text) or not math.isfinite(number := float(text)):
-        raise _no("double", text)
+        raise _invalid("double", text)
     return number
 
 
 def boolean(text: str) -> bool:
-    """Return what 0 or 1 says."""
+    """Parse 0 or 1."""
     if text not in {"0", "1"}:
-        raise _no("boolean", text)
+        raise _invalid("boolean", text)
     return text == "1"
 
 
-def date(text: str) -> datetime:
-    """Return the moment that ``19980717T14:08:55`` says, without a zone: the specification knows none."""
-    if not _is_date(text):
-        raise _no("dateTime.iso8601", text)
+def date_time(text: str) -> datetime:
+    """Parse a time such as ``19980717T14:08:55``. The result is naive: the specification has no time zones."""
+    if not _is_date_time(text):
+        raise _invalid("dateTime.iso8601", text)
     try:
         return datetime.fromisoformat(text)
-    except ValueError:  # of the right form, but no day or hour of the calendar
-        raise _no("dateTime.iso8601", text) from None
+    except ValueError:  # for example the 30th of February
+        raise _invalid("dateTime.iso8601", text) from None
 
 
 def base64(text: str) -> bytes:
-    """Return the bytes that base64 in lines of any length says (RFC 2045, section 6.8, but nothing foreign in it)."""
+    """Decode base64 with lines of any length (RFC 2045, section 6.8); other characters are an error, not skipped."""
     try:
         return binascii.a2b_base64(text.encode("ascii").translate(None, b" \t\r\n"), strict_mode=True)
-    except ValueError:  # binascii.Error and UnicodeEncodeError are such
-        raise _no("base64", text) from None
+    except ValueError:  # the base class of binascii.Error and UnicodeEncodeError
+        raise _invalid("base64", text) from None
 
 
 def nil(text: str) -> None:
-    """Return None: the element is empty."""
+    """Return None for an empty element."""
     if text:
-        raise _no("nil", text)
+        raise _invalid("nil", text)
 
 
 SCALARS: Final[dict[str, Callable[[str], Any]]] = {
@@ -82,12 +82,12 @@ SCALARS: Final[dict[str, Callable[[str], Any]]] = {
     "i4": integer(32),
     "boolean": boolean,
     "double": double,
-    "dateTime.iso8601": date,
+    "dateTime.iso8601": date_time,
     "base64": base64,
 }
 
-# Read bare and in Apache's namespace. Its dom, serializable, bigdecimal, biginteger and the rest are not: the first two
-# carry documents and Java objects, and a number of a million digits takes hours to convert.
+# Accepted without a namespace and in Apache's. Apache's other extensions are not accepted: dom and serializable carry
+# documents and Java objects, and converting a bigdecimal or biginteger of a million digits takes hours.
 EXTENSIONS: Final[dict[str, Callable[[str], Any]]] = {
     "nil": nil,
     "i1": integer(8),

@@ -1,1 +1,1 @@
-"""Peers: the same lookup on other servers, each as its own documentation would have it written."""
+"""The peers: the same lookup on other servers, each written as the documentation of its server recommends."""

@@ -1,4 +1,4 @@
-"""asyncio: aiohttp-xmlrpc on aiohttp's server and uvloop, aiohttp's client, a dict in front."""
+"""aiohttp-xmlrpc on aiohttp's server and uvloop, with aiohttp's client and a dict as the cache."""
 
 from collections.abc import AsyncIterator
 
@@ -6,15 +6,15 @@ import uvloop
 from aiohttp import ClientSession, TCPConnector, web
 from aiohttp_xmlrpc.handler import XMLRPCView
 
-from benchmarks.peers.given import given
-from benchmarks.peers.shop import Shop
+from benchmarks.peers.arguments import parse_arguments
+from benchmarks.peers.origin import Origin
 
 
 class Covers:
-    """Knows the covers that were asked for before; asks for the page of another without blocking."""
+    """Caches covers in a dict. Other pages are fetched without blocking."""
 
-    def __init__(self, shop: Shop, session: ClientSession) -> None:
-        self._shop = shop
+    def __init__(self, origin: Origin, session: ClientSession) -> None:
+        self._origin = origin
         self._session = session
         self._covers: dict[int, str] = {}
 
@@ -22,8 +22,8 @@ class Covers:
         """Return the URL of an item's cover."""
         cover = self._covers.get(content_id)
         if cover is None:
-            async with self._session.get(self._shop.page_url(content_id)) as page:
-                cover = self._covers[content_id] = self._shop.cover_on(await page.read())
+            async with self._session.get(self._origin.page_url(content_id)) as page:
+                cover = self._covers[content_id] = self._origin.extract_cover(await page.read())
         return cover
 
 
@@ -39,12 +39,12 @@ class Calls(XMLRPCView):
         return cover
 
 
-def application(shop: Shop, fetches: int) -> web.Application:
-    """Return the application; its client lives as long as it does."""
+def application(origin: Origin, max_fetches: int) -> web.Application:
+    """Return the application, which owns one HTTP client."""
 
     async def client(app: web.Application) -> AsyncIterator[None]:
-        async with ClientSession(connector=TCPConnector(limit=fetches)) as session:
-            app[COVERS] = Covers(shop, session)
+        async with ClientSession(connector=TCPConnector(limit=max_fetches)) as session:
+            app[COVERS] = Covers(origin, session)
             yield
 
     app = web.Application()
@@ -54,6 +54,6 @@ def application(shop: Shop, fetches: int) -> web.Application:
 
 
 if __name__ == "__main__":
-    here = given()
-    app = application(here.shop, here.fetches)
-    web.run_app(app, sock=here.listener, backlog=2048, access_log=None, print=None, loop=uvloop.new_event_loop())
+    arguments = parse_arguments()
+    app = application(arguments.origin, arguments.max_fetches)
+    web.run_app(app, sock=arguments.listener, backlog=2048, access_log=None, print=None, loop=uvloop.new_event_loop())

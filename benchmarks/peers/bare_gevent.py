@@ -1,19 +1,19 @@
-"""The ceiling: a gevent loop that reads calls and sends the bytes of one hit's answer, whatever was asked.
+"""The upper bound: a gevent server that sends the same response to every request.
 
-It parses nothing and looks up nothing: no Python server over gevent sockets can be faster.
+It parses nothing and looks up nothing, so no Python server on gevent sockets can be faster.
 """
 
 from gevent.server import StreamServer
 from gevent.socket import socket
 
-from benchmarks.ids import FIRST_KNOWN
-from benchmarks.peers.given import given
+from benchmarks.ids import FIRST_CACHED
+from benchmarks.peers.arguments import parse_arguments
 
 _BODY = """<?xml version='1.0'?>
 <methodResponse>
 <params>
 <param>
-<value><string>{shop}/multimedia/audio_cd_covers/{cover}.jpg</string></value>
+<value><string>{origin}/multimedia/audio_cd_covers/{cover}.jpg</string></value>
 </param>
 </params>
 </methodResponse>
@@ -26,20 +26,20 @@ _END = b"</methodCall>\n"
 
 
 def main() -> None:
-    """Serve until told to end."""
-    here = given()
-    body = _BODY.format(shop=here.shop.address, cover=FIRST_KNOWN)
-    answer = (_HEAD.format(length=len(body)) + body).encode()
+    """Serve until the process is terminated."""
+    arguments = parse_arguments()
+    body = _BODY.format(origin=arguments.origin.address, cover=FIRST_CACHED)
+    response = (_HEAD.format(length=len(body)) + body).encode()
 
     def serve(connection: socket, _peer: object) -> None:
-        call = b""
+        request = b""
         while received := connection.recv(8192):
-            call += received
-            if call.endswith(_END):
-                call = b""
-                connection.sendall(answer)
+            request += received
+            if request.endswith(_END):
+                request = b""
+                connection.sendall(response)
 
-    StreamServer(socket(fileno=here.listener.detach()), serve).serve_forever()
+    StreamServer(socket(fileno=arguments.listener.detach()), serve).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A plain WSGI application on gunicorn's gevent worker: ``xmlrpc.client``, requests, a dict in front.
+"""A WSGI application on gunicorn's gevent worker, with ``xmlrpc.client``, requests and a dict as the cache.
 
-Served by ``gunicorn -k gevent 'benchmarks.peers.gunicorn_gevent:application("http://127.0.0.1:8000", 256)'``.
+Run by ``gunicorn -k gevent 'benchmarks.peers.gunicorn_gevent:application("http://127.0.0.1:8000", 256)'``.
 """
 
 import xmlrpc.client
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import requests
 from requests.adapters import HTTPAdapter
 
-from benchmarks.peers.shop import Shop
+from benchmarks.peers.origin import Origin
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class Covers:
-    """Knows the covers that were asked for before; asks for the page of another in the greenlet of its caller."""
+    """Caches covers in a dict. Other pages are fetched in the greenlet of the connection."""
 
-    def __init__(self, shop: Shop, session: requests.Session) -> None:
-        self._shop = shop
+    def __init__(self, origin: Origin, session: requests.Session) -> None:
+        self._origin = origin
         self._session = session
         self._covers: dict[int, str] = {}
 
@@ -28,19 +28,19 @@ class Covers:
         """Return the URL of an item's cover."""
         cover = self._covers.get(content_id)
         if cover is None:
-            page = self._session.get(self._shop.page_url(content_id), timeout=60)
-            cover = self._covers[content_id] = self._shop.cover_on(page.content)
+            page = self._session.get(self._origin.page_url(content_id), timeout=60)
+            cover = self._covers[content_id] = self._origin.extract_cover(page.content)
         return cover
 
 
-def application(shop: str, fetches: int) -> "WSGIApplication":
-    """Return the WSGI application that asks the shop at this address over so many kept connections."""
+def application(origin: str, max_fetches: int) -> "WSGIApplication":
+    """Return the WSGI application. ``origin`` is a URL; ``max_fetches`` is the size of the connection pool."""
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(pool_maxsize=fetches))
-    session.trust_env = False  # which spares it a look at proxies and ~/.netrc for each page
-    methods: dict[str, Callable[..., str]] = {"get_cover": Covers(Shop(shop), session).get_cover}
+    session.mount("http://", HTTPAdapter(pool_maxsize=max_fetches))
+    session.trust_env = False  # without this, requests looks up proxies and ~/.netrc for each page
+    methods: dict[str, Callable[..., str]] = {"get_cover": Covers(Origin(origin), session).get_cover}
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def handle(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         params, method = xmlrpc.client.loads(environ["wsgi.input"].read())
         try:
             result: tuple[str] | xmlrpc.client.Fault = (methods[str(method)](*params),)
@@ -50,4 +50,4 @@ def application(shop: str, fetches: int) -> "WSGIApplication":
         start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8"), ("Content-Length", str(len(body)))])
         return [body]
 
-    return answer
+    return handle

@@ -1,4 +1,4 @@
-"""The service of 2010, third stage: a dict in front of the threads, since most ids repeat."""
+"""The service of 2010, third version: like the second one, with a dict as the cache, because most ids repeat."""
 
 from urllib.request import urlopen
 
@@ -7,28 +7,28 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThread
 from twisted.web.xmlrpc import XMLRPC
 
-from benchmarks.peers.given import given
-from benchmarks.peers.shop import Shop
+from benchmarks.peers.arguments import parse_arguments
+from benchmarks.peers.origin import Origin
 from benchmarks.peers.twisted_site import serve
 
 
 class Covers(XMLRPC):
-    """Knows the covers that were asked for before; asks for the page of another in a thread."""
+    """Caches covers in a dict. Other pages are fetched in a thread."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, origin: Origin) -> None:
         super().__init__()
-        self._shop = shop
+        self._origin = origin
         self._covers: dict[int, str] = {}
 
     def xmlrpc_get_cover(self, content_id: int) -> "Deferred[str]":
-        """Return what is or will be the URL of an item's cover."""
+        """Return a Deferred with the URL of an item's cover."""
         if content_id in self._covers:
             return succeed(self._covers[content_id])
         return deferToThread(self._fetch, content_id).addCallback(self._keep, content_id)
 
     def _fetch(self, content_id: int) -> str:
-        with urlopen(self._shop.page_url(content_id)) as page:
-            return self._shop.cover_on(page.read())
+        with urlopen(self._origin.page_url(content_id)) as page:
+            return self._origin.extract_cover(page.read())
 
     def _keep(self, cover: str, content_id: int) -> str:
         self._covers[content_id] = cover
@@ -36,6 +36,6 @@ class Covers(XMLRPC):
 
 
 if __name__ == "__main__":
-    here = given()
-    reactor.suggestThreadPoolSize(here.fetches)
-    serve(Covers(here.shop), here.listener)
+    arguments = parse_arguments()
+    reactor.suggestThreadPoolSize(arguments.max_fetches)
+    serve(Covers(arguments.origin), arguments.listener)

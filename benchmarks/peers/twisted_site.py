@@ -1,4 +1,4 @@
-"""How the Twisted peers listen: a resource on the given socket, without an access log."""
+"""The server of the Twisted peers: serves a resource on an inherited socket, without an access log."""
 
 import socket
 
@@ -8,14 +8,14 @@ from twisted.web.server import Site
 
 
 class _QuietSite(Site):
-    """A site that logs no requests."""
+    """A site without an access log."""
 
     def log(self, request: object) -> None:
-        """Write nothing."""
+        """Log nothing."""
 
 
 def serve(resource: Resource, listener: socket.socket) -> None:
-    """Serve until told to end."""
-    listener.setblocking(False)  # noqa: FBT003 - which takes no name
+    """Serve until the process is terminated."""
+    listener.setblocking(False)  # noqa: FBT003 - the parameter is positional-only
     reactor.adoptStreamPort(listener.fileno(), socket.AF_INET, _QuietSite(resource))
     reactor.run()

@@ -1,4 +1,4 @@
-"""The service of 2010, second stage: the blocking ``urlopen`` is deferred to Twisted's thread pool."""
+"""The service of 2010, second version: the blocking ``urlopen`` runs in Twisted's thread pool."""
 
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -7,8 +7,8 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.web.xmlrpc import XMLRPC
 
-from benchmarks.peers.given import given
-from benchmarks.peers.shop import Shop
+from benchmarks.peers.arguments import parse_arguments
+from benchmarks.peers.origin import Origin
 from benchmarks.peers.twisted_site import serve
 
 if TYPE_CHECKING:
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class Covers(XMLRPC):
-    """Asks for the page at every call, each in a thread."""
+    """Fetches the page in every call, in a thread."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, origin: Origin) -> None:
         super().__init__()
-        self._shop = shop
+        self._origin = origin
 
     def xmlrpc_get_cover(self, content_id: int) -> "Deferred[str]":
-        """Return what will be the URL of an item's cover."""
+        """Return a Deferred with the URL of an item's cover."""
         return deferToThread(self._fetch, content_id)
 
     def _fetch(self, content_id: int) -> str:
-        with urlopen(self._shop.page_url(content_id)) as page:
-            return self._shop.cover_on(page.read())
+        with urlopen(self._origin.page_url(content_id)) as page:
+            return self._origin.extract_cover(page.read())
 
 
 if __name__ == "__main__":
-    here = given()
-    reactor.suggestThreadPoolSize(here.fetches)
-    serve(Covers(here.shop), here.listener)
+    arguments = parse_arguments()
+    reactor.suggestThreadPoolSize(arguments.max_fetches)
+    serve(Covers(arguments.origin), arguments.listener)

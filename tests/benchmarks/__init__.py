@@ -1,1 +1,1 @@
-"""Tests of what the benchmarks compute; nothing is measured here."""
+"""Tests of the calculations and parsers of the benchmarks. They measure nothing."""

@@ -1,11 +1,11 @@
-"""What wrk reports is read as it is, and a load with failed calls is no measurement."""
+"""The parser of wrk's output: a report, or an error if calls failed or the output is no report."""
 
 import json
 from typing import Any
 
 import pytest
 
-from benchmarks.load import LoadFailed, Report, read_report
+from benchmarks.load import LoadFailed, Report, parse_report
 
 _TEXT = """\
 Running 2s test @ http://127.0.0.1:8080/RPC2
@@ -17,7 +17,7 @@ Running 2s test @ http://127.0.0.1:8080/RPC2
 Requests/sec:  11412.33
 Transfer/sec:      4.47MB
 """
-_SEEN = {
+_REPORT = {
     "requests": 22_861,
     "seconds": 2.003,
     "p50": 0.0056,
@@ -29,31 +29,31 @@ _SEEN = {
 
 
 def _output(**changes: Any) -> str:
-    return f"{_TEXT}{json.dumps(_SEEN | changes)}\n"
+    return f"{_TEXT}{json.dumps(_REPORT | changes)}\n"
 
 
 def test_report() -> None:
-    """The last line is the report; what wrk itself prints stands before it."""
-    assert read_report(_output()) == Report(requests=22_861, seconds=2.003, p50=0.0056, p99=0.0108)
+    """The report is the last line, after the output of wrk itself."""
+    assert parse_report(_output()) == Report(requests=22_861, seconds=2.003, p50=0.0056, p99=0.0108)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"faults": 3}, "3 faults"),
-        ({"statuses": 2}, "2 statuses of 400 and more"),
+        ({"statuses": 2}, "2 error statuses"),
         ({"sockets": {"connect": 1, "read": 7, "write": 0, "timeout": 0}}, "1 connect, 7 read$"),
-        ({"requests": 0}, "no call was answered"),
+        ({"requests": 0}, "there were no responses"),
     ],
 )
-def test_failed_calls(changes: dict[str, Any], said: str) -> None:
-    """Faults, statuses and sockets that failed are told, and so is silence."""
-    with pytest.raises(LoadFailed, match=said):
-        read_report(_output(**changes))
+def test_failed_calls(changes: dict[str, Any], message: str) -> None:
+    """The error names the number of faults, error statuses and failed sockets, or that there were no responses."""
+    with pytest.raises(LoadFailed, match=message):
+        parse_report(_output(**changes))
 
 
 @pytest.mark.parametrize("output", ["", _TEXT, "{}", '{"requests": 1}', "unable to connect", "[1]"])
-def test_something_else(output: str) -> None:
-    """What is no report is not taken for one."""
-    with pytest.raises(LoadFailed, match="something else"):
-        read_report(output)
+def test_unexpected_output(output: str) -> None:
+    """Output without a report is an error."""
+    with pytest.raises(LoadFailed, match="unexpected output"):
+        parse_report(output)

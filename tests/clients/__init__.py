@@ -1,1 +1,1 @@
-"""Clients of other makers, one script each: every one makes the same calls and prints each answer as a line of JSON."""
+"""Scripts for XML-RPC clients in several languages. Each makes the same calls and prints each result as JSON."""

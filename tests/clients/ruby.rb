@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Ruby's xmlrpc/client makes the calls of the matrix and prints each answer as a line of JSON.
+# Ruby's xmlrpc/client makes the calls of test_clients.py and prints each result as a line of JSON.
 
 require "json"
 require "xmlrpc/client"
@@ -8,29 +8,29 @@ require "xmlrpc/client"
 BAD_ID = "Ænima <銀> & 1"
 CLIENT = XMLRPC::Client.new2(ARGV.fetch(0))
 
-def told(fault)
+def fault_fields(fault)
   { faultCode: fault.faultCode, faultString: fault.faultString }
 end
 
-def tell(step, method, *arguments)
-  is_value, answer = CLIENT.call2(method, *arguments)
-  puts JSON.generate(step: step, **(is_value ? { value: answer } : { fault: told(answer) }))
+def report(step, method, *arguments)
+  is_value, result = CLIENT.call2(method, *arguments)
+  puts JSON.generate(step: step, **(is_value ? { value: result } : { fault: fault_fields(result) }))
 end
 
-# The client takes each answer out of its array of one; here it is told as it was on the wire.
-def tell_multicall(step, *calls)
-  answers = CLIENT.multicall(*calls)
-  entries = answers.map { |answer| answer.is_a?(XMLRPC::FaultException) ? told(answer) : [answer] }
+# The client unwraps each result from its array of one; this prints the entries as they were in the response.
+def report_multicall(step, *calls)
+  results = CLIENT.multicall(*calls)
+  entries = results.map { |result| result.is_a?(XMLRPC::FaultException) ? fault_fields(result) : [result] }
   puts JSON.generate(step: step, value: entries)
 end
 
-tell("an int id", "get_cover", 42)
-tell("a string id", "get_cover", "42")
-tell("an id with its source", "get_cover", "ozon:42")
-tell("a missing item", "get_cover", 404)
-tell("a bad id", "get_cover", BAD_ID)
-tell("many ids", "get_covers", [42, "7", 404, BAD_ID])
-tell("a long list", "get_covers", (1000...1040).to_a)
-tell("the methods", "system.listMethods")
-tell("a signature", "system.methodSignature", "get_cover")
-tell_multicall("a multicall", ["get_cover", 42], ["get_cover", "7"], ["get_cover", 404])
+report("an int id", "get_cover", 42)
+report("a string id", "get_cover", "42")
+report("an id with its source", "get_cover", "ozon:42")
+report("a missing item", "get_cover", 404)
+report("a bad id", "get_cover", BAD_ID)
+report("many ids", "get_covers", [42, "7", 404, BAD_ID])
+report("a long list", "get_covers", (1000...1040).to_a)
+report("the methods", "system.listMethods")
+report("a signature", "system.methodSignature", "get_cover")
+report_multicall("a multicall", ["get_cover", 42], ["get_cover", "7"], ["get_cover", 404])

@@ -1,4 +1,4 @@
-"""Clients of other makers agree with the service: each makes the same calls, in its own script in tests/clients."""
+"""XML-RPC clients in several languages against the service: each runs the same calls by a script in tests/clients."""
 
 import functools
 import json
@@ -16,22 +16,22 @@ from tests.support.scripted_origin import COVER_PATH, Origin, cover
 from tests.support.service import CONFIG, Service, run_service
 
 SCRIPTS = Path(__file__).parent.parent / "clients"
-SECONDS = 50.0  # a Go that comes without its compiled library takes its time
+SECONDS = 50.0  # `go run` is slow where the standard library is not precompiled
 
-#: It is sent to be refused, and has to come back whole: beyond ASCII, beyond latin-1, and markup.
+#: An invalid id that the fault text has to repeat unchanged: it has characters outside ASCII and latin-1, and markup.
 BAD_ID = "Ænima <銀> & 1"
-LONG_LIST = range(1000, 1040)  # so many answers travel as gzip to those who accept it
+LONG_LIST = range(1000, 1040)  # its response is compressed for clients that accept gzip
 
-Answer = dict[str, Any]
+Struct = dict[str, Any]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A client: the command that its script is given to, and what has to be installed for it.
+    """A client: the ``command`` that runs its ``script``, by default ``program``, and what has to be installed.
 
-    ``library`` is what ``program`` needs besides itself, and ``probe`` the arguments with which it fails without it.
-    ``ints_are_text`` says that the client's language makes no difference between 404 and "404".
+    ``library`` is what has to be installed besides ``program``, and ``probe`` the arguments with which the program
+    fails if the library is absent. ``ints_are_text`` is for languages that do not distinguish 404 from "404".
     """
 
     name: str
@@ -102,29 +102,31 @@ CLIENTS = (
 )
 
 
-def url(root: str, number: int) -> str:
-    """Return the cover's URL at the origin with this root."""
+def cover_url(root: str, number: int) -> str:
+    """Return the cover's URL at the origin with this root URL."""
     return root + COVER_PATH.format(number=number)
 
 
-REFUSED: Answer = {"faultCode": -32602, "faultString": rf"'{BAD_ID}' is no id of ozon: expected \d{{1,19}}"}
+REFUSED: Struct = {"faultCode": -32602, "faultString": rf"'{BAD_ID}' is no id of ozon: expected \d{{1,19}}"}
 
 
-def missing(root: str) -> Answer:
-    """Return the fault of an item that the origin with this root does not have."""
+def missing(root: str) -> Struct:
+    """Return the fault of an item that does not exist at the origin with this root URL."""
     host = root.removeprefix("http://")
     return {"faultCode": 404, "faultString": f"no such item: {host} answered 404 Not Found"}
 
 
-#: What every script does, and what is to come of it where the origin has this root.
-STEPS: Mapping[str, Callable[[str], Answer]] = {
-    "an int id": lambda root: {"value": url(root, 42)},
-    "a string id": lambda root: {"value": url(root, 42)},
-    "an id with its source": lambda root: {"value": url(root, 42)},
+#: The calls of every script, each with a function from the root URL of the origin to the expected outcome.
+STEPS: Mapping[str, Callable[[str], Struct]] = {
+    "an int id": lambda root: {"value": cover_url(root, 42)},
+    "a string id": lambda root: {"value": cover_url(root, 42)},
+    "an id with its source": lambda root: {"value": cover_url(root, 42)},
     "a missing item": lambda root: {"fault": missing(root)},
     "a bad id": lambda _root: {"fault": REFUSED},
-    "many ids": lambda root: {"value": {"42": url(root, 42), "7": url(root, 7), "404": missing(root), BAD_ID: REFUSED}},
-    "a long list": lambda root: {"value": {str(number): url(root, number) for number in LONG_LIST}},
+    "many ids": lambda root: {
+        "value": {"42": cover_url(root, 42), "7": cover_url(root, 7), "404": missing(root), BAD_ID: REFUSED}
+    },
+    "a long list": lambda root: {"value": {str(number): cover_url(root, number) for number in LONG_LIST}},
     "the methods": lambda _root: {
         "value": [
             "explain_cover",
@@ -147,57 +149,57 @@ STEPS: Mapping[str, Callable[[str], Answer]] = {
             ["string", "string", "string"],
         ]
     },
-    "a multicall": lambda root: {"value": [[url(root, 42)], [url(root, 7)], missing(root)]},
+    "a multicall": lambda root: {"value": [[cover_url(root, 42)], [cover_url(root, 7)], missing(root)]},
 }
 
-#: What a client has no way to ask, and why. Everything else it is asked for.
-CANNOT: Mapping[tuple[str, str], str] = {
-    ("c", "many ids"): "its command line has no word for an array",
-    ("c", "a long list"): "its command line has no word for an array",
-    ("c", "a multicall"): "its command line has no word for an array",
+#: The steps that a client cannot run, with the reason. Every client runs all other steps.
+UNSUPPORTED: Mapping[tuple[str, str], str] = {
+    ("c", "many ids"): "its command line has no arrays",
+    ("c", "a long list"): "its command line has no arrays",
+    ("c", "a multicall"): "its command line has no arrays",
 }
 
 PAIRS = [
     pytest.param(client, step, id=f"{client.name}: {step}")
     for client in CLIENTS
     for step in STEPS
-    if (client.name, step) not in CANNOT
+    if (client.name, step) not in UNSUPPORTED
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of a client's script: its exit status, the answers by their steps, and what it complained of."""
+class ScriptRun:
+    """A finished run of a client's script: exit status, outcomes by step, and error output."""
 
     status: int
-    answers: Mapping[str, Answer]
-    complaints: str
+    outcomes: Mapping[str, Struct]
+    errors: str
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Origin]:
-    """An origin with the items that the scripts ask for."""
-    with Origin().serving() as origin:
+def origin() -> Iterator[Origin]:
+    """Run an origin with the items that the scripts look up."""
+    with Origin().serving() as server:
         for number in (42, 7, *LONG_LIST):
-            origin.item(number, cover(number))
-        yield origin
+            server.item(number, cover(number))
+        yield server
 
 
 @pytest.fixture(scope="module")
-def service(shop: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service that all scripts ask, its only source the shop."""
-    with run_service(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=shop.url)) as running:
+def service(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service that all scripts call; the origin is its only source."""
+    with run_service(tmp_path_factory.mktemp("clients"), CONFIG.format(origin=origin.url)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return a function that runs a command in the folder of a script, in an environment that fits all clients."""
+    """Return a function that runs a command in a folder, with the environment that the clients need."""
     environment = {
         **os.environ,
         "LC_ALL": "C.UTF-8",
-        "no_proxy": "127.0.0.1",  # libcurl would ask a proxy even for loopback
-        # Go without modules and without the network, from the sources that the distribution packages.
+        "no_proxy": "127.0.0.1",  # libcurl uses a proxy even for loopback addresses
+        # Go uses the source packages of the distribution, without modules and without the network.
         "GO111MODULE": "off",
         "GOPATH": "/usr/share/gocode",
         "GOFLAGS": "",
@@ -219,65 +221,65 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def require_library(name: str, *, is_there: bool) -> None:
-    """Skip the test by the library's name if it is absent; with REQUIRE_ALL=1 absent is failed."""
-    if is_there:
+def require_library(name: str, *, is_installed: bool) -> None:
+    """Skip the test if the library is not installed, or fail it if REQUIRE_ALL=1 is set."""
+    if is_installed:
         return
     if os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(f"{name} is not installed, and REQUIRE_ALL=1 asks for everything")
+        pytest.fail(f"{name} is not installed, and REQUIRE_ALL=1 is set")
     pytest.skip(f"{name} is not installed")
 
 
 @pytest.fixture(scope="module")
-def hear(service: Service, run: Run, require: Callable[[str], str]) -> Callable[[Client], Heard]:
-    """Return a function that runs a client's script, once for all of its tests, or skips the test."""
+def run_client(service: Service, run: Run, require: Callable[[str], str]) -> Callable[[Client], ScriptRun]:
+    """Return a function that runs a client's script once for all tests, or skips the test if it is not installed."""
 
     @functools.cache
-    def hear(client: Client) -> Heard:
+    def run_client(client: Client) -> ScriptRun:
         script = SCRIPTS / client.script
         require(client.program)
         if client.probe:
-            probed = run(script.parent, client.program, *client.probe)
-            require_library(client.library, is_there=probed.returncode == 0)
+            probe = run(script.parent, client.program, *client.probe)
+            require_library(client.library, is_installed=probe.returncode == 0)
 
-        done = run(script.parent, *(client.command or (client.program,)), str(script), service.url)
-        answers, complaints = {}, done.stderr
-        for line in done.stdout.splitlines():
+        process = run(script.parent, *(client.command or (client.program,)), str(script), service.url)
+        outcomes, errors = {}, process.stderr
+        for line in process.stdout.splitlines():
             try:
-                answer = json.loads(line, object_hook=with_int_code if client.ints_are_text else None)
-            except ValueError:  # PHP and the shell complain on standard output
-                complaints += line
+                outcome = json.loads(line, object_hook=with_int_code if client.ints_are_text else None)
+            except ValueError:  # PHP and the shell write errors to standard output
+                errors += line
             else:
-                answers[answer.pop("step")] = answer
-        return Heard(done.returncode, answers, complaints)
+                outcomes[outcome.pop("step")] = outcome
+        return ScriptRun(process.returncode, outcomes, errors)
 
-    return hear
+    return run_client
 
 
-def with_int_code(struct: Answer) -> Answer:
-    """Return a struct whose ``faultCode``, if it has one, is an int again."""
+def with_int_code(struct: Struct) -> Struct:
+    """Return the struct with its ``faultCode``, if it has one, converted to an int."""
     return struct | {"faultCode": int(struct["faultCode"])} if "faultCode" in struct else struct
 
 
 @pytest.mark.parametrize(("client", "step"), PAIRS)
-def test_a_client_gets_the_right_answer(
-    hear: Callable[[Client], Heard], shop: Origin, client: Client, step: str
+def test_a_client_gets_the_right_result(
+    run_client: Callable[[Client], ScriptRun], origin: Origin, client: Client, step: str
 ) -> None:
-    heard = hear(client)
-    assert heard.answers.get(step, heard.complaints) == STEPS[step](shop.url)
+    finished = run_client(client)
+    assert finished.outcomes.get(step, finished.errors) == STEPS[step](origin.url)
 
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=f"{client.name}: every call") for client in CLIENTS])
-def test_a_client_makes_every_call_that_it_can_and_has_no_complaint(
-    hear: Callable[[Client], Heard], client: Client
+def test_a_client_runs_every_supported_step_without_errors(
+    run_client: Callable[[Client], ScriptRun], client: Client
 ) -> None:
-    heard = hear(client)
-    assert (heard.status, heard.complaints) == (0, "")
-    assert list(heard.answers) == [step for step in STEPS if (client.name, step) not in CANNOT]
+    finished = run_client(client)
+    assert (finished.status, finished.errors) == (0, "")
+    assert list(finished.outcomes) == [step for step in STEPS if (client.name, step) not in UNSUPPORTED]
 
 
-def test_a_reader_of_introspection_can_print_the_api(service: Service, run: Run, require: Callable[[str], str]) -> None:
-    """It is the one of xmlrpc-c, which asks for signatures and help by one multicall."""
+def test_xml_rpc_api2txt_prints_the_api(service: Service, run: Run, require: Callable[[str], str]) -> None:
+    """The tool of xmlrpc-c requests signatures and help in one multicall."""
     printed = run(SCRIPTS, require("xml-rpc-api2txt"), service.url)
     assert (printed.returncode, printed.stderr) == (0, "")
     lines = printed.stdout.splitlines()

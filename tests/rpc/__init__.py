@@ -1,1 +1,1 @@
-"""Tests of XML-RPC: bytes in, bytes out, no socket anywhere."""
+"""Tests of app.rpc, which turns bytes into bytes; they open no socket."""

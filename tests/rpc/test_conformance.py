@@ -1,4 +1,4 @@
-"""The eight methods of validator1 and the interop echo tests, as a test application on the same dispatcher."""
+"""The conformance suites for XML-RPC servers: the eight methods of validator1, and the interop echo tests."""
 
 import xmlrpc.client
 from collections import Counter
@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from app.rpc.dispatcher import Dispatcher
-from tests.rpc.messages import answered, dumped, request
+from tests.rpc.messages import client_request, request, result_of
 
-NOON = datetime(2010, 7, 14, 12, 0, 59)  # noqa: DTZ001 - XML-RPC has no zones
+NOON = datetime(2010, 7, 14, 12, 0, 59)  # noqa: DTZ001 - XML-RPC has no time zones
 STOOGES = {"moe": 11, "larry": -4, "curly": 2000}
 
 
 def array_of_structs(structs: list[dict[str, int]]) -> int:
-    """Add up all that is called curly."""
+    """Return the sum of the members named curly."""
     return sum(struct["curly"] for struct in structs)
 
 
 def count_the_entities(text: str) -> dict[str, int]:
-    """Count the five characters that XML has entities for."""
+    """Count the five characters that have a predefined entity in XML."""
     counts = Counter(text)
     return {
         "ctLeftAngleBrackets": counts["<"],
@@ -33,7 +33,7 @@ def count_the_entities(text: str) -> dict[str, int]:
 
 
 def easy_struct(struct: dict[str, int]) -> int:
-    """Add up the three stooges."""
+    """Return the sum of the three stooges."""
     return struct["moe"] + struct["larry"] + struct["curly"]
 
 
@@ -42,23 +42,23 @@ def echo_struct(struct: dict[str, Any]) -> dict[str, Any]:
     return struct
 
 
-def many_types(a: int, b: bool, c: str, d: float, e: datetime, f: bytes) -> list[Any]:  # noqa: FBT001 - the suite's
+def many_types(a: int, b: bool, c: str, d: float, e: datetime, f: bytes) -> list[Any]:  # noqa: FBT001 - as the suite has it
     """Return the six parameters as an array."""
     return [a, b, c, d, e, f]
 
 
 def moderate_size_array(texts: list[str]) -> str:
-    """Join the first text and the last."""
+    """Concatenate the first text and the last."""
     return texts[0] + texts[-1]
 
 
 def nested_struct(calendar: dict[str, Any]) -> int:
-    """Add up the stooges of the first of April 2000."""
+    """Return the sum of the stooges of 1 April 2000."""
     return easy_struct(calendar["2000"]["04"]["01"])
 
 
 def simple_struct_return(number: int) -> dict[str, int]:
-    """Multiply a number."""
+    """Return ten, a hundred and a thousand times the number."""
     return {"times10": number * 10, "times100": number * 100, "times1000": number * 1000}
 
 
@@ -95,18 +95,18 @@ INTEROP: dict[str, list[Any]] = {
 
 @pytest.fixture
 def dispatcher() -> Dispatcher:
-    """A dispatcher with both suites published."""
-    published = Dispatcher(map_error=lambda _: None)
+    """Return a dispatcher that publishes the methods of both suites."""
+    dispatcher = Dispatcher(map_error=lambda _: None)
     for name, function in VALIDATOR.items():
-        published.publish(function, name)
+        dispatcher.publish(function, name)
     for name in INTEROP:
-        published.publish(echo, name)
-    published.publish(lambda: None, "interopEchoTests.noInNoOut")
-    return published
+        dispatcher.publish(echo, name)
+    dispatcher.publish(lambda: None, "interopEchoTests.noInNoOut")
+    return dispatcher
 
 
 @pytest.mark.parametrize(
-    ("method", "params", "answer"),
+    ("method", "params", "result"),
     [
         ("arrayOfStructsTest", ([STOOGES, STOOGES | {"curly": -5}, STOOGES | {"shemp": 1}],), 3995),
         ("arrayOfStructsTest", ([],), 0),
@@ -133,25 +133,25 @@ def dispatcher() -> Dispatcher:
         ("simpleStructReturnTest", (-7,), {"times10": -70, "times100": -700, "times1000": -7000}),
     ],
 )
-def test_validator1(dispatcher: Dispatcher, method: str, params: tuple[Any, ...], answer: Any) -> None:
-    """Each method answers as its suite asks."""
-    assert answered(dispatcher.dispatch(dumped(f"validator1.{method}", *params))) == answer
+def test_validator1(dispatcher: Dispatcher, method: str, params: tuple[Any, ...], result: Any) -> None:
+    """Each method returns the result that the suite expects."""
+    assert result_of(dispatcher.dispatch(client_request(f"validator1.{method}", *params))) == result
 
 
 @pytest.mark.parametrize(("method", "value"), [(method, value) for method in INTEROP for value in INTEROP[method]])
 def test_interop_echo(dispatcher: Dispatcher, method: str, value: Any) -> None:
-    """Each value comes back as it went, and of the same type."""
-    echoed = answered(dispatcher.dispatch(dumped(method, value)))
+    """Each value is returned unchanged and with the same type."""
+    echoed = result_of(dispatcher.dispatch(client_request(method, value)))
     assert echoed == value
     assert type(echoed) is type(value)
 
 
 def test_interop_no_in_no_out(dispatcher: Dispatcher) -> None:
-    assert answered(dispatcher.dispatch(dumped("interopEchoTests.noInNoOut"))) is None
+    assert result_of(dispatcher.dispatch(client_request("interopEchoTests.noInNoOut"))) is None
 
 
-def test_the_example_of_the_specification_is_read(dispatcher: Dispatcher) -> None:
-    """The types of its page, written by hand rather than by a library."""
+def test_the_types_of_the_specification_are_parsed(dispatcher: Dispatcher) -> None:
+    """The request is written by hand, not by a library."""
     body = request(
         "<value><i4>41</i4></value>",
         "<value><boolean>0</boolean></value>",
@@ -162,11 +162,11 @@ def test_the_example_of_the_specification_is_read(dispatcher: Dispatcher) -> Non
         method="validator1.manyTypesTest",
         head='<?xml version="1.0"?>\n',
     )
-    assert answered(dispatcher.dispatch(body)) == [41, False, "untyped", -12.53, NOON, b"\x00\xfe"]
+    assert result_of(dispatcher.dispatch(body)) == [41, False, "untyped", -12.53, NOON, b"\x00\xfe"]
 
 
-def test_pythons_multicall_reads_our_multicall(dispatcher: Dispatcher) -> None:
-    """Its iterator wants an array of one for a value, and raises what is a struct."""
+def test_xmlrpc_client_multicall_accepts_the_response(dispatcher: Dispatcher) -> None:
+    """Its iterator expects an array of one for a result, and raises a fault for a struct."""
 
     class Transport(xmlrpc.client.Transport):
         def request(self, _host: Any, _handler: Any, request_body: Any, verbose: bool = False) -> Any:  # noqa: FBT001, FBT002
@@ -176,8 +176,8 @@ def test_pythons_multicall_reads_our_multicall(dispatcher: Dispatcher) -> None:
     calls.validator1.simpleStructReturnTest(1)
     calls.validator1.noSuchTest()
     calls.validator1.easyStructTest(STOOGES)
-    answers: Any = calls()
-    assert answers[0]["times1000"] == 1000
+    results: Any = calls()
+    assert results[0]["times1000"] == 1000
     with pytest.raises(xmlrpc.client.Fault, match="noSuchTest"):
-        answers[1]
-    assert answers[2] == 2007
+        results[1]
+    assert results[2] == 2007

@@ -1,4 +1,4 @@
-"""Bodies that mean harm: each is a fault of the right code, in a time that an honest body of its size would take."""
+"""Hostile request bodies: each gets the right fault, and takes no longer than a legitimate body of its size."""
 
 import codecs
 import gc
@@ -17,7 +17,7 @@ from app.rpc.faults import (
     UNSUPPORTED_ENCODING,
 )
 from app.rpc.parser import MAX_TEXT
-from tests.rpc.messages import EX, answered, dumped, fault, request, typed
+from tests.rpc.messages import EX, client_request, fault_of, request, result_of, typed_request
 
 MEGABYTE = 1_000_000
 
@@ -29,20 +29,20 @@ def echo(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def dispatcher() -> Dispatcher:
-    """A dispatcher that echoes."""
-    published = Dispatcher(map_error=lambda _: None)
-    published.publish(echo)
-    return published
+    """Return a dispatcher that publishes ``echo``."""
+    dispatcher = Dispatcher(map_error=lambda _: None)
+    dispatcher.publish(echo)
+    return dispatcher
 
 
 def chained_entities(number: int) -> bytes:
-    """Return a body whose one reference leads through so many entities: expat recurses until the stack is gone."""
+    """Return a body with a chain of ``number`` entities, on which expat could recurse until the stack overflows."""
     chain = "".join(f'<!ENTITY e{n} "&e{n - 1};">' for n in range(1, number))
     return request(f"<value>&e{number - 1};</value>", head=f'<!DOCTYPE x [<!ENTITY e0 "x">{chain}]>')
 
 
-def laughs() -> bytes:
-    """Return the body of a few hundred bytes that unfolds to 10 ** 9."""
+def billion_laughs() -> bytes:
+    """Return the "billion laughs" attack: a body of a few hundred bytes that expands to 10 ** 9."""
     lines = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     return request("<value>&e9;</value>", head=f'<!DOCTYPE x [<!ENTITY e0 "ha">{lines}]>')
 
@@ -51,7 +51,7 @@ def laughs() -> bytes:
     "body",
     [
         chained_entities(40_000),
-        laughs(),
+        billion_laughs(),
         request("<value>" + "&a;" * 50_000 + "</value>", head=f'<!DOCTYPE x [<!ENTITY a "{"a" * 50_000}">]>'),
         request("<value>&a;</value>", head='<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'),
         request("<value>&a;</value>", head='<!DOCTYPE x [<!ENTITY % a SYSTEM "http://127.0.0.1:1/x.dtd"> %a;]>'),
@@ -63,7 +63,7 @@ def laughs() -> bytes:
     ids=["chained", "laughs", "quadratic", "external", "parameter", "undeclared", "bare", "empty", "no-doctype"],
 )
 def test_entities_and_doctypes_are_parse_errors(dispatcher: Dispatcher, body: bytes) -> None:
-    assert fault(dispatcher.dispatch(body))[0] == PARSE_ERROR
+    assert fault_of(dispatcher.dispatch(body))[0] == PARSE_ERROR
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_entities_and_doctypes_are_parse_errors(dispatcher: Dispatcher, body: by
     ],
     ids=["arrays", "structs", "anything", "params", "comments", "attributes", "more-attributes", "string", "newlines"],
 )
-def test_what_is_past_a_limit_is_a_parse_error(dispatcher: Dispatcher, body: bytes) -> None:
-    assert fault(dispatcher.dispatch(body))[0] == PARSE_ERROR
+def test_exceeding_a_limit_is_a_parse_error(dispatcher: Dispatcher, body: bytes) -> None:
+    assert fault_of(dispatcher.dispatch(body))[0] == PARSE_ERROR
 
 
 @pytest.mark.parametrize(
@@ -102,25 +102,25 @@ def test_what_is_past_a_limit_is_a_parse_error(dispatcher: Dispatcher, body: byt
         "hex",
     ],
 )
-def test_other_encodings_are_not_supported(dispatcher: Dispatcher, encoding: str) -> None:
+def test_other_encodings_are_unsupported(dispatcher: Dispatcher, encoding: str) -> None:
     body = request("<value>x</value>", head=f'<?xml version="1.0" encoding="{encoding}"?>')
-    assert fault(dispatcher.dispatch(body))[0] == UNSUPPORTED_ENCODING
-    assert fault(dispatcher.dispatch(request("<value>x</value>"), charset=encoding))[0] == UNSUPPORTED_ENCODING
+    assert fault_of(dispatcher.dispatch(body))[0] == UNSUPPORTED_ENCODING
+    assert fault_of(dispatcher.dispatch(request("<value>x</value>"), charset=encoding))[0] == UNSUPPORTED_ENCODING
 
 
-def test_no_codec_is_looked_up_by_a_strangers_name(dispatcher: Dispatcher) -> None:
-    """Python never forgets a name that it was asked for, so it is never asked."""
-    asked: list[str] = []
-    codecs.register(asked.append)  # returning None, it knows no codec
+def test_an_encoding_name_from_a_request_is_not_looked_up(dispatcher: Dispatcher) -> None:
+    """Python caches the names of unknown codecs forever, so looking them up would leak memory."""
+    lookups: list[str] = []
+    codecs.register(lookups.append)  # append returns None: no such codec
     try:
         for number in range(100):
-            body = request("<value>x</value>", head=f'<?xml version="1.0" encoding="stranger{number}"?>')
-            assert fault(dispatcher.dispatch(body))[0] == UNSUPPORTED_ENCODING
-            assert fault(dispatcher.dispatch(body, charset=f"foreigner{number}"))[0] == UNSUPPORTED_ENCODING
-            assert answered(dispatcher.dispatch(body, charset="utf-8")) == "x"
+            body = request("<value>x</value>", head=f'<?xml version="1.0" encoding="unknown{number}"?>')
+            assert fault_of(dispatcher.dispatch(body))[0] == UNSUPPORTED_ENCODING
+            assert fault_of(dispatcher.dispatch(body, charset=f"other{number}"))[0] == UNSUPPORTED_ENCODING
+            assert result_of(dispatcher.dispatch(body, charset="utf-8")) == "x"
     finally:
-        codecs.unregister(asked.append)
-    assert asked == []
+        codecs.unregister(lookups.append)
+    assert lookups == []
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,17 @@ def test_no_codec_is_looked_up_by_a_strangers_name(dispatcher: Dispatcher) -> No
     ],
     ids=repr,
 )
-def test_characters_that_xml_has_not_are_parse_errors(dispatcher: Dispatcher, text: bytes) -> None:
-    assert fault(dispatcher.dispatch(request("<value>@</value>").replace(b"@", text)))[0] == PARSE_ERROR
+def test_characters_that_xml_does_not_allow_are_parse_errors(dispatcher: Dispatcher, text: bytes) -> None:
+    assert fault_of(dispatcher.dispatch(request("<value>@</value>").replace(b"@", text)))[0] == PARSE_ERROR
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"], ids=repr)
-def test_bytes_that_break_the_declaration_are_invalid_characters(dispatcher: Dispatcher, text: bytes) -> None:
+def test_bytes_that_are_invalid_in_the_declared_encoding_are_invalid_characters(
+    dispatcher: Dispatcher, text: bytes
+) -> None:
     body = request("<value>@</value>").replace(b"@", text)
-    assert fault(dispatcher.dispatch(body, charset="utf-8"))[0] == INVALID_CHARACTER
-    assert fault(dispatcher.dispatch(b'<?xml version="1.0" encoding="utf-8"?>' + body))[0] == INVALID_CHARACTER
+    assert fault_of(dispatcher.dispatch(body, charset="utf-8"))[0] == INVALID_CHARACTER
+    assert fault_of(dispatcher.dispatch(b'<?xml version="1.0" encoding="utf-8"?>' + body))[0] == INVALID_CHARACTER
 
 
 @pytest.mark.parametrize(
@@ -163,8 +165,8 @@ def test_bytes_that_break_the_declaration_are_invalid_characters(dispatcher: Dis
         ("int", "0" * MEGABYTE),
     ],
 )
-def test_an_int_past_its_bits_is_a_parse_error(dispatcher: Dispatcher, kind: str, text: str) -> None:
-    assert fault(dispatcher.dispatch(typed(kind, text)))[0] == PARSE_ERROR
+def test_an_integer_out_of_range_is_a_parse_error(dispatcher: Dispatcher, kind: str, text: str) -> None:
+    assert fault_of(dispatcher.dispatch(typed_request(kind, text)))[0] == PARSE_ERROR
 
 
 @pytest.mark.parametrize(
@@ -210,16 +212,16 @@ def test_an_int_past_its_bits_is_a_parse_error(dispatcher: Dispatcher, kind: str
         ),
     ],
 )
-def test_a_value_that_is_none_of_its_type_is_an_invalid_request(dispatcher: Dispatcher, kind: str, text: str) -> None:
-    assert fault(dispatcher.dispatch(typed(kind, text)))[0] == INVALID_REQUEST
+def test_an_invalid_value_of_a_type_is_an_invalid_request(dispatcher: Dispatcher, kind: str, text: str) -> None:
+    assert fault_of(dispatcher.dispatch(typed_request(kind, text)))[0] == INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
     "kind", ["serializable", "dom", "bigdecimal", "biginteger", "dateTime", "string", "int", "value"]
 )
-def test_apaches_other_types_are_never_read(dispatcher: Dispatcher, kind: str) -> None:
+def test_apaches_other_types_are_not_accepted(dispatcher: Dispatcher, kind: str) -> None:
     body = request(f"<value><ex:{kind}>{'1' * MEGABYTE}</ex:{kind}></value>", root=f'methodCall xmlns:ex="{EX}"')
-    assert fault(dispatcher.dispatch(body))[0] == INVALID_REQUEST
+    assert fault_of(dispatcher.dispatch(body))[0] == INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -251,8 +253,8 @@ def test_apaches_other_types_are_never_read(dispatcher: Dispatcher, kind: str) -
         "text",
     ],
 )
-def test_a_value_that_is_built_wrong_is_an_invalid_request(dispatcher: Dispatcher, value: str) -> None:
-    assert fault(dispatcher.dispatch(request(value)))[0] == INVALID_REQUEST
+def test_a_value_of_the_wrong_structure_is_an_invalid_request(dispatcher: Dispatcher, value: str) -> None:
+    assert fault_of(dispatcher.dispatch(request(value)))[0] == INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -279,45 +281,45 @@ def test_a_value_that_is_built_wrong_is_an_invalid_request(dispatcher: Dispatche
         b'<methodCall xmlns="urn:x"><methodName>echo</methodName></methodCall>',
     ],
 )
-def test_what_is_no_call_is_an_invalid_request(dispatcher: Dispatcher, body: bytes) -> None:
-    assert fault(dispatcher.dispatch(body))[0] == INVALID_REQUEST
+def test_xml_that_is_not_a_call_is_an_invalid_request(dispatcher: Dispatcher, body: bytes) -> None:
+    assert fault_of(dispatcher.dispatch(body))[0] == INVALID_REQUEST
 
 
 @pytest.mark.parametrize(
     "body", [b"", b" ", b"<", b"{}", b"GET / HTTP/1.1", b"\x00", b"\x1f\x8b\x08", b"<a></b>", b"<a/><b/>"]
 )
-def test_what_is_no_xml_is_a_parse_error(dispatcher: Dispatcher, body: bytes) -> None:
-    assert fault(dispatcher.dispatch(body))[0] == PARSE_ERROR
+def test_a_body_that_is_not_xml_is_a_parse_error(dispatcher: Dispatcher, body: bytes) -> None:
+    assert fault_of(dispatcher.dispatch(body))[0] == PARSE_ERROR
 
 
 @pytest.mark.parametrize("name", ["__class__.__init__", "echo.__globals__", "__init__", "x" * MEGABYTE])
-def test_a_name_reaches_only_what_was_published(dispatcher: Dispatcher, name: str) -> None:
-    assert fault(dispatcher.dispatch(request(method=name)))[0] == METHOD_NOT_FOUND
+def test_only_published_methods_can_be_called(dispatcher: Dispatcher, name: str) -> None:
+    assert fault_of(dispatcher.dispatch(request(method=name)))[0] == METHOD_NOT_FOUND
 
 
-def test_as_many_ids_as_a_body_holds_are_told_by_their_number(dispatcher: Dispatcher) -> None:
-    """The limit of tags is not met before the limits that a caller can understand."""
+def test_too_many_entries_are_invalid_params_and_not_a_parse_error(dispatcher: Dispatcher) -> None:
+    """A request reaches the limits that a client can understand before the limit on tags."""
     calls = [{"methodName": "echo", "params": ["x"]}] * 1001
-    assert fault(dispatcher.dispatch(dumped("system.multicall", calls)))[0] == INVALID_PARAMS
-    assert len(answered(dispatcher.dispatch(dumped("echo", list(range(20_000)))))) == 20_000
+    assert fault_of(dispatcher.dispatch(client_request("system.multicall", calls)))[0] == INVALID_PARAMS
+    assert len(result_of(dispatcher.dispatch(client_request("echo", list(range(20_000)))))) == 20_000
 
 
-def seconds(dispatcher: Dispatcher, body: bytes) -> float:
-    """Return how long the quickest of a few answers takes."""
+def seconds_for(dispatcher: Dispatcher, body: bytes) -> float:
+    """Return the shortest of several times that the dispatcher takes for ``body``."""
     times = []
     for _ in range(3):
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         dispatcher.dispatch(body)
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - started_at)
     return min(times)
 
 
 @pytest.fixture(scope="module")
-def honest(dispatcher: Dispatcher) -> float:
-    """Seconds that an honest call of a megabyte takes: an array of 20,000 short strings in Python's writing."""
-    body = dumped("echo", ["x" * 16] * 20_000)
+def legitimate_seconds(dispatcher: Dispatcher) -> float:
+    """Return the seconds for a legitimate call of a megabyte: an array of 20,000 short strings from xmlrpc.client."""
+    body = client_request("echo", ["x" * 16] * 20_000)
     assert len(body) > 0.9 * MEGABYTE
-    return seconds(dispatcher, body)
+    return seconds_for(dispatcher, body)
 
 
 @pytest.mark.parametrize(
@@ -336,13 +338,13 @@ def honest(dispatcher: Dispatcher) -> float:
         request("<value>" + "é" * 500_000 + "</value>"),
         request("<value><array><data>" * 10_000),
         request("<value>" + "<![CDATA[]]>" * 80_000 + "</value>"),
-        typed("base64", "QUFB" * 250_000),
-        typed("base64", "QUFB\n" * 200_000),
-        typed("double", "1" * MEGABYTE),
-        typed("double", f"0.{'0' * MEGABYTE}1"),
-        typed("int", "1" * MEGABYTE),
-        typed("dateTime.iso8601", "1" * MEGABYTE),
-        typed("x" * MEGABYTE, ""),
+        typed_request("base64", "QUFB" * 250_000),
+        typed_request("base64", "QUFB\n" * 200_000),
+        typed_request("double", "1" * MEGABYTE),
+        typed_request("double", f"0.{'0' * MEGABYTE}1"),
+        typed_request("int", "1" * MEGABYTE),
+        typed_request("dateTime.iso8601", "1" * MEGABYTE),
+        typed_request("x" * MEGABYTE, ""),
         request(method="x" * MEGABYTE),
         request(head=f"<!--{'- ' * 500_000}-->"),
         request(head="<?" + "x" * MEGABYTE + "?>"),
@@ -354,12 +356,14 @@ def honest(dispatcher: Dispatcher) -> float:
     ],
     ids=lambda body: f"{body[:100]!r}",
 )
-def test_no_body_takes_longer_than_honest_ones(dispatcher: Dispatcher, honest: float, body: bytes) -> None:
-    assert seconds(dispatcher, body) < 5 * honest
+def test_no_body_takes_much_longer_than_a_legitimate_one(
+    dispatcher: Dispatcher, legitimate_seconds: float, body: bytes
+) -> None:
+    assert seconds_for(dispatcher, body) < 5 * legitimate_seconds
 
 
-def test_a_refusal_leaves_no_garbage(dispatcher: Dispatcher) -> None:
-    """What a hostile body took is given back at once: no cycle of a thousand is left for the collector."""
+def test_a_refused_request_leaves_no_reference_cycles(dispatcher: Dispatcher) -> None:
+    """The memory of a refused request is freed at once, without the garbage collector."""
     bodies = [
         request("<value>x</value>", head='<?xml version="1.0" encoding="q1"?>'),
         request("<t/>", method="none"),

@@ -1,4 +1,4 @@
-"""What a published function says of itself."""
+"""Introspection: help and signatures of published functions, and the check of parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -11,20 +11,20 @@ import pytest
 from app.rpc.dispatcher import Dispatcher
 from app.rpc.faults import METHOD_NOT_FOUND
 from app.rpc.introspection import inspect_method
-from tests.rpc.messages import answered, dumped, fault
+from tests.rpc.messages import client_request, fault_of, result_of
 
 if TYPE_CHECKING:
     from nowhere import Unknown  # type: ignore[import-not-found]
 
 
 class Record(TypedDict):
-    """A struct with a form."""
+    """A struct with known members."""
 
     url: str
 
 
 def cover(content_id: int | str, source: str | None = None) -> str:
-    """Return the cover's address.
+    """Return the URL of a cover.
 
     content_id: an int or a string
         indented
@@ -32,7 +32,7 @@ def cover(content_id: int | str, source: str | None = None) -> str:
     raise NotImplementedError
 
 
-def every(
+def all_types(
     a: bool,  # noqa: FBT001
     b: float,
     c: bytes,
@@ -43,22 +43,22 @@ def every(
     h: Mapping[str, int],
     i: Record,
 ) -> dict[str, Any]:
-    """Take one of each."""
+    """Take one parameter of each type."""
     raise NotImplementedError
 
 
-def asked(function: Callable[..., Any], method: str) -> Any:
-    """Return what a caller hears about ``function``."""
+def introspect(function: Callable[..., Any], method: str) -> Any:
+    """Publish ``function`` and return the result of an introspection ``method`` for it."""
     dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(function, "function")
-    return answered(dispatcher.dispatch(dumped(method, "function")))
+    return result_of(dispatcher.dispatch(client_request(method, "function")))
 
 
-def test_list_methods_is_sorted_and_names_itself() -> None:
+def test_list_methods_is_sorted_and_includes_itself() -> None:
     dispatcher = Dispatcher(map_error=lambda _: None)
     dispatcher.publish(cover, "zz")
     dispatcher.publish(cover, "aa")
-    assert answered(dispatcher.dispatch(dumped("system.listMethods"))) == [
+    assert result_of(dispatcher.dispatch(client_request("system.listMethods"))) == [
         "aa",
         "system.getCapabilities",
         "system.listMethods",
@@ -70,16 +70,16 @@ def test_list_methods_is_sorted_and_names_itself() -> None:
 
 
 def test_help_is_the_docstring_dedented() -> None:
-    text = "Return the cover's address.\n\ncontent_id: an int or a string\n    indented"
-    assert asked(cover, "system.methodHelp") == text
+    text = "Return the URL of a cover.\n\ncontent_id: an int or a string\n    indented"
+    assert introspect(cover, "system.methodHelp") == text
 
 
 def test_help_is_empty_without_a_docstring() -> None:
-    assert asked(lambda: 1, "system.methodHelp") == ""
+    assert introspect(lambda: 1, "system.methodHelp") == ""
 
 
-def test_each_number_of_parameters_and_each_type_has_a_signature() -> None:
-    assert asked(cover, "system.methodSignature") == [
+def test_there_is_a_signature_for_each_parameter_count_and_type() -> None:
+    assert introspect(cover, "system.methodSignature") == [
         ["string", "int"],
         ["string", "string"],
         ["string", "int", "string"],
@@ -87,16 +87,16 @@ def test_each_number_of_parameters_and_each_type_has_a_signature() -> None:
     ]
 
 
-def test_each_type_has_its_word() -> None:
-    words = "struct boolean double base64 dateTime.iso8601 nil array array struct struct"
-    assert asked(every, "system.methodSignature") == [words.split()]
+def test_each_python_type_has_an_xml_rpc_type() -> None:
+    type_names = "struct boolean double base64 dateTime.iso8601 nil array array struct struct"
+    assert introspect(all_types, "system.methodSignature") == [type_names.split()]
 
 
-def test_the_older_spellings_of_a_union_are_read() -> None:
-    def function(a: Union[int, str], b: Optional[bool]) -> Literal["x"]:  # noqa: FBT001, UP007, UP045 - they are the point
+def test_union_and_optional_are_supported() -> None:
+    def function(a: Union[int, str], b: Optional[bool]) -> Literal["x"]:  # noqa: FBT001, UP007, UP045 - the subject of the test
         raise NotImplementedError
 
-    assert asked(function, "system.methodSignature") == [
+    assert introspect(function, "system.methodSignature") == [
         ["string", "int", "boolean"],
         ["string", "int", "nil"],
         ["string", "string", "boolean"],
@@ -104,34 +104,34 @@ def test_the_older_spellings_of_a_union_are_read() -> None:
     ]
 
 
-def test_a_future_is_told_by_what_it_will_hold() -> None:
+def test_the_signature_of_a_future_is_that_of_its_result() -> None:
     def function() -> Future[list[int]]:
         raise NotImplementedError
 
-    assert asked(function, "system.methodSignature") == [["array"]]
+    assert introspect(function, "system.methodSignature") == [["array"]]
 
 
-def test_what_has_no_word_is_undefined() -> None:
-    def untold(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - it is the point
+def test_an_unsupported_annotation_makes_the_signature_undefined() -> None:
+    def unannotated(a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - the subject of the test
         raise NotImplementedError
 
-    def anything(a: Any) -> str:
+    def any_type(a: Any) -> str:
         raise NotImplementedError
 
-    def several(*a: int) -> int:
+    def variadic(*a: int) -> int:
         raise NotImplementedError
 
-    def foreign(a: int) -> set[int]:
+    def unsupported(a: int) -> set[int]:
         raise NotImplementedError
 
     def unresolved(a: "Unknown") -> int:
         raise NotImplementedError
 
-    for function in (untold, anything, several, foreign, unresolved):
-        assert asked(function, "system.methodSignature") == "undef"
+    for function in (unannotated, any_type, variadic, unsupported, unresolved):
+        assert introspect(function, "system.methodSignature") == "undef"
 
 
-def test_what_has_no_word_takes_any_type() -> None:
+def test_a_parameter_annotated_as_any_accepts_every_type() -> None:
     def echo(value: Any) -> Any:
         return value
 
@@ -141,14 +141,14 @@ def test_what_has_no_word_takes_any_type() -> None:
         assert method.call((value,)) == value
 
 
-def test_a_double_may_be_given_as_an_int() -> None:
+def test_an_int_is_accepted_for_a_double() -> None:
     def half(number: float) -> float:
         return number / 2
 
     assert inspect_method(half, "half").call((3,)) == 1.5
 
 
-def test_any_number_of_parameters_is_taken_by_a_star() -> None:
+def test_a_variadic_function_accepts_any_number_of_parameters() -> None:
     def count(first: int, *others: int) -> int:
         return first + len(others)
 
@@ -157,32 +157,34 @@ def test_any_number_of_parameters_is_taken_by_a_star() -> None:
         inspect_method(count, "count").call(())
 
 
-def test_bound_parameters_are_no_parameters() -> None:
-    assert asked(partial(cover, 1), "system.methodSignature") == [["string"], ["string", "string"]]
+def test_bound_parameters_of_a_partial_are_not_counted() -> None:
+    assert introspect(partial(cover, 1), "system.methodSignature") == [["string"], ["string", "string"]]
 
 
-def test_a_function_that_needs_names_cannot_be_published() -> None:
-    def named(*, a: int) -> int:
+def test_a_function_with_required_keyword_arguments_cannot_be_published() -> None:
+    def keyword_only(*, a: int) -> int:
         return a
 
     with pytest.raises(ValueError, match="by position"):
-        inspect_method(named, "named")
+        inspect_method(keyword_only, "keyword_only")
 
 
 @pytest.mark.parametrize("method", ["system.methodHelp", "system.methodSignature"])
 def test_an_unknown_method_is_not_found(method: str) -> None:
-    assert fault(Dispatcher(map_error=lambda _: None).dispatch(dumped(method, "none")))[0] == METHOD_NOT_FOUND
+    assert (
+        fault_of(Dispatcher(map_error=lambda _: None).dispatch(client_request(method, "none")))[0] == METHOD_NOT_FOUND
+    )
 
 
-def test_the_systems_own_methods_tell_of_themselves() -> None:
+def test_the_system_methods_have_help_and_signatures() -> None:
     dispatcher = Dispatcher(map_error=lambda _: None)
-    for name in answered(dispatcher.dispatch(dumped("system.listMethods"))):
-        assert answered(dispatcher.dispatch(dumped("system.methodHelp", name)))
-        assert isinstance(answered(dispatcher.dispatch(dumped("system.methodSignature", name))), list)
+    for name in result_of(dispatcher.dispatch(client_request("system.listMethods"))):
+        assert result_of(dispatcher.dispatch(client_request("system.methodHelp", name)))
+        assert isinstance(result_of(dispatcher.dispatch(client_request("system.methodSignature", name))), list)
 
 
-def test_capabilities_have_their_address_and_version() -> None:
-    capabilities = answered(Dispatcher(map_error=lambda _: None).dispatch(dumped("system.getCapabilities")))
+def test_capabilities_have_url_and_version() -> None:
+    capabilities = result_of(Dispatcher(map_error=lambda _: None).dispatch(client_request("system.getCapabilities")))
     assert {name: capability["specVersion"] for name, capability in capabilities.items()} == {
         "xmlrpc": 1,
         "system.multicall": 1,

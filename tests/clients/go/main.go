@@ -1,4 +1,4 @@
-// Go's kolo/xmlrpc makes the calls of the matrix and prints each answer as a line of JSON.
+// Go's kolo/xmlrpc makes the calls of test_clients.py and prints each result as a line of JSON.
 package main
 
 import (
@@ -25,13 +25,13 @@ type fault struct {
 	Text string `json:"faultString"`
 }
 
-type told struct {
+type outcome struct {
 	Step  string      `json:"step"`
 	Value interface{} `json:"value,omitempty"`
 	Fault *fault      `json:"fault,omitempty"`
 }
 
-// The client goes through net/rpc, which keeps of an error nothing but its text.
+// The client uses net/rpc, which keeps only the text of an error.
 var faultText = regexp.MustCompile(`(?s)^Fault\((-?\d+)\): (.*)$`)
 
 func main() {
@@ -42,38 +42,38 @@ func main() {
 	defer client.Close()
 	output := json.NewEncoder(os.Stdout)
 
-	tell := func(step, method string, params ...interface{}) {
-		answer := told{Step: step}
-		if err := client.Call(method, params, &answer.Value); err != nil {
+	report := func(step, method string, params ...interface{}) {
+		result := outcome{Step: step}
+		if err := client.Call(method, params, &result.Value); err != nil {
 			parts := faultText.FindStringSubmatch(err.Error())
 			if parts == nil {
 				log.Fatalf("%s: %v", step, err)
 			}
 			code, _ := strconv.Atoi(parts[1])
-			answer.Fault = &fault{code, parts[2]}
+			result.Fault = &fault{code, parts[2]}
 		}
-		if err := output.Encode(answer); err != nil {
+		if err := output.Encode(result); err != nil {
 			log.Fatal(err)
 		}
 	}
 
-	var thousands values
+	var longList values
 	for id := 1000; id < 1040; id++ {
-		thousands = append(thousands, id)
+		longList = append(longList, id)
 	}
 	var calls []call
 	for _, id := range (values{42, "7", 404}) {
 		calls = append(calls, call{"get_cover", values{id}})
 	}
 
-	tell("an int id", "get_cover", 42)
-	tell("a string id", "get_cover", "42")
-	tell("an id with its source", "get_cover", "ozon:42")
-	tell("a missing item", "get_cover", 404)
-	tell("a bad id", "get_cover", badID)
-	tell("many ids", "get_covers", values{42, "7", 404, badID})
-	tell("a long list", "get_covers", thousands)
-	tell("the methods", "system.listMethods")
-	tell("a signature", "system.methodSignature", "get_cover")
-	tell("a multicall", "system.multicall", calls)
+	report("an int id", "get_cover", 42)
+	report("a string id", "get_cover", "42")
+	report("an id with its source", "get_cover", "ozon:42")
+	report("a missing item", "get_cover", 404)
+	report("a bad id", "get_cover", badID)
+	report("many ids", "get_covers", values{42, "7", 404, badID})
+	report("a long list", "get_covers", longList)
+	report("the methods", "system.listMethods")
+	report("a signature", "system.methodSignature", "get_cover")
+	report("a multicall", "system.multicall", calls)
 }

@@ -1,4 +1,4 @@
-// Node's xmlrpc makes the calls of the matrix and prints each answer as a line of JSON.
+// Node's xmlrpc makes the calls of test_clients.py and prints each result as a line of JSON.
 // To install it: npm install --no-save --no-package-lock --prefix tests/clients/node xmlrpc@1.3.2
 "use strict";
 
@@ -10,7 +10,7 @@ const BAD_ID = "Ænima <銀> & 1";
 const client = xmlrpc.createClient(process.argv[2]);
 const call = promisify(client.methodCall.bind(client));
 
-async function told(method, params) {
+async function outcome(method, params) {
   try {
     return { value: await call(method, params) };
   } catch (error) {
@@ -19,8 +19,8 @@ async function told(method, params) {
   }
 }
 
-async function tell(step, method, ...params) {
-  console.log(JSON.stringify({ step, ...(await told(method, params)) }));
+async function report(step, method, ...params) {
+  console.log(JSON.stringify({ step, ...(await outcome(method, params)) }));
 }
 
 function coverCall(id) {
@@ -28,16 +28,16 @@ function coverCall(id) {
 }
 
 async function main() {
-  await tell("an int id", "get_cover", 42);
-  await tell("a string id", "get_cover", "42");
-  await tell("an id with its source", "get_cover", "ozon:42");
-  await tell("a missing item", "get_cover", 404);
-  await tell("a bad id", "get_cover", BAD_ID);
-  await tell("many ids", "get_covers", [42, "7", 404, BAD_ID]);
-  await tell("a long list", "get_covers", Array.from({ length: 40 }, (_, index) => 1000 + index));
-  await tell("the methods", "system.listMethods");
-  await tell("a signature", "system.methodSignature", "get_cover");
-  await tell("a multicall", "system.multicall", [42, "7", 404].map(coverCall));
+  await report("an int id", "get_cover", 42);
+  await report("a string id", "get_cover", "42");
+  await report("an id with its source", "get_cover", "ozon:42");
+  await report("a missing item", "get_cover", 404);
+  await report("a bad id", "get_cover", BAD_ID);
+  await report("many ids", "get_covers", [42, "7", 404, BAD_ID]);
+  await report("a long list", "get_covers", Array.from({ length: 40 }, (_, index) => 1000 + index));
+  await report("the methods", "system.listMethods");
+  await report("a signature", "system.methodSignature", "get_cover");
+  await report("a multicall", "system.multicall", [42, "7", 404].map(coverCall));
 }
 
 main();

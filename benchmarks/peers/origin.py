@@ -1,4 +1,4 @@
-"""The shop that every peer asks: where the page of an item is, and which cover is on it."""
+"""The origin as the peers see it: the URLs of its pages, and the extraction of the cover."""
 
 import re
 import xmlrpc.client
@@ -8,8 +8,8 @@ _COVER = re.compile(rb"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)")
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    """A shop by its address, such as ``http://127.0.0.1:8000``."""
+class Origin:
+    """The origin at ``address``, for example ``http://127.0.0.1:8000``."""
 
     address: str
 
@@ -17,11 +17,11 @@ class Shop:
         """Return the URL of an item's page."""
         return f"{self.address}/context/detail/id/{content_id}"
 
-    def cover_on(self, page: bytes) -> str:
-        """Return the URL of the cover that a page shows.
+    def extract_cover(self, page: bytes) -> str:
+        """Return the URL of the cover on a page.
 
         Raises:
-            xmlrpc.client.Fault: it shows none.
+            xmlrpc.client.Fault: there is none.
 
         """
         match = _COVER.search(page)
