@@ -1,21 +1,22 @@
 """The ``check`` command: fetches the canary ids of sources from their origins, as the service would."""
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 
 from app.cli.exit_status import ExitStatus, UsageError
+from app.concurrency.clock import Clock, steady_clock
+from app.concurrency.deadline import Deadline
 from app.config.settings import Settings
 from app.config.sources import SourceRegistry
 from app.domain.errors import InvalidParams, ServiceError
 from app.lookup.cover_page import CoverPageReader
 
 
-def check(names: Sequence[str], settings: Settings, build_reader: Callable[[], CoverPageReader]) -> ExitStatus:
+def check(names: Sequence[str], settings: Settings, build_reader: Callable[[Clock], CoverPageReader]) -> ExitStatus:
     """Look up the canary ids of the named sources and print a line for each; return FAILURE if any has no cover.
 
-    Without names, all sources that have canary ids are checked. ``build_reader`` is called once the names have been
-    validated. Raises UsageError if a name is not that of a usable source.
+    Without names, all sources that have canary ids are checked. ``build_reader`` is called with a clock once the names
+    have been validated. Raises UsageError if a name is not that of a usable source.
     """
     sources = SourceRegistry(settings.sources, settings.default_source)
     try:
@@ -24,20 +25,23 @@ def check(names: Sequence[str], settings: Settings, build_reader: Callable[[], C
         raise UsageError(f"{error}; there are {', '.join(sources)}") from error
     if not selected:
         print("nothing to check: no source has canary ids", file=sys.stderr)
-    reader = build_reader()
+    clock = steady_clock()
+    reader = build_reader(clock)
     status = ExitStatus.SUCCESS
     for name in selected:
         source = sources[name]
         if not source.canary:
             print(f"{name}: not checked, it has no canary ids", file=sys.stderr)
         for canary in source.canary:
-            started_at = time.monotonic()
+            started_at = clock()
             try:
-                cover = reader.read_cover(source, sources.resolve(canary, name).id, settings.deadline)
+                cover = reader.read_cover(
+                    source, sources.resolve(canary, name).id, Deadline(started_at + settings.deadline)
+                )
             except ServiceError as error:
                 status = ExitStatus.FAILURE
                 result = f"FAILED: {error}"
             else:
                 result = f"{cover.url} by {source.extract[cover.rule]}" if cover else "FAILED: not modified"
-            print(f"{name}:{canary}: {result} ({time.monotonic() - started_at:.2f} s)", flush=True)
+            print(f"{name}:{canary}: {result} ({clock() - started_at:.2f} s)", flush=True)
     return status

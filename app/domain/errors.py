@@ -109,6 +109,12 @@ class Overloaded(ServiceError):
     fault_code = 503
 
 
+class InternalError(ServiceError):
+    """A bug of the service. The text has a reference that the log has too."""
+
+    fault_code = -32603
+
+
 class QueueTimeout(Overloaded):
     """The lookup waited in a queue of this service until its deadline."""
 

@@ -85,7 +85,12 @@ class HostLimiter:
         try:
             self._wait_for_turn(queue, caller, host, deadline)
             check()
-            slot = self._wait_for_slot(queue, caller, host, concurrency, delay, deadline)
+            self._leave_slot_to_others(queue)
+            interval = _MIN_POLL_INTERVAL
+            while (slot := self._try_acquire(queue, host, concurrency, delay)) is None:
+                self._sleep(caller, host, deadline, interval)
+                interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
+            queue.acquired += 1
         finally:
             queue.callers.remove(caller)
             if queue in self._waiting_for_total:
@@ -103,20 +108,14 @@ class HostLimiter:
         while queue.callers[0] is not caller:
             self._sleep(caller, host, deadline)
 
-    def _wait_for_slot(
-        self, queue: _Queue, caller: Event, host: str, concurrency: int, delay: float, deadline: Deadline
-    ) -> int:
-        """Wait until the first caller in the queue acquires a slot of the host, and return the slot."""
-        if len(queue.callers) > 1 and queue.acquired % _FAIRNESS_INTERVAL == _FAIRNESS_INTERVAL - 1:
-            # Other processes only poll, while this one is notified of its own releases and would always be first.
+    def _leave_slot_to_others(self, queue: _Queue) -> None:
+        """Pause now and then while others wait in this worker's queue.
+
+        Other processes only poll, while this one is notified of its own releases and would always be first.
+        """
+        if len(queue.callers) > 1 and queue.acquired >= _FAIRNESS_INTERVAL:
             queue.acquired = 0
             gevent.sleep(_MAX_POLL_INTERVAL)
-        interval = _MIN_POLL_INTERVAL
-        while (slot := self._try_acquire(queue, host, concurrency, delay)) is None:
-            self._sleep(caller, host, deadline, interval)
-            interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
-        queue.acquired += 1
-        return slot
 
     def _try_acquire(self, queue: _Queue, host: str, concurrency: int, delay: float) -> int | None:
         """Acquire a slot of this worker, one of the host and the turn of the delay, or nothing.

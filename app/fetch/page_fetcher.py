@@ -140,7 +140,7 @@ class PageFetcher:
         return page
 
     def _fetch(self, request: "_PageRequest", timeout: float, check_redirect: Callable[[str], None]) -> Page | None:
-        url, endpoint, remaining = request.url, request.endpoint, timeout
+        url, endpoint, status, remaining = request.url, request.endpoint, 0, timeout
         for _ in range(MAX_REDIRECTS + 1):
             started_at = self._clock()
             with _time_limit(remaining, endpoint):
@@ -148,11 +148,9 @@ class PageFetcher:
             remaining -= self._clock() - started_at
             if not isinstance(result, _Redirect):
                 return result
-            url, endpoint = result.url, result.endpoint
+            url, endpoint, status = result.url, result.endpoint, result.status
             check_redirect(url)
-        raise OriginFailed(
-            f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times", status=result.status
-        )
+        raise OriginFailed(f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times", status=status)
 
     def _request(
         self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float

@@ -5,7 +5,7 @@ The circuit is in one of three states:
 - *closed*: each call goes to the store. A failure opens the circuit;
 - *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were none;
 - *half-open*: the next call after that goes to the store, while the others still bypass it. Success closes the circuit,
-  failure opens it again.
+  failure opens it again. Results of calls that began before the circuit opened change nothing.
 
 Opening and closing are logged once each.
 """
@@ -18,7 +18,7 @@ import msgspec
 
 from app.domain.errors import Overloaded
 from app.domain.events import NULL_OBSERVER, Observer
-from app.store.base import Store, StoreError
+from app.store.base import Entry, Look, Store, StoreError, StoreOverloaded
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -53,6 +53,9 @@ class CircuitBreakingStore(Generic[V]):
         self._observer = observer
         #: When the circuit becomes half-open; None if it is closed.
         self._open_until: float | None = None
+        self._is_trial_in_progress = False
+        #: How often the circuit has opened or closed. A call that began at another count is out of date.
+        self._changes = 0
         self._has_logged_garbage = False
         self.is_shared = store is not None
         self.has_been_tried = not self.is_shared
@@ -62,14 +65,33 @@ class CircuitBreakingStore(Generic[V]):
         """Whether the circuit is open or half-open: the store has failed, and no call has succeeded since."""
         return self._open_until is not None
 
-    def get(self, key: str) -> V | None:
-        """Return the value, or None if the store has none or is bypassed."""
-        return self.read(key, self._decode)
+    def look(self, key: str, token: str, seconds: float, now: float) -> tuple[V | None, bool, int]:
+        """Return the record, whether ``token`` holds the lease, and the purge number; see ``Store.look``.
 
-    def put(self, key: str, value: V, *, lifetime: float, is_positive: bool) -> None:
-        """Store the value for ``lifetime`` seconds. Does nothing if that is not positive or the store is bypassed."""
-        if lifetime > 0 and self.is_shared:
-            self.write(key, self._encode(value), lifetime=lifetime, is_positive=is_positive)
+        If the store is bypassed, there is no record, and the lease counts as acquired.
+        """
+        nothing = Look(None, has_lease=True, purge_number=0)
+        look = self._call(lambda store: store.look(key, token, seconds, now), nothing)
+        return self._decoded(key, look.value, self._decode), look.has_lease, look.purge_number
+
+    def settle(
+        self,
+        key: str,
+        token: str,
+        value: V,
+        purge_number: int,
+        *,
+        due: float,
+        lifetime: float,
+        is_positive: bool,
+    ) -> bool:
+        """Store the record and release the lease; see ``Store.settle``. Returns true if the store is bypassed."""
+        entry = Entry(self._encode(value), due, lifetime, is_positive)
+        return self._call(lambda store: store.settle(key, token, entry, purge_number), default=True)
+
+    def release(self, key: str, token: str) -> None:
+        """Release the lease without storing a record."""
+        self._call(lambda store: store.settle(key, token, None, 0), default=True)
 
     def namespace(self, prefix: str, kind: type[T]) -> "StoreNamespace[T]":
         """Return a view for values of another type, a msgspec struct, behind the same circuit breaker."""
@@ -77,7 +99,9 @@ class CircuitBreakingStore(Generic[V]):
 
     def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
         """Return the decoded value, or None. ``decode`` raises ValueError for bytes that it cannot decode."""
-        data = self._call(lambda store: store.get(key), None)
+        return self._decoded(key, self._call(lambda store: store.get(key), None), decode)
+
+    def _decoded(self, key: str, data: bytes | None, decode: Callable[[bytes], T]) -> T | None:
         if data is None:
             return None
         try:
@@ -116,35 +140,46 @@ class CircuitBreakingStore(Generic[V]):
         """Return whether ``token`` holds the lease; true if the store is bypassed."""
         return self._call(lambda store: store.acquire_lease(key, token, seconds), default=True)
 
-    def release_lease(self, key: str, token: str) -> None:
-        """Release the lease, unless the store is bypassed."""
-        self._call(lambda store: store.release_lease(key, token), None)
-
     def _call(self, operation: Callable[[Store], T], default: T) -> T:
         """Return the operation's result; ``default`` if there is no store, it is bypassed, or the operation fails."""
         if self._store is None:
             return default
+        is_trial = self._open_until is not None
         if self._open_until is not None:
-            if self._clock() < self._open_until:
+            if self._is_trial_in_progress or self._clock() < self._open_until:
                 return default
-            # Half-open: this caller tries the store, and the others bypass it meanwhile.
-            self._open_until = self._clock() + OPEN_SECONDS
+            self._is_trial_in_progress = True  # half-open: the others bypass the store meanwhile
+        changes = self._changes
         try:
             result = operation(self._store)
+        except StoreOverloaded:
+            self._observer.store_overloaded()
+            return default
         except StoreError as error:
             self._observer.store_operation_failed()
-            if self._open_until is None:
-                _log.warning("the store is bypassed: %s", error)
-                self._observer.store_bypassed()
-            self._open_until = self._clock() + OPEN_SECONDS
+            if changes == self._changes:
+                self._open(error)
             return default
         finally:
             self.has_been_tried = True
-        if self._open_until is not None:
-            _log.warning("the store is available again")
-            self._observer.store_recovered()
-            self._open_until = None
+            if is_trial:
+                self._is_trial_in_progress = False
+        if is_trial and changes == self._changes:
+            self._close()
         return result
+
+    def _open(self, error: StoreError) -> None:
+        if self._open_until is None:
+            _log.warning("the store is bypassed: %s", error)
+            self._observer.store_bypassed()
+        self._open_until = self._clock() + OPEN_SECONDS
+        self._changes += 1
+
+    def _close(self) -> None:
+        _log.warning("the store is available again")
+        self._observer.store_recovered()
+        self._open_until = None
+        self._changes += 1
 
 
 class StoreNamespace(Generic[T]):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import gevent
 from gevent.threadpool import ThreadPool
 
-from app.store.base import StoreError
+from app.store.base import Entry, Look, StoreError
 from app.store.sqlite_file import StoreFile, write_transaction
 
 if TYPE_CHECKING:
@@ -40,11 +40,17 @@ _EVICTION_BATCH = 100
 #: Writes between two counts of the rows. Counting a million rows takes some 25 ms.
 _WRITES_BETWEEN_COUNTS = 1_000
 
+#: The record of a key, when it is due for a refresh, and the purge number. The number is in microseconds since the
+#: epoch, increased if needed, so it also increases when a new file replaces a corrupt one.
+_LOOK = (
+    "SELECT (SELECT value FROM covers WHERE key = ?1), (SELECT due FROM covers WHERE key = ?1),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'purges'), 0)"
+)
 _DELETE_EXPIRED = (
     "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers WHERE expires <= ? ORDER BY expires LIMIT ?)"
 )
 _DELETE_NEGATIVE_THEN_OLDEST = (
-    "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers ORDER BY is_precious, rowid LIMIT ?)"
+    "DELETE FROM covers WHERE rowid IN (SELECT rowid FROM covers ORDER BY is_positive, rowid LIMIT ?)"
 )
 
 #: Invalidations are kept for so many seconds, and at most about so many of them.
@@ -114,10 +120,57 @@ class SqliteStore:
         row = key, value, self._clock() + lifetime, is_positive
 
         def replace_row(connection: sqlite3.Connection) -> None:
-            connection.execute("REPLACE INTO covers (key, value, expires, is_precious) VALUES (?, ?, ?, ?)", row)
+            connection.execute("REPLACE INTO covers (key, value, expires, is_positive) VALUES (?, ?, ?, ?)", row)
             self._evict(connection)
 
         self._run(replace_row)
+
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        """Return the record, and acquire the lease for ``token`` unless the record is not due at ``now``.
+
+        The record is read outside of the write transaction. So it is returned even if another process holds the write
+        lock for long, or if the disk is full.
+        """
+
+        def read_and_lease(connection: sqlite3.Connection) -> Look:
+            value, due, purge_number = connection.execute(_LOOK, (key,)).fetchone()
+            if value is not None and due > now:
+                return Look(value, has_lease=False, purge_number=purge_number)
+            try:
+                with write_transaction(connection):
+                    # Read again: the previous holder of the lease may have stored its record meanwhile.
+                    value, due, purge_number = connection.execute(_LOOK, (key,)).fetchone()
+                    is_due = value is None or due <= now
+                    has_lease = is_due and self._acquire_lease(connection, key, token, seconds)
+            except sqlite3.OperationalError:  # SQLITE_BUSY, SQLITE_FULL, SQLITE_READONLY
+                has_lease = True
+            return Look(value, has_lease, purge_number)
+
+        return self._run(read_and_lease)
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        """Store ``entry`` unless the key was forgotten after ``purge_number``; release the lease of ``token``."""
+        expires = self._clock() + entry.lifetime if entry is not None else 0.0
+
+        def store_and_release(connection: sqlite3.Connection) -> bool:
+            with write_transaction(connection):
+                connection.execute("DELETE FROM leases WHERE key = ? AND token = ?", (key, token))
+                purged = connection.execute(
+                    "SELECT 1 FROM purges WHERE key = ? AND number > ?", (key, purge_number)
+                ).fetchone()
+                if entry is None or purged is not None:
+                    return purged is None
+                if entry.lifetime > 0:
+                    row = key, entry.value, expires, entry.is_positive, entry.due
+                    connection.execute(
+                        "REPLACE INTO covers (key, value, expires, is_positive, due) VALUES (?, ?, ?, ?, ?)", row
+                    )
+                else:
+                    connection.execute("DELETE FROM covers WHERE key = ?", (key,))
+            self._evict(connection)
+            return True
+
+        return self._run(store_and_release)
 
     def forget(self, key: str) -> bool:
         """Delete the value and append the key to the invalidations; return whether there was a value."""
@@ -126,7 +179,11 @@ class SqliteStore:
         def delete_and_log(connection: sqlite3.Connection) -> bool:
             with write_transaction(connection):
                 deleted = connection.execute("DELETE FROM covers WHERE key = ?", (key,)).rowcount
-                connection.execute("INSERT INTO purges (key, at) VALUES (?, ?)", (key, now))
+                connection.execute(
+                    "INSERT INTO purges (number, key, at) SELECT max("
+                    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'purges'), 0) + 1, ?), ?, ?",
+                    (int(now * 1e6), key, now),
+                )
             self._evict(connection)
             return deleted > 0
 
@@ -156,23 +213,17 @@ class SqliteStore:
 
     def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
         """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
+        return self._run(lambda connection: self._acquire_lease(connection, key, token, seconds))
 
-        def acquire_or_renew(connection: sqlite3.Connection) -> bool:
-            now = self._monotonic()
-            upsert = connection.execute(
-                "INSERT INTO leases (key, token, taken, ends) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET token = excluded.token, taken = excluded.taken, ends = excluded.ends"
-                " WHERE token = excluded.token OR ends <= excluded.taken OR taken > excluded.taken + ?",
-                (key, token, now, now + seconds, _MAX_CLOCK_SKEW),
-            )
-            return upsert.rowcount > 0
-
-        return self._run(acquire_or_renew)
-
-    def release_lease(self, key: str, token: str) -> None:
-        """Release the lease of a key if ``token`` holds it."""
-        row = key, token
-        self._run(lambda connection: connection.execute("DELETE FROM leases WHERE key = ? AND token = ?", row).rowcount)
+    def _acquire_lease(self, connection: sqlite3.Connection, key: str, token: str, seconds: float) -> bool:
+        now = self._monotonic()
+        upsert = connection.execute(
+            "INSERT INTO leases (key, token, taken, ends) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET token = excluded.token, taken = excluded.taken, ends = excluded.ends"
+            " WHERE token = excluded.token OR ends <= excluded.taken OR taken > excluded.taken + ?",
+            (key, token, now, now + seconds, _MAX_CLOCK_SKEW),
+        )
+        return upsert.rowcount > 0
 
     def close(self) -> None:
         """Close the file and end the thread. If the thread hangs, both happen later, in the background."""

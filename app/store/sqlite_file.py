@@ -34,6 +34,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE file (mark TEXT NOT NULL);
     INSERT INTO file VALUES (lower(hex(randomblob(8))))
     """,
+    """
+    ALTER TABLE covers RENAME COLUMN is_precious TO is_positive;
+    ALTER TABLE covers ADD COLUMN due REAL NOT NULL DEFAULT 0;
+    CREATE INDEX purges_by_key ON purges (key, number)
+    """,
 )
 
 

@@ -82,13 +82,13 @@ class StoreContract:
     def test_a_released_lease_can_be_acquired(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
         one.acquire_lease("ozon:1", "one", LONG)
-        one.release_lease("ozon:1", "one")
+        assert one.settle("ozon:1", "one", None, 0)
         assert two.acquire_lease("ozon:1", "two", LONG)
 
     def test_only_the_holder_can_release_a_lease(self, open_store: Opener) -> None:
         one, two = open_store(), open_store()
         one.acquire_lease("ozon:1", "one", LONG)
-        two.release_lease("ozon:1", "two")
+        assert two.settle("ozon:1", "two", None, 0)
         assert not two.acquire_lease("ozon:1", "two", LONG)
 
     def test_a_lease_expires(self, open_store: Opener) -> None:

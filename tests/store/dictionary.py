@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
+from app.store.base import Entry, Look
+
 
 @dataclass(slots=True)
 class Shared:
@@ -11,6 +13,7 @@ class Shared:
     values: dict[str, bytes] = field(default_factory=dict)
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
+    due: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -27,6 +30,23 @@ class DictionaryStore:
         assert isinstance(is_positive, bool)
         self.shared.values[key] = value
 
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        value = self.shared.values.get(key)
+        is_due = value is None or self.shared.due.get(key, 0) <= now
+        return Look(value, is_due and self.acquire_lease(key, token, seconds), len(self.shared.forgotten))
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        if self.shared.leases.get(key, ("",))[0] == token:
+            del self.shared.leases[key]
+        if key in self.shared.forgotten[purge_number:]:
+            return False
+        if entry is not None:
+            self.shared.values.pop(key, None)
+            if entry.lifetime > 0:
+                self.shared.values[key] = entry.value
+                self.shared.due[key] = entry.due
+        return True
+
     def forget(self, key: str) -> bool:
         self.shared.forgotten.append(key)
         return self.shared.values.pop(key, None) is not None
@@ -41,10 +61,6 @@ class DictionaryStore:
             return False
         self.shared.leases[key] = (token, time.monotonic() + seconds)
         return True
-
-    def release_lease(self, key: str, token: str) -> None:
-        if self.shared.leases.get(key, ("",))[0] == token:
-            del self.shared.leases[key]
 
     def close(self) -> None:
         """Do nothing."""

@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "forget": lambda store: store.forget("ozon:1"),
     "forgotten": lambda store: store.invalidations("1-1"),
     "lease": lambda store: store.acquire_lease("ozon:1", "one", LONG),
-    "release": lambda store: store.release_lease("ozon:1", "one"),
+    "release": lambda store: store.settle("ozon:1", "one", None, 0),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 

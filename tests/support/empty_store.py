@@ -1,5 +1,7 @@
 """A store without values: the base class of the scripted stores in tests."""
 
+from app.store.base import Entry, Look
+
 
 class EmptyStore:
     """A store that is always empty and grants every lease."""
@@ -23,8 +25,13 @@ class EmptyStore:
         """Return True: the token holds the lease."""
         return True
 
-    def release_lease(self, key: str, token: str) -> None:
-        """Do nothing."""
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        """Return no record and the lease."""
+        return Look(None, self.acquire_lease(key, token, seconds), 0)
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        """Store nothing."""
+        return True
 
     def close(self) -> None:
         """Do nothing."""

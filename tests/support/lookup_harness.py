@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gevent.event import Event
 
+from app.concurrency.deadline import Deadline
 from app.config.rules import Regex, Rule
 from app.config.source import Duration, Source
 from app.config.sources import SourceRegistry
@@ -74,13 +75,13 @@ class LookupHarness(PoliteClient):
         self,
         source: Source,
         url: str,
-        max_wait: float,
+        deadline: Deadline,
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
         """Run the script of the page and return what ``read`` makes of the body."""
         assert source in self.sources.values()
-        assert 0 <= max_wait <= self.deadline
+        assert self.clock.now <= deadline.at <= self.clock.now + self.deadline
         item_id = url.rpartition("/")[2]
         self.fetched_ids.append(item_id)
         self.sent_validators.append(validators)
