@@ -4,38 +4,46 @@ A record holds its times (``app.domain.records``), and ``app.lookup.freshness`` 
 repository sends no request to an origin.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from app.concurrency.clock import Clock
 from app.config.source import Source
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import CoverRecord, ItemId
-from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, retention_seconds
+from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, is_refresh_due, retention_seconds
+from app.lookup.single_flight import Flight
 from app.store.circuit_breaker import CircuitBreakingStore
 from app.store.lease import LEASE_SECONDS, Lease, new_token
 from app.store.lru import LruCache
-from app.store.purge_log import PurgeLog
+from app.store.purge_log import Position, PurgeLog
 
 
 class Look(NamedTuple):
     """The result of ``CoverRepository.look``.
 
-    ``record`` is None if there is none, or it has expired. ``lease`` is the item's lease, if this worker holds it, and
-    ``is_leased_elsewhere`` says whether another one fetches the item. ``purge_number`` is for ``settle``.
+    ``record`` is None if there is none, or it has expired. ``may_fetch`` is false if the store granted no lease:
+    another worker has it, or the record is not due. ``is_unconfirmed`` says that another worker may have forgotten the
+    item, although this one has a record: ``CoverRepository.apply_invalidations`` tells. ``purge_number`` and
+    ``purge_position`` are for ``settle``: those of the store, and of the purge log if there is no store.
     """
 
     record: CoverRecord | None
-    lease: Lease | None
-    purge_number: int
-    is_leased_elsewhere: bool
+    lease: Lease | None = None
+    may_fetch: bool = True
+    is_unconfirmed: bool = False
+    purge_number: int = 0
+    purge_position: Position = ()
 
 
 class CoverRepository:
     """Reads and saves records. ``clock`` returns seconds since the epoch and does not jump.
 
-    ``purge_log`` has what the workers of this machine have forgotten; it is used if there is no store. ``is_shared``
-    says whether there is a store, through which other workers see the records of this one.
+    ``purge_log`` has what the workers of this machine have forgotten; it is used if there is no store.
+
+    A flight that is not current (``Flight.is_current``) puts nothing into the memory. Its item was forgotten while it
+    waited for the store, so what the store has returned may be from before that.
     """
 
     def __init__(
@@ -55,38 +63,46 @@ class CoverRepository:
         self._purge_log = PurgeLog.create() if purge_log is None else purge_log
         self._observer = observer
         self._invalidation_cursor = ""
-        self.is_shared = store.is_shared
 
     def from_memory(self, item: ItemId) -> CoverRecord | None:
         """Return the record in memory, whatever its freshness."""
         return self._memory.get(str(item))
 
-    def look(self, item: ItemId) -> Look:
+    def look(self, item: ItemId, flight: Flight[Any]) -> Look:
         """Return the newest record of memory and store, and acquire the item's lease unless that is not due.
 
         The record is kept in memory.
         """
+        if not self._store.is_shared:
+            return self._look_in_memory(item)
         key, token, now = str(item), new_token(), self._clock()
-        purge_number = self._purge_log.number()
         record = self._memory.get(key)
-        if not self.is_shared:
-            return Look(self._unexpired(item, record), None, purge_number, is_leased_elsewhere=False)
         stored, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
         if stored is not None:
             stored = clamp_to_clock(stored, now)
-            if record is None or (stored.fetched_at, stored.refresh_due_at) > (
-                record.fetched_at,
-                record.refresh_due_at,
-            ):
+            if record is None or _version_of(stored) > _version_of(record):
                 record = stored
-                self._memory.put(key, stored)
-        is_due = record is None or record.refresh_due_at <= now
+                if flight.is_current:
+                    self._memory.put(key, stored)
+        # Otherwise the record is only in memory: the store has evicted it, or could not be written, or forgotten it.
+        is_confirmed = record is None or (stored is not None and _version_of(stored) >= _version_of(record))
+        record = self._unexpired(item, record)
+        is_due = record is None or is_refresh_due(record, now)
+        if is_due and not has_lease and stored is not None and not is_refresh_due(stored, now):
+            # The store granted no lease, since its own record is not due. The newer one in memory is.
+            _, has_lease, _ = self._store.look(key, token, LEASE_SECONDS, math.inf)
         return Look(
-            self._unexpired(item, record),
+            record,
             Lease(self._store, key, token) if has_lease else None,
-            purge_number,
-            is_leased_elsewhere=is_due and not has_lease,
+            may_fetch=has_lease,
+            is_unconfirmed=not is_confirmed,
+            purge_number=purge_number,
         )
+
+    def _look_in_memory(self, item: ItemId) -> Look:
+        key, position = str(item), self._purge_log.position()
+        record = self._unexpired(item, self._memory.get(key))
+        return Look(record, is_unconfirmed=self._purge_log.has_unread(key), purge_position=position)
 
     def _unexpired(self, item: ItemId, record: CoverRecord | None) -> CoverRecord | None:
         return None if record is None or self.freshness(item, record) is Freshness.EXPIRED else record
@@ -95,32 +111,36 @@ class CoverRepository:
         """Return the freshness of a record of this item now."""
         return freshness_of(record, self._sources[item.source], self._clock())
 
-    def settle(self, item: ItemId, look: Look, record: CoverRecord, *, is_current: bool) -> bool:
+    def settle(self, item: ItemId, flight: Flight[Any], look: Look, record: CoverRecord) -> bool:
         """Save the record in memory and in the store, and release the lease of ``look``; return whether it was saved.
 
-        A record is not saved if the item was forgotten after ``look``. ``is_current`` is false if this worker knows
-        that already. A record that must not be kept, since its lifetime is zero, still replaces an older one.
+        A record is not saved if the item was forgotten after ``look``. A record that must not be kept, since its
+        lifetime is zero, still replaces an older one.
         """
         key, now = str(item), self._clock()
         lifetime = retention_seconds(record, self._sources[item.source], now)
-        if self.is_shared:
+        if self._store.is_shared:
             token = look.lease.token if look.lease is not None else ""
-            is_current &= self._store.settle(
+            is_saved = self._store.settle(
                 key,
                 token,
                 record,
                 look.purge_number,
-                due=record.refresh_due_at,
+                due=min(record.refresh_due_at, now + lifetime),
                 lifetime=lifetime,
                 is_positive=record.is_found,
             )
             if look.lease is not None:
                 look.lease.is_settled = True
+            if not flight.is_current:
+                return is_saved
         else:
-            is_current &= not self._purge_log.is_purged(key, look.purge_number)
-        if is_current:
+            is_saved = not self._purge_log.is_purged(key, look.purge_position)
+        if is_saved and lifetime > 0:
             self._memory.put(key, record)
-        return is_current
+        elif is_saved:
+            self._memory.forget(key)
+        return is_saved
 
     def validity_check(self, item: ItemId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
         """Return a function that returns whether a fresh record is still in memory, unchanged, and still fresh.
@@ -149,17 +169,32 @@ class CoverRepository:
         """
         key = str(item)
         was_in_memory = self._memory.forget(key)
-        self._purge_log.add(key)
+        if not self._store.is_shared:
+            self._purge_log.add(key)
+            return was_in_memory
         was_stored = self._store.forget(key)
         self._memory.forget(key)  # a lookup may have read the record from the store meanwhile
         return was_stored or was_in_memory
 
-    def apply_invalidations(self) -> list[str]:
-        """Delete from memory what any worker has forgotten since the last call; return the keys."""
-        if self.is_shared:
-            self._invalidation_cursor, keys = self._store.invalidations(self._invalidation_cursor)
+    def apply_invalidations(self, keys_in_flight: Iterable[str]) -> list[str]:
+        """Delete from memory what other workers have forgotten since the last call; return the keys.
+
+        Keys that are neither in memory nor in ``keys_in_flight`` may be missing.
+        """
+        if not self._store.is_shared:
+            keys = self._purge_log.purged_keys([*self._memory.keys(), *keys_in_flight])
         else:
-            keys = self._purge_log.purged_keys(self._memory.keys())
+            since = self._invalidation_cursor
+            self._invalidation_cursor, keys = self._store.invalidations(since)
+            if not since and self._invalidation_cursor:
+                # The first cursor says nothing about what was forgotten before. The memory may have records from then,
+                # if the store was not available at first.
+                keys = [*self._memory.keys(), *keys_in_flight]
         for key in keys:
             self._memory.forget(key)
         return keys
+
+
+def _version_of(record: CoverRecord) -> tuple[float, float]:
+    """Return what is greater for the newer one of two records: a failed refresh changes only the due time."""
+    return record.fetched_at, record.refresh_due_at

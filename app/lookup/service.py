@@ -42,7 +42,7 @@ from app.fetch.page_fetcher import Validators
 from app.lookup.cover_page import CoverPageReader
 from app.lookup.freshness import Freshness, failed_record, found_record, is_refresh_due, revalidated_record
 from app.lookup.repository import CoverRepository, Look
-from app.lookup.single_flight import Flight, SingleFlight
+from app.lookup.single_flight import Flight, FlightResult, SingleFlight
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +51,11 @@ _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.15
 
 
 class PendingLookup(msgspec.Struct, frozen=True):
-    """A lookup whose result comes from a flight."""
+    """A lookup whose result comes from a flight, which has ``deadline``."""
 
     item: ItemId
-    flight: Flight[LookupResult]
+    result: FlightResult[LookupResult]
+    deadline: Deadline
 
 
 #: The return value of ``LookupService.begin``: a result from memory, or the flight to wait for.
@@ -66,6 +67,7 @@ class LookupService:
 
     ``deadline`` is in seconds: a caller waits no longer for its result, and a fetch no longer in the queue of its host.
     ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
+    ``sleep`` lets other greenlets run for some seconds.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class LookupService:
         deadline: float,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = gevent.sleep,
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._sources = sources
@@ -87,6 +90,7 @@ class LookupService:
         self._deadline = deadline
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
         self._observer = observer
         self._traceback_limit = OncePerMinute(clock)
         #: ``CoverRepository.validity_check``: whether a result from memory may be served once more.
@@ -115,12 +119,13 @@ class LookupService:
         """
         record = self._repository.from_memory(item)
         result = None if record is None else self._usable_result(item, record, CacheStatus.MEMORY)
-        if result is not None and record is not None and self._is_stale_and_due(item, record):
+        if result is not None and record is not None and self._needs_refresh(item, record):
             with suppress(Overloaded):  # the next lookup of the item tries again
                 self._join_flight(item)
         elif result is None:
             try:
-                return PendingLookup(item, self._join_flight(item))
+                flight = self._join_flight(item)
+                return PendingLookup(item, flight.result, flight.deadline)
             except Overloaded as error:
                 result = self._unexpired_result(item)
                 if result is None:
@@ -153,7 +158,7 @@ class LookupService:
 
     def _wait_for_flight(self, pending: PendingLookup, deadline: float) -> LookupResult:
         try:
-            return pending.flight.wait(deadline - self._clock())
+            return pending.result.wait(deadline - self._clock())
         except (TimeoutError, Overloaded) as error:
             result = self._unexpired_result(pending.item)
             if result is not None:
@@ -161,7 +166,7 @@ class LookupService:
             if isinstance(error, Overloaded):
                 raise
             text = f"no answer within {self._deadline:g} seconds"
-            if waiting_for := pending.flight.deadline.waiting_for:
+            if waiting_for := pending.deadline.waiting_for:
                 text += f", still waiting for {waiting_for}"
             raise TooSlow(text) from None
 
@@ -175,8 +180,15 @@ class LookupService:
 
     def apply_invalidations(self) -> None:
         """Delete from memory what other workers have forgotten since the last call."""
-        for key in self._repository.apply_invalidations():
-            self._flights.forget(key)
+        self._apply_invalidations("")
+
+    def _apply_invalidations(self, looked_up: str) -> list[str]:
+        """Return the forgotten keys. The flight of the key ``looked_up`` has begun after that, so it remains."""
+        keys = self._repository.apply_invalidations(self._flights)
+        for key in keys:
+            if key != looked_up:
+                self._flights.forget(key)
+        return keys
 
     def _usable_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
         """Return the result if the record may be served without a fetch, else None. ``cache`` is where it was read."""
@@ -189,9 +201,11 @@ class LookupService:
             return LookupResult(record, CacheStatus.STALE)
         return None
 
-    def _is_stale_and_due(self, item: ItemId, record: CoverRecord) -> bool:
-        is_fresh = self._repository.freshness(item, record) is Freshness.FRESH
-        return not is_fresh and is_refresh_due(record, self._clock())
+    def _needs_refresh(self, item: ItemId, record: CoverRecord) -> bool:
+        """Return whether to start a flight without waiters. To join one would extend its deadline for nobody."""
+        if self._repository.freshness(item, record) is Freshness.FRESH or str(item) in self._flights:
+            return False
+        return is_refresh_due(record, self._clock())
 
     def _unexpired_result(self, item: ItemId) -> LookupResult | None:
         """Return the record in memory as a result, or None if there is none or it has expired."""
@@ -212,7 +226,7 @@ class LookupService:
                 return self._fetch(item, flight, look) if result is None else result
         except ServiceError:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug is logged here: a background refresh has no caller
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - it is logged here: a refresh has no caller
             raise self._internal_error(item, error) from None
 
     def _look_or_wait(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
@@ -223,14 +237,22 @@ class LookupService:
         held after that, the page is fetched without it.
         """
         poll_interval = _MIN_POLL_SECONDS
-        while (look := self._repository.look(item)).is_leased_elsewhere and self._result_of(item, look) is None:
+        while not (look := self._look(item, flight)).may_fetch and self._result_of(item, look) is None:
             if self._clock() >= flight.deadline.at + self._sources[item.source].timeout:
                 break
             if look.record is not None and (stale := self._usable_result(item, look.record, CacheStatus.STORE)):
                 flight.hand_out(stale)
             flight.deadline.waiting_for = "another worker, which fetches the page"
-            gevent.sleep(poll_interval * (0.5 + self._jitter()))
+            self._sleep(poll_interval * (0.5 + self._jitter()))
             poll_interval = min(poll_interval * 1.5, _MAX_POLL_SECONDS)
+        return look
+
+    def _look(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
+        """Return the repository's look, without a record that another worker has forgotten."""
+        look = self._repository.look(item, flight)
+        # The purge number of the look is later than what is read here, so nothing is missed in between.
+        if look.is_unconfirmed and (str(item) in self._apply_invalidations(str(item)) or not flight.is_current):
+            return look._replace(record=None)
         return look
 
     def _result_of(self, item: ItemId, look: Look) -> LookupResult | None:
@@ -255,10 +277,10 @@ class LookupService:
             if previous is not None and previous.is_found and isinstance(error, NoCover):
                 consequence = "the old one is kept" if record.is_found else "the old one is dropped"
                 _log.warning("%s: its cover has vanished, %s: %s", item, consequence, error, extra=asdict(item))
-        except ServiceError:
-            raise
-        except Exception as error:
-            if previous is None:
+        except (Exception, gevent.Timeout) as error:
+            if previous is None or isinstance(error, ServiceError):
+                # Releasing the lease takes a moment. A caller that comes now must not get this error.
+                self._flights.close(str(item), flight)
                 raise
             # A bug must not replace a cached cover.
             bug = OriginFailed(str(self._internal_error(item, error)))
@@ -266,10 +288,11 @@ class LookupService:
         if _log.isEnabledFor(logging.DEBUG):
             fields = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - started_at, 6)}
             _log.debug("%s: its page was fetched", item, extra=asdict(item) | fields)
-        self._repository.settle(item, look, record, is_current=flight.is_current)
+        flight.deadline.waiting_for = "the store"
+        self._repository.settle(item, flight, look, record)
         return LookupResult(record, CacheStatus.STALE if record.is_found and record.error else CacheStatus.FETCHED)
 
-    def _internal_error(self, item: ItemId, error: Exception) -> InternalError:
+    def _internal_error(self, item: ItemId, error: BaseException) -> InternalError:
         """Log an exception that is a bug, and return the error for the callers: there may be none, as in a refresh."""
         reference = secrets.token_hex(4)
         fields = asdict(item) | {"reference": reference}

@@ -6,7 +6,7 @@ raised in many greenlets would collect the tracebacks of all of them.
 """
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Generic, TypeVar, cast
 
@@ -28,12 +28,44 @@ class FlightAborted(Overloaded):
     """The flight's greenlet was killed before the function returned."""
 
 
+class FlightResult(Generic[V]):
+    """What those get who joined a flight up to some moment: a value or an exception, once it is set."""
+
+    def __init__(self) -> None:
+        self._outcome: AsyncResult[tuple[V | None, ServiceError | None]] = AsyncResult()
+
+    def set(self, value: V | None, error: ServiceError | None = None) -> None:
+        """Wake up the waiters."""
+        self._outcome.set((value, error))
+
+    def is_set(self) -> bool:
+        """Return whether there is a value or an exception."""
+        return self._outcome.ready()
+
+    def wait(self, timeout: float) -> V:
+        """Return the value.
+
+        Raises:
+            TimeoutError: there is nothing after ``timeout`` seconds. The flight continues.
+            FlightAborted: the flight's greenlet was killed.
+            ServiceError: a copy of what the function raised.
+
+        """
+        if not self._outcome.wait(max(timeout, 0)):
+            raise TimeoutError(f"no result within {timeout:.1f} seconds")
+        value, error = cast("tuple[V, ServiceError | None]", self._outcome.get(block=False))
+        if error is not None:
+            raise _copy_error(error)
+        return value
+
+
 class Flight(Generic[V]):
     """One execution of a function, which is called with the flight. Any number of greenlets may wait for its result.
 
-    The function raises ServiceErrors only. ``deadline`` is the latest deadline of those who wait. ``is_current`` is
-    false once the key has been forgotten: then the result is for those who wait already, and for nobody else.
-    ``on_finished`` is called with the flight when the function has returned or raised, or its greenlet was killed.
+    The function raises ServiceErrors only. ``result`` is for those who join at present. ``deadline`` is the latest
+    deadline of all who joined. ``is_current`` is false once the key has been forgotten: then the result is for those
+    who have joined already, and for nobody else. ``on_finished`` is called with the flight when the function has
+    returned or raised, or its greenlet was killed.
     """
 
     def __init__(
@@ -44,10 +76,9 @@ class Flight(Generic[V]):
     ) -> None:
         self.deadline = Deadline(deadline)
         self.is_current = True
+        self.result = FlightResult[V]()
         self._function = function
         self._on_finished = on_finished
-        #: What those get who wait at present: a value or an exception.
-        self._outcome: AsyncResult[tuple[V | None, ServiceError | None]] = AsyncResult()
 
     def run(self) -> None:
         """Call the function and hand its result, or the error that it raises, to the waiters."""
@@ -61,45 +92,36 @@ class Flight(Generic[V]):
             error = _copy_error(raised)
         finally:
             self._on_finished(self)
-            self._outcome.set((value, error))
+            self.result.set(value, error)
 
     def hand_out(self, value: V) -> None:
-        """Give the present waiters a result before the function returns. Later waiters get what it returns."""
-        outcome, self._outcome = self._outcome, AsyncResult()
-        outcome.set((value, None))
-
-    def wait(self, timeout: float) -> V:
-        """Return the flight's result.
-
-        Raises:
-            TimeoutError: there is no result after ``timeout`` seconds. The flight continues.
-            FlightAborted: the flight's greenlet was killed.
-            ServiceError: a copy of what the function raised.
-
-        """
-        outcome = self._outcome
-        if not outcome.wait(max(timeout, 0)):
-            raise TimeoutError(f"no result within {timeout:.1f} seconds")
-        value, error = cast("tuple[V, ServiceError | None]", outcome.get(block=False))
-        if error is not None:
-            raise _copy_error(error)
-        return value
+        """Give a result to all who have joined, before the function returns. Who joins later gets what it returns."""
+        result, self.result = self.result, FlightResult()
+        result.set(value)
 
 
 class SingleFlight(Generic[K, V]):
     """The flights in progress, by key; at most ``limit`` of them."""
 
     def __init__(self, limit: int, observer: Observer = NULL_OBSERVER) -> None:
-        self._in_flight: dict[K, Flight[V]] = {}
+        #: The flights that can be joined. Others, which ``forget`` or ``close`` removed, may still be in progress.
+        self._joinable: dict[K, Flight[V]] = {}
+        self._count = 0
         self._limit = limit
         self._observer = observer
         self._greenlets = GreenletPool(_MAX_IDLE)
 
     def __len__(self) -> int:
-        return len(self._in_flight)
+        """Return the number of flights in progress, including those that cannot be joined."""
+        return self._count
+
+    def __iter__(self) -> Iterator[K]:
+        """Return the keys that have a flight to join."""
+        return iter(self._joinable)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._in_flight
+        """Return whether the key has a flight to join."""
+        return key in self._joinable
 
     def join(self, key: K, function: Callable[[Flight[V]], V], deadline: float) -> Flight[V]:
         """Return the flight in progress for ``key``, or start one that calls ``function``.
@@ -110,11 +132,12 @@ class SingleFlight(Generic[K, V]):
             Overloaded: there is no flight for the key, and ``limit`` flights are in progress.
 
         """
-        flight = self._in_flight.get(key)
+        flight = self._joinable.get(key)
         if flight is None:
-            if len(self._in_flight) >= self._limit:
+            if self._count >= self._limit:
                 raise Overloaded(f"{self._limit} lookups are in progress already")
-            flight = self._in_flight[key] = Flight(function, deadline, partial(self._finish, key))
+            flight = self._joinable[key] = Flight(function, deadline, partial(self._finish, key))
+            self._count += 1
             self._observer.flights_changed(+1)
             self._greenlets.spawn(flight.run)
         else:
@@ -124,15 +147,19 @@ class SingleFlight(Generic[K, V]):
 
     def forget(self, key: K) -> None:
         """Let the next caller for ``key`` start a new flight. A flight in progress continues for its own waiters."""
-        flight = self._in_flight.pop(key, None)
+        flight = self._joinable.pop(key, None)
         if flight is not None:
             flight.is_current = False
 
+    def close(self, key: K, flight: Flight[V]) -> None:
+        """Let the next caller for ``key`` start a new flight, if this one is the flight that it would join."""
+        if self._joinable.get(key) is flight:
+            del self._joinable[key]
+
     def _finish(self, key: K, flight: Flight[V]) -> None:
+        self._count -= 1
         self._observer.flights_changed(-1)
-        # After forget, the key may have another flight.
-        if self._in_flight.get(key) is flight:
-            del self._in_flight[key]
+        self.close(key, flight)
 
 
 def _copy_error(error: ServiceError) -> ServiceError:
