@@ -17,8 +17,8 @@ from app.config.sources import SourceRegistry
 from app.domain.errors import SettingsError
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record
-from app.fetch.host_health import HostHealth, HostState
-from app.fetch.host_limiter import HostLimiter
+from app.fetch.host_health import HostState
+from app.fetch.hosts import Hosts
 from app.fetch.http_request import authority_of
 from app.fetch.page_fetcher import PageFetcher
 from app.fetch.polite_client import PoliteClient
@@ -172,14 +172,15 @@ def build_cover_page_reader(
     The state of hosts and the robots.txt files are shared through the store.
     """
     client = PoliteClient(
-        fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time, clock=clock),
-        limiter=HostLimiter(
-            settings.fetch_concurrency,
-            semaphore=ProcessSemaphore(default_lock_path()),
+        fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time),
+        hosts=Hosts(
+            concurrency=settings.fetch_concurrency,
             max_waiting=_MAX_WAITING_PER_HOST,
+            semaphore=ProcessSemaphore(default_lock_path()),
+            shared=store.namespace("@host:", HostState),
             clock=clock,
+            observer=observer,
         ),
-        host_health=HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=observer),
         robots=RobotsPolicy(
             user_agent=settings.user_agent, shared=store.namespace("@robots:", RobotsFile), clock=clock
         ),

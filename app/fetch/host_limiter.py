@@ -1,12 +1,17 @@
-"""The host limiter: how many pages of a host are fetched at once, and the delay between the starts of two fetches.
+"""The limiter of one host: how many of its pages are fetched at once, and the delay between the starts of two fetches.
 
-Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, in
-order of arrival. The length of a queue and the time in it are limited. A waiting caller holds nothing: the slot of the
-host, the slot of this worker and the turn of the delay are acquired together or not at all.
+Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, and
+are served first in, first out; a caller that arrives at the moment of a release waits behind them. The length of a
+queue and the time in it are limited. A waiting caller holds nothing: the slot of the host, the turn of the delay and
+the slot of this worker are acquired together or not at all.
+
+Workers do not form a common queue. The first caller of each worker polls for what another worker holds. While another
+worker waits for the host, a worker pauses after every few slots, so that no worker starves.
 """
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 from gevent.event import Event
@@ -14,60 +19,57 @@ from gevent.event import Event
 from app.concurrency.deadline import Deadline
 from app.domain.errors import Overloaded, QueueTimeout
 from app.fetch.process_semaphore import ProcessSemaphore
+from app.fetch.worker_limiter import WorkerLimiter
 
 #: How often the first caller in a queue polls for a slot that another process holds, in seconds; the interval grows up
 #: to the maximum.
 _MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.005, 0.01
 
-#: A worker whose queue is not empty skips one poll interval after so many slots, to leave a slot to other workers.
-_FAIRNESS_INTERVAL = 8
+#: After so many slots of a host, a worker lets the others have the next ones, if they wait for the host.
+_SLOTS_BETWEEN_PAUSES = 8
 
-#: Empty queues are dropped when there are more than this. Making one costs as much as waiting in it.
-_MAX_QUEUES = 1024
-
-
-class _Queue:
-    """The callers that wait for a slot of one host, in order of arrival; each has an event that wakes it up."""
-
-    def __init__(self) -> None:
-        self.callers: deque[Event] = deque()
-        self.acquired = 0
-
-    def wake_first(self) -> None:
-        """Wake up the first caller, to try again."""
-        if self.callers:
-            self.callers[0].set()
+#: How long it lets them, in seconds: all of them poll within this time.
+_PAUSE = 2 * _MAX_POLL_INTERVAL
 
 
 class HostLimiter:
-    """Limits concurrent fetches to ``total`` in this worker, and per host to the concurrency and delay of the source.
+    """Limits concurrent fetches of ``host``, and with ``worker_limiter`` those of this worker.
 
-    At most ``max_waiting`` callers may wait for one host. ``clock`` must be monotonic; deadlines are its times.
+    At most ``max_waiting`` callers may wait. ``clock`` must be monotonic; deadlines are its times.
     """
 
     def __init__(
-        self, total: int, *, semaphore: ProcessSemaphore, max_waiting: int, clock: Callable[[], float]
-    ) -> None:
-        self._free = total
-        self._semaphore = semaphore
-        self._max_waiting = max_waiting
-        self._clock = clock
-        self._queues: dict[str, _Queue] = {}
-        #: The queues whose first caller waits for one of the ``total`` slots, in order of arrival.
-        self._waiting_for_total: list[_Queue] = []
-
-    def acquire(
         self,
         host: str,
         *,
-        concurrency: int,
-        delay: float,
-        deadline: Deadline,
-        check: Callable[[], None] = lambda: None,
-    ) -> Callable[[], None]:
-        """Acquire one of the ``concurrency`` slots of ``host``, ``delay`` seconds after the latest fetch started there.
+        worker_limiter: WorkerLimiter,
+        semaphore: ProcessSemaphore,
+        max_waiting: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._host = host
+        self._turn_key = f"{host} begins"
+        self._worker_limiter = worker_limiter
+        self._semaphore = semaphore
+        self._max_waiting = max_waiting
+        self._clock = clock
+        #: The callers that wait, in order of arrival. Each has an event that wakes it up, to try again.
+        self._callers: deque[Event] = deque()
+        #: How many slots this worker has acquired since it last paused for other workers, and how many it holds.
+        self._acquired = self._in_use = 0
+        self._is_announced = False
 
-        ``check`` is called when the caller is the first in the queue, before it acquires anything, and may raise.
+    @property
+    def is_idle(self) -> bool:
+        """Whether no caller waits for a slot, and none holds one."""
+        return not self._callers and not self._in_use
+
+    def acquire(
+        self, *, concurrency: int, delay: float, deadline: Deadline, check: Callable[[], None] = lambda: None
+    ) -> Callable[[], None]:
+        """Acquire one of the ``concurrency`` slots of the host, ``delay`` seconds after the latest fetch started there.
+
+        ``check`` is called each time before the first caller in the queue tries to acquire anything, and may raise.
         Returns a function that releases the slot.
 
         Raises:
@@ -75,97 +77,96 @@ class HostLimiter:
             QueueTimeout: no slot became free before the deadline.
 
         """
-        queue = self._queues.get(host)
-        if queue is None:
-            queue = self._queues[host] = _Queue()
-        if len(queue.callers) >= self._max_waiting:
-            raise Overloaded(f"{len(queue.callers)} requests are already waiting for {host}")
+        if len(self._callers) >= self._max_waiting:
+            raise Overloaded(f"{len(self._callers)} requests are already waiting for {self._host}")
         caller = Event()
-        queue.callers.append(caller)
+        self._callers.append(caller)
         try:
-            self._wait_for_turn(queue, caller, host, deadline)
+            while self._callers[0] is not caller:
+                self._sleep(caller, deadline)
             check()
-            self._leave_slot_to_others(queue)
             interval = _MIN_POLL_INTERVAL
-            while (slot := self._try_acquire(queue, host, concurrency, delay)) is None:
-                self._sleep(caller, host, deadline, interval)
+            while (slot := self._try_acquire(caller, concurrency, delay)) is None:
+                self._sleep(caller, deadline, interval)
                 interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
-            queue.acquired += 1
+                check()
         finally:
-            queue.callers.remove(caller)
-            if queue in self._waiting_for_total:
-                self._waiting_for_total.remove(queue)
-            queue.wake_first()
-            self._drop_empty_queues()
+            self._callers.remove(caller)
+            self._worker_limiter.stop_waiting(caller)
+            if not self._callers:
+                self._announce_waiting(is_waiting=False)
+            self._wake_first()
+        return partial(self._release, slot)
 
-        def release() -> None:
-            self._release(queue, slot)
-
-        return release
-
-    def _wait_for_turn(self, queue: _Queue, caller: Event, host: str, deadline: Deadline) -> None:
-        """Wait until the caller is the first in the queue."""
-        while queue.callers[0] is not caller:
-            self._sleep(caller, host, deadline)
-
-    def _leave_slot_to_others(self, queue: _Queue) -> None:
-        """Pause now and then while others wait in this worker's queue.
-
-        Other processes only poll, while this one is notified of its own releases and would always be first.
-        """
-        if len(queue.callers) > 1 and queue.acquired >= _FAIRNESS_INTERVAL:
-            queue.acquired = 0
-            gevent.sleep(_MAX_POLL_INTERVAL)
-
-    def _try_acquire(self, queue: _Queue, host: str, concurrency: int, delay: float) -> int | None:
-        """Acquire a slot of this worker, one of the host and the turn of the delay, or nothing.
-
-        No other greenlet runs meanwhile, so nothing is held while waiting.
-        """
-        if not self._has_free_slot_for(queue):
-            return None
-        if queue in self._waiting_for_total:
-            self._waiting_for_total.remove(queue)
-        slot = self._semaphore.acquire(host, concurrency)
+    def _try_acquire(self, caller: Event, concurrency: int, delay: float) -> int | None:
+        """Acquire a slot of the host, the turn of the delay and a slot of this worker, or nothing."""
+        turn = None
+        slot = self._semaphore.acquire(self._host, concurrency)
         if slot is not None and delay > 0:
-            turn = self._semaphore.acquire(f"{host} begins", 1)
+            turn = self._semaphore.acquire(self._turn_key, 1)
             if turn is None:
                 self._semaphore.release(slot)
                 slot = None
-            else:
-                gevent.spawn_later(delay, self._end_delay, queue, turn)
-        if slot is not None:
-            self._free -= 1
+        if slot is None:
+            self._announce_waiting(is_waiting=True)
+            self._worker_limiter.stop_waiting(caller)
+            return None
+        must_pause = self._must_pause_for_other_workers()
+        if must_pause or not self._worker_limiter.try_acquire(caller):
+            self._semaphore.release(slot)
+            if turn is not None:
+                self._semaphore.release(turn)
+            self._announce_waiting(is_waiting=must_pause)
+            if must_pause:
+                self._worker_limiter.stop_waiting(caller)
+                gevent.sleep(_PAUSE)
+                return self._try_acquire(caller, concurrency, delay)
+            return None
+        if turn is not None:
+            gevent.spawn_later(delay, self._end_delay, turn)
+        self._acquired += 1
+        self._in_use += 1
         return slot
 
-    def _has_free_slot_for(self, queue: _Queue) -> bool:
-        """Return whether one of the ``total`` slots is free, and no other queue has waited longer for it."""
-        if self._free > len(self._waiting_for_total):
-            return True
-        if queue not in self._waiting_for_total:
-            self._waiting_for_total.append(queue)
-        return self._waiting_for_total.index(queue) < self._free
+    def _must_pause_for_other_workers(self) -> bool:
+        """Return whether this worker has had enough slots in a row, and another worker waits.
 
-    def _end_delay(self, queue: _Queue, turn: int) -> None:
-        self._semaphore.release(turn)
-        queue.wake_first()
+        The others only poll, while this worker is notified of its own releases and would always be first.
+        """
+        if self._acquired < _SLOTS_BETWEEN_PAUSES:
+            return False
+        self._acquired = 0
+        return self._semaphore.is_awaited_elsewhere(self._host)
 
-    def _release(self, queue: _Queue, slot: int) -> None:
+    def _announce_waiting(self, *, is_waiting: bool) -> None:
+        """Let other workers know whether this one waits for something that they may hold."""
+        if is_waiting:
+            self._semaphore.start_waiting(self._host)
+        elif self._is_announced:
+            self._semaphore.stop_waiting(self._host)
+        self._is_announced = is_waiting
+
+    def _release(self, slot: int) -> None:
         self._semaphore.release(slot)
-        self._free += 1
-        queue.wake_first()
-        if self._waiting_for_total:
-            self._waiting_for_total[0].wake_first()
+        self._in_use -= 1
+        self._worker_limiter.release()
+        self._wake_first()
 
-    def _sleep(self, caller: Event, host: str, deadline: Deadline, interval: float | None = None) -> None:
+    def _end_delay(self, turn: int) -> None:
+        self._semaphore.release(turn)
+        self._wake_first()
+
+    def _wake_first(self) -> None:
+        """Wake up the first caller in the queue, to try again."""
+        if self._callers:
+            self._callers[0].set()
+
+    def _sleep(self, caller: Event, deadline: Deadline, interval: float | None = None) -> None:
         """Sleep until the caller is woken up, ``interval`` has passed, or the deadline. Raises QueueTimeout."""
         remaining = deadline.at - self._clock()
+        waits_for_worker = self._worker_limiter.is_waiting(caller)
         if remaining <= 0:
-            raise QueueTimeout(f"too many requests are waiting for {host}: no slot became free in time")
+            reason = "all slots of this worker are taken" if waits_for_worker else "no slot became free in time"
+            raise QueueTimeout(f"too many requests are waiting for {self._host}: {reason}")
         caller.clear()
-        caller.wait(remaining if interval is None else min(remaining, interval))
-
-    def _drop_empty_queues(self) -> None:
-        """Drop empty queues if there are many: where ids select the host, the number of hosts has no limit."""
-        if len(self._queues) > _MAX_QUEUES:
-            self._queues = {host: queue for host, queue in self._queues.items() if queue.callers}
+        caller.wait(remaining if interval is None or waits_for_worker else min(remaining, interval))

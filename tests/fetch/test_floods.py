@@ -10,6 +10,7 @@ import trustme
 
 from app.domain.errors import LookupFailed, NoSuchItem, OriginFailed
 from app.fetch.page_fetcher import PageFetcher
+from app.fetch.request_timer import RequestTimer
 from tests.fetch.flooding import flooding
 from tests.fetch.sources import source_at
 
@@ -77,7 +78,9 @@ def test_a_flood_ends_at_a_limit_and_blocks_no_other_greenlet(
     longest_pauses = []
     for _ in range(ATTEMPTS):
         with PauseRecorder() as pauses, pytest.raises(OriginFailed, match=text) as caught:
-            fetcher.fetch(source_at(url, max_page=MAX_PAGE), f"{url}/{flood.replace(' ', '%20')}", timeout=20)
+            fetcher.fetch(
+                source_at(url, max_page=MAX_PAGE), f"{url}/{flood.replace(' ', '%20')}", timer=RequestTimer(20)
+            )
         assert str(caught.value).startswith("127.0.0.1:")
         assert caught.value.status in {0, 200}
         longest_pauses.append(pauses.longest)
@@ -87,26 +90,26 @@ def test_a_flood_ends_at_a_limit_and_blocks_no_other_greenlet(
 
 
 def test_the_body_of_a_redirect_is_not_read(fetcher: PageFetcher, url: str) -> None:
-    page = fetcher.fetch(source_at(url), f"{url}/redirect", timeout=5)
+    page = fetcher.fetch(source_at(url), f"{url}/redirect", timer=RequestTimer(5))
     assert page is not None
     assert page.body == b"there"
 
 
 def test_the_body_of_an_error_is_not_read(fetcher: PageFetcher, url: str) -> None:
     with pytest.raises(NoSuchItem):
-        fetcher.fetch(source_at(url), f"{url}/missing", timeout=5)
+        fetcher.fetch(source_at(url), f"{url}/missing", timer=RequestTimer(5))
 
 
 def test_tls_records_with_almost_no_content_end_at_a_limit(fetcher: PageFetcher, ports: list[int]) -> None:
     """The layers above TLS do not see how many bytes each byte of content takes."""
     url = f"https://127.0.0.1:{ports[1]}"
     with pytest.raises(OriginFailed, match="the server sent more bytes than the size limit allows"):
-        fetcher.fetch(source_at(url, max_page=500_000), f"{url}/tiny%20sends", timeout=20)
+        fetcher.fetch(source_at(url, max_page=500_000), f"{url}/tiny%20sends", timer=RequestTimer(20))
 
 
 @pytest.mark.parametrize("flood", ["body", "chunks"])
 def test_the_prefix_of_an_endless_body_is_read(fetcher: PageFetcher, url: str, flood: str) -> None:
-    page = fetcher.fetch_prefix(source_at(url), f"{url}/{flood}", timeout=5, size=1000)
+    page = fetcher.fetch_prefix(source_at(url), f"{url}/{flood}", timer=RequestTimer(5), size=1000)
     assert page.body == b"x" * 1000
 
 
@@ -114,4 +117,4 @@ def test_the_prefix_of_an_endless_body_is_read(fetcher: PageFetcher, url: str, f
 def test_a_timeout_ends_a_flood(fetcher: PageFetcher, url: str, flood: str) -> None:
     """At any stage of parsing."""
     with pytest.raises(LookupFailed):
-        fetcher.fetch(source_at(url, max_page=10**12), f"{url}/{flood.replace(' ', '%20')}", timeout=0.02)
+        fetcher.fetch(source_at(url, max_page=10**12), f"{url}/{flood.replace(' ', '%20')}", timer=RequestTimer(0.02))

@@ -17,6 +17,7 @@ from app.config.source import Headers, Source
 from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.fetch.page_fetcher import Page, PageFetcher, Validators
+from app.fetch.request_timer import RequestTimer
 from tests.support.scripted_origin import Barrier, Origin, Request, chunked, cover, page, raw, redirect, reset
 
 #: Wed, 21 Oct 2015 07:28:00 GMT
@@ -33,13 +34,13 @@ def new_fetcher() -> PageFetcher:
 
 
 def fetch(origin: Origin, path: str = "/page", *, timeout: float = 5, **keys: Any) -> Page:
-    fetched = new_fetcher().fetch(source(origin, **keys), origin.url + path, timeout=timeout)
+    fetched = new_fetcher().fetch(source(origin, **keys), origin.url + path, timer=RequestTimer(timeout))
     assert fetched is not None
     return fetched
 
 
 def fetch_prefix(origin: Origin, path: str = "/page", *, size: int = 100, **keys: Any) -> Page:
-    return new_fetcher().fetch_prefix(source(origin, **keys), origin.url + path, timeout=5, size=size)
+    return new_fetcher().fetch_prefix(source(origin, **keys), origin.url + path, timer=RequestTimer(5), size=size)
 
 
 def header(*lines: str, status: str = "200 OK") -> bytes:
@@ -80,7 +81,7 @@ def test_cookies_are_neither_stored_nor_sent(origin: Origin) -> None:
     origin.pages["/other"] = page("x", headers={"Set-Cookie": "a=b"})
     fetcher = new_fetcher()
     for _ in range(2):
-        fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert not any("cookie" in request.headers for request in origin.requests)
 
 
@@ -88,7 +89,7 @@ def test_connections_are_reused(origin: Origin) -> None:
     origin.pages["/page"] = cover()
     fetcher = new_fetcher()
     for _ in range(5):
-        fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert origin.connections == 1
 
 
@@ -162,7 +163,7 @@ def test_a_response_pattern_of_the_source_overrides_the_status(
     origin.pages["/page"] = page("", status=f"{status} Reason", headers={"Retry-After": "4", "Location": "/"})
     patterned = source(origin, **{key: ResponsePatterns([ResponsePattern(status=status)])})
     with pytest.raises(error, match=f"answered {status} Reason") as caught:
-        new_fetcher().fetch(patterned, f"{origin.url}/page", timeout=5)
+        new_fetcher().fetch(patterned, f"{origin.url}/page", timer=RequestTimer(5))
     assert caught.value.status == status
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == 4
@@ -304,7 +305,7 @@ def test_a_refused_connection_is_origin_down(origin: Origin) -> None:
 def test_a_name_that_does_not_resolve_is_origin_down(origin: Origin) -> None:
     fetcher = new_fetcher()
     with pytest.raises(OriginDown, match=r"^nosuch\.invalid: [^\n]+$"):
-        fetcher.fetch(source(origin), "http://nosuch.invalid/", timeout=5)
+        fetcher.fetch(source(origin), "http://nosuch.invalid/", timer=RequestTimer(5))
 
 
 def drip(connection: socket.socket, _request: Request) -> None:
@@ -347,7 +348,7 @@ VALIDATORS = Validators(etag='W/"a"', last_modified="Wed, 21 Oct 2015 07:28:00 G
 
 def revalidate(origin: Origin, validators: Validators | None) -> Page | None:
     fetcher = new_fetcher()
-    return fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5, validators=validators)
+    return fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), validators=validators)
 
 
 def test_a_page_has_its_validators(origin: Origin) -> None:
@@ -395,7 +396,7 @@ def test_the_connection_of_a_chunked_page_is_reused(origin: Origin) -> None:
     origin.pages["/page"] = lambda connection, _request: connection.sendall(response)
     fetcher = new_fetcher()
     for _ in range(3):
-        assert fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5) is not None
+        assert fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5)) is not None
     assert origin.connections == 1
 
 
@@ -413,10 +414,10 @@ def test_an_id_can_select_allowed_hosts_only(origin: Origin) -> None:
     """The operator decides which hosts are called, not the client."""
     origin.pages["/"] = page("there")
     fetcher = new_fetcher()
-    assert fetcher.fetch(source_with_host_ids(), f"http://localhost:{origin.port}/", timeout=5) is not None
+    assert fetcher.fetch(source_with_host_ids(), f"http://localhost:{origin.port}/", timer=RequestTimer(5)) is not None
     for host in ("127.0.0.1", "localhost.evil.example", "localhost@127.0.0.1", "[::1]", "loc%61lhost"):
         with pytest.raises(OriginFailed):
-            fetcher.fetch(source_with_host_ids(), f"http://{host}:{origin.port}/", timeout=5)
+            fetcher.fetch(source_with_host_ids(), f"http://{host}:{origin.port}/", timer=RequestTimer(5))
     assert len(origin.requests) == 1
 
 
@@ -426,7 +427,7 @@ def test_the_headers_of_a_source_are_sent_to_the_host_that_the_id_selects_only(o
     origin.pages["/other"] = page("there")
     two_hosts = source_with_host_ids(headers=headers)
     two_hosts = msgspec.structs.replace(two_hosts, allowed_hosts=[HostPattern("localhost"), HostPattern("127.0.0.1")])
-    new_fetcher().fetch(two_hosts, f"http://localhost:{origin.port}/", timeout=5)
+    new_fetcher().fetch(two_hosts, f"http://localhost:{origin.port}/", timer=RequestTimer(5))
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
 
 
@@ -435,7 +436,7 @@ def test_the_connection_of_a_304_is_reused(origin: Origin) -> None:
     origin.pages["/page"] = lambda connection, _request: connection.sendall(response)
     fetcher = new_fetcher()
     for _ in range(3):
-        assert fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5, validators=VALIDATORS) is None
+        assert fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), validators=VALIDATORS) is None
     assert origin.connections == 1
 
 
@@ -448,7 +449,7 @@ def test_the_connection_of_a_complete_response_is_reused(
     fetcher = new_fetcher()
     for _ in range(3):
         with pytest.raises(NoSuchItem):
-            fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+            fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert origin.connections == 1
 
 
@@ -509,7 +510,7 @@ def test_the_prefix_of_a_missing_page_is_no_such_item(origin: Origin) -> None:
 @pytest.mark.parametrize("url", ["ftp://a/b", "http://", "nonsense", "http://a:b@127.0.0.1/x", "http://é..é/", ""])
 def test_the_prefix_of_an_invalid_url_is_an_error(origin: Origin, url: str) -> None:
     with pytest.raises(OriginFailed):
-        new_fetcher().fetch_prefix(source(origin), url, timeout=5, size=9)
+        new_fetcher().fetch_prefix(source(origin), url, timer=RequestTimer(5), size=9)
 
 
 @pytest.mark.parametrize(
@@ -536,7 +537,7 @@ def test_a_prefix_is_fetched_without_the_headers_of_the_source_from_another_host
         origin, headers=Headers(Authorization="Bearer secret"), allowed_hosts=[HostPattern("localhost")]
     )
     for host in ("127.0.0.1", "localhost"):
-        new_fetcher().fetch_prefix(with_credentials, f"http://{host}:{origin.port}/page", timeout=5, size=9)
+        new_fetcher().fetch_prefix(with_credentials, f"http://{host}:{origin.port}/page", timer=RequestTimer(5), size=9)
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
 
 
