@@ -130,8 +130,7 @@ class PageFetcher:
     def _fetch(self, request: "_PageRequest", timer: RequestTimer, follow: Callable[[str], None]) -> Page | None:
         url, endpoint, redirects = request.url, request.endpoint, 0
         while True:
-            with timer.limit(endpoint.authority):
-                result = self._request(request, url, endpoint, timer.seconds_left)
+            result = timer.call(endpoint.authority, self._request, request, url, endpoint, timer.seconds_left)
             if not isinstance(result, _Redirect):
                 return result
             if redirects == MAX_REDIRECTS:

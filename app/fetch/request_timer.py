@@ -1,14 +1,15 @@
 """The timer of the requests for one page: how much time they may take together, and which host took how much."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import gevent
 import requests
 
 from app.domain.errors import TooSlow
+
+T = TypeVar("T")
 
 
 class RequestTimer:
@@ -24,43 +25,39 @@ class RequestTimer:
         self.seconds_left = limit
         self._limit = limit
         self._clock = clock
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._seconds: dict[str, float] = {}
 
     @property
     def slowest_host(self) -> str:
         """The host whose requests took the most time."""
         return max(self._seconds, key=self._seconds.__getitem__)
 
-    @contextmanager
-    def limit(self, host: str) -> Iterator[None]:
-        """Limit the request to ``host`` that is made in the ``with`` block to the seconds that are left.
+    def call(self, host: str, request: Callable[..., T], *args: Any) -> T:
+        """Return the result of ``request(*args)``: a request to ``host``, which may take the seconds that are left.
 
         Raises:
-            TooSlow: the limit is exceeded. The text names the host that took the most time, which need not be the host
-                of this request.
+            TooSlow: the request took longer. The text names the host that took the most time, which need not be
+                ``host``.
 
         """
         started_at = self._clock()
         timer = gevent.Timeout.start_new(max(self.seconds_left, 0))
         try:
-            yield
-        except BaseException as error:
-            self._count(host, started_at)
+            try:
+                return request(*args)
+            finally:
+                seconds = self._clock() - started_at
+                self.seconds_left -= seconds
+                self._seconds[host] = self._seconds.get(host, 0.0) + seconds
+        except (gevent.Timeout, requests.Timeout) as error:
             if error is timer or isinstance(error, requests.Timeout):
                 raise TooSlow(self._error_text()) from None
             raise
-        else:
-            self._count(host, started_at)
         finally:
             timer.close()
             # The timer may be the exception that was raised. Its traceback refers to this frame, which refers to the
             # timer: a reference cycle that would keep the page in memory.
             del timer
-
-    def _count(self, host: str, started_at: float) -> None:
-        seconds = self._clock() - started_at
-        self._seconds[host] += seconds
-        self.seconds_left -= seconds
 
     def _error_text(self) -> str:
         host = self.slowest_host

@@ -18,6 +18,7 @@ from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.fetch.page_fetcher import Page, PageFetcher, Validators
 from app.fetch.request_timer import RequestTimer
+from tests.support.clock import ManualClock
 from tests.support.scripted_origin import Barrier, Origin, Request, chunked, cover, page, raw, redirect, reset
 
 #: Wed, 21 Oct 2015 07:28:00 GMT
@@ -539,6 +540,101 @@ def test_a_prefix_is_fetched_without_the_headers_of_the_source_from_another_host
     for host in ("127.0.0.1", "localhost"):
         new_fetcher().fetch_prefix(with_credentials, f"http://{host}:{origin.port}/page", timer=RequestTimer(5), size=9)
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
+
+
+@pytest.mark.parametrize("key", ["throttled", "blocked", "not_found", "failed"])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("403 Forbidden", Blocked),
+        ("404 Not Found", NoSuchItem),
+        ("429 Slow Down", Throttled),
+        ("500 No", OriginDown),
+        ("503 Busy", Throttled),
+        ("418 I'm a teapot", OriginFailed),
+    ],
+)
+def test_response_patterns_of_the_source_do_not_apply_to_a_prefix(
+    origin: Origin, key: str, status: str, error: type[LookupFailed]
+) -> None:
+    """They describe product pages; the status of a robots.txt has its meaning in RFC 9110.
+
+    Fails if a source whose pages say 403 for "slow down" takes a robots.txt that is forbidden for throttling.
+    """
+    origin.pages["/page"] = page("", status=status, headers={"Retry-After": "4"})
+    patterns: dict[str, Any] = {key: ResponsePatterns([ResponsePattern(status=int(status[:3]))])}
+    with pytest.raises(error) as caught:
+        fetch_prefix(origin, **patterns)
+    assert type(caught.value) is error
+    assert caught.value.status == int(status[:3])
+
+
+def redirect_loop(origin: Origin) -> tuple[list[str], Callable[[str], None]]:
+    """Make pages that redirect from one to the next; return the targets that ``follow`` is called with."""
+    for number in range(9):
+        origin.pages[f"/{number}"] = redirect(f"/{number + 1}")
+    targets = list[str]()
+    return targets, targets.append
+
+
+def test_each_redirect_is_announced_before_its_request(origin: Origin) -> None:
+    """A redirect that is one too many is not. Fails if a slot of a host is waited for that gets no request."""
+    targets, follow = redirect_loop(origin)
+    with pytest.raises(OriginFailed, match="redirects more than 5 times"):
+        new_fetcher().fetch(source(origin), f"{origin.url}/0", timer=RequestTimer(5), follow=follow)
+    assert targets == [f"{origin.url}/{number}" for number in range(1, 6)]
+    assert [request.target for request in origin.requests] == [f"/{number}" for number in range(6)]
+
+
+def test_a_redirect_that_is_refused_is_not_requested(origin: Origin) -> None:
+    """The connection of the response that redirected is in the pool by then. Fails if it is kept meanwhile."""
+    origin.pages["/page"] = redirect("/other", body=b"moved")
+    origin.pages["/other"] = page("there")
+    fetcher = new_fetcher()
+
+    def follow(target: str) -> None:
+        fetched = fetcher.fetch(source(origin), target, timer=RequestTimer(5))
+        assert fetched is not None
+        raise Blocked(fetched.body.decode())
+
+    with pytest.raises(Blocked, match="there"):
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), follow=follow)
+    assert [request.target for request in origin.requests] == ["/page", "/other"]
+    assert origin.connections == 1
+
+
+def test_the_wait_before_a_redirect_is_followed_is_not_limited(origin: Origin) -> None:
+    """Neither does it count as time of the page. Fails if the timeout of the first request goes on meanwhile."""
+    clock = ManualClock()
+    timer = RequestTimer(1, clock)
+    origin.pages["/page"] = redirect("/other")
+    origin.pages["/other"] = page("there")
+
+    def follow(_target: str) -> None:
+        clock.now += 60
+        gevent.sleep(1.1)
+
+    fetched = new_fetcher().fetch(source(origin), f"{origin.url}/page", timer=timer, follow=follow)
+    assert fetched is not None
+    assert fetched.body == b"there"
+    assert timer.seconds_left == 1
+
+
+def test_the_timeout_applies_to_all_requests_together(origin: Origin) -> None:
+    """The second request may take what the first one has left."""
+    clock = ManualClock()
+    timer = RequestTimer(1, clock)
+    origin.pages["/other"] = Barrier(page("late"))
+
+    def respond_late(connection: socket.socket, request: Request) -> None:
+        clock.now += 0.9
+        redirect(f"http://localhost:{origin.port}/other")(connection, request)
+
+    origin.pages["/page"] = respond_late
+    two_hosts = source(origin, allowed_hosts=[HostPattern("localhost")])
+    with pytest.raises(TooSlow, match=rf"^127\.0\.0\.1:{origin.port} took 0\.9 of the 1 seconds"):
+        new_fetcher().fetch(two_hosts, f"{origin.url}/page", timer=timer)
+    assert [request.target for request in origin.requests] == ["/page", "/other"]
 
 
 def test_a_chunked_page_may_have_a_trailer(origin: Origin) -> None:

@@ -153,8 +153,7 @@ class ScriptedFetcher(PageFetcher):
         self.in_progress[host] = count = self.in_progress.get(host, 0) + 1
         self.most[host] = max(self.most.get(host, 0), count)
         try:
-            with timer.limit(host):
-                return self._step(url)()
+            return timer.call(host, self._step(url))
         finally:
             self.in_progress[host] -= 1
 

@@ -13,10 +13,13 @@ def take(
     timer: RequestTimer, clock: ManualClock, host: str, seconds: float, error: type[Exception] | None = None
 ) -> None:
     """Make a request that takes so long, and may fail."""
-    with timer.limit(host):
+
+    def request() -> None:
         clock.now += seconds
         if error is not None:
             raise error
+
+    timer.call(host, request)
 
 
 def test_only_the_time_of_requests_counts() -> None:
@@ -34,30 +37,29 @@ def test_only_the_time_of_requests_counts() -> None:
 def test_no_timeout_is_pending_between_requests() -> None:
     """Fails if the time in queues can end the fetch."""
     timer = RequestTimer(0.01)
-    with timer.limit("a"):
-        pass
+    assert timer.call("a", abs, -42) == 42
     gevent.sleep(0.03)
     assert timer.seconds_left > 0
 
 
 def test_a_request_that_takes_too_long_is_too_slow() -> None:
     timer = RequestTimer(0.01)
-    with pytest.raises(TooSlow, match=r"^a took longer than 0\.01 seconds$"), timer.limit("a"):
-        gevent.sleep(60)
+    with pytest.raises(TooSlow, match=r"^a took longer than 0\.01 seconds$"):
+        timer.call("a", gevent.sleep, 60)
     assert timer.seconds_left <= 0
 
 
 @pytest.mark.parametrize("error", [requests.ConnectTimeout, requests.ReadTimeout])
 def test_a_timeout_of_requests_is_too_slow(error: type[Exception]) -> None:
-    with pytest.raises(TooSlow, match=r"^a took longer than 5 seconds$"), RequestTimer(5).limit("a"):
-        raise error
+    with pytest.raises(TooSlow, match=r"^a took longer than 5 seconds$"):
+        take(RequestTimer(5), ManualClock(), "a", 0, error)
 
 
 def test_another_timeout_is_not_too_slow() -> None:
     """It is that of the caller."""
     callers_timeout = gevent.Timeout(0.01)
-    with pytest.raises(gevent.Timeout) as caught, callers_timeout, RequestTimer(60).limit("a"):
-        gevent.sleep(60)
+    with pytest.raises(gevent.Timeout) as caught, callers_timeout:
+        RequestTimer(60).call("a", gevent.sleep, 60)
     assert caught.value is callers_timeout
 
 
