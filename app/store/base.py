@@ -49,7 +49,8 @@ class Store(Protocol):
 
     A store has a purge number, which never decreases. ``forget`` increases it and notes it for the key. A result that
     was fetched after ``look`` returned some number is stored by ``settle`` only if the key was not forgotten since. So
-    a page that was requested before an item was forgotten never decides a result after that.
+    a page that was requested before an item was forgotten never decides a result after that. This holds even if the
+    store has lost its data since the look, and the note with it: then nothing is stored either.
     """
 
     def look(self, key: str, token: str, seconds: float, now: float) -> Look:
@@ -62,8 +63,12 @@ class Store(Protocol):
     def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
         """Store ``entry``, if there is one, and release the key's lease if ``token`` holds it.
 
-        Returns false, and stores nothing, if the key was forgotten after ``look`` returned ``purge_number``.
+        Returns false, and stores nothing, if the key was forgotten after ``look`` returned ``purge_number``, or if the
+        store has lost its data since. The number is 0 if the look failed: then any forgetting of the last hour counts.
         """
+
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Let the lease expire after ``seconds`` from now, if ``token`` still holds it; return whether it does."""
 
     def get(self, key: str) -> bytes | None:
         """Return the value that ``put`` has stored, or None.
@@ -74,20 +79,21 @@ class Store(Protocol):
     def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
         """Store the value for about ``lifetime`` seconds.
 
-        When the store is full, it evicts values that are not positive first.
+        When the store is full, it evicts values that are not positive first. The keys of values must differ from those
+        of records.
         """
 
     def forget(self, key: str) -> bool:
-        """Delete the record, and add the key to the invalidations; return whether there was a record."""
+        """Delete the record and the lease, and add the key to the invalidations; return whether there was a record.
+
+        Without its lease, a fetch in progress does not delay the next one: its result would be refused anyway.
+        """
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return a new cursor, and the keys that were forgotten after the cursor ``since``, oldest first.
 
         Cursors are opaque strings. With an empty one, only the current cursor is returned, and no keys.
         """
-
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
 
     def close(self) -> None:
         """Close files and connections. A later call may open them again."""

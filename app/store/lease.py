@@ -47,5 +47,5 @@ class Lease:
 
     def _renew(self) -> None:
         while True:
-            self._store.acquire_lease(self._key, self.token, LEASE_SECONDS)
+            self._store.renew_lease(self._key, self.token, LEASE_SECONDS)
             gevent.sleep(_RENEWAL_INTERVAL)

@@ -16,13 +16,13 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import gevent
-from gevent.lock import BoundedSemaphore
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
+from app.concurrency.fair_semaphore import FairSemaphore
 from app.store.base import Entry, Look, StoreError, StoreOverloaded
 
 #: Seconds for connecting, and for each read or write of a socket.
@@ -40,6 +40,8 @@ MAX_CONNECTIONS = 8
 VALUE_PREFIX = "covers:value:"
 #: How long a purge number is kept for a key, in milliseconds: for longer than any fetch may last.
 PURGE_LIFETIME_MS = 3_600_000
+#: Two purge numbers, separated by a colon: the first one since the server had no data, and the latest one.
+PURGES = "covers:purges"
 #: The stream of the keys that were forgotten. Its entry ids are the cursors of ``invalidations``.
 INVALIDATION_STREAM = "covers:forgotten"
 #: An id lower than that of any entry of a stream.
@@ -52,40 +54,56 @@ MAX_LIFETIME_MS = 100 * 365 * 86_400_000
 
 # The scripts are sent in full each time (EVAL). EVALSHA saves nothing that can be measured, and would need a fallback
 # for scripts that the server has lost. A stored record begins with the time at which it is due, as a big-endian double.
+# KEYS are the record, the lease and the purge number of an item. No command has more than ten arguments: a server with
+# a password would answer a longer one with a protocol error, not with the error that says that the password is missing.
 #
-# Purge numbers are the server's time in microseconds. They increase even if the server loses all its keys.
-LOOK_SCRIPT = """
-local time = redis.call('TIME')
-local number = time[1] .. string.format('%06d', time[2])
-local record = redis.call('GET', KEYS[1])
-if record and #record >= 8 and struct.unpack('>d', record) > tonumber(ARGV[3]) then return {record, 0, number} end
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then return {record, 0, number} end
--- A server that refuses writes, since it is full or a replica, can still be read.
-redis.pcall('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return {record, 1, number}
+# The first purge number is the server's time in microseconds. So a server that has lost its data starts with a greater
+# number than all those before, unless its clock was set back by more than the age of the data.
+_READ_PURGES = f"""
+local function read_purges()
+    local first, last = string.match(redis.call('GET', '{PURGES}') or '', '^(%d+):(%d+)$')
+    if first then return first, last, false end
+    local time = redis.call('TIME')
+    first = time[1] .. string.format('%06d', time[2])
+    return first, first, true
+end
 """
-SETTLE_SCRIPT = """
+LOOK_SCRIPT = f"""{_READ_PURGES}
+local record = redis.call('GET', KEYS[1])
+local first, number, is_new = read_purges()
+-- pcall: a server that refuses writes, since it is full or a replica, can still be read.
+if is_new then redis.pcall('SET', '{PURGES}', first .. ':' .. number) end
+if record and #record >= 8 and struct.unpack('>d', record) > tonumber(ARGV[3]) then return {{record, 0, number}} end
+if redis.call('GET', KEYS[2]) then return {{record, 0, number}} end
+redis.pcall('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {{record, 1, number}}
+"""
+# A lifetime of 0 is for a record that must not be kept, a negative one for no record.
+SETTLE_SCRIPT = f"""{_READ_PURGES}
 if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+local number, lifetime = tonumber(ARGV[2]), tonumber(ARGV[3])
 local purge = redis.call('GET', KEYS[3])
-if purge and tonumber(purge) > tonumber(ARGV[2]) then return 0 end
-if ARGV[3] == 'store' then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5]) end
-if ARGV[3] == 'delete' then redis.call('DEL', KEYS[1]) end
+if purge and tonumber(purge) > number then return 0 end
+local first, _, is_new = read_purges()
+if number > 0 and (is_new or tonumber(first) > number) then return 0 end
+if lifetime > 0 then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end
+if lifetime == 0 then redis.call('DEL', KEYS[1]) end
 return 1
 """
-ACQUIRE_SCRIPT = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+RENEW_SCRIPT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 # DEL comes first: once a script has freed memory, it may write even if the server's memory is full.
-FORGET_SCRIPT = """
+FORGET_SCRIPT = f"""{_READ_PURGES}
 local deleted = redis.call('DEL', KEYS[1])
-local time = redis.call('TIME')
-local number = tonumber(time[1] .. string.format('%06d', time[2]))
-local latest = tonumber(redis.call('GET', KEYS[2]) or '0')
-redis.call('SET', KEYS[2], string.format('%.0f', math.max(number, latest + 1)), 'PX', ARGV[1])
+redis.call('DEL', KEYS[2])
+local first, last = read_purges()
+local number = string.format('%.0f', tonumber(last) + 1)
+redis.call('SET', '{PURGES}', first .. ':' .. number)
+redis.call('SET', KEYS[3], number, 'PX', {PURGE_LIFETIME_MS})
+redis.call('XADD', '{INVALIDATION_STREAM}', 'MAXLEN', '~', 10000, '*', 'key', ARGV[1])
 return deleted
 """
 
@@ -124,7 +142,8 @@ class RedisStore:
             **options,
         )
         self._client: Any = Redis(connection_pool=self._pool)  # its results are typed as unions over all protocols
-        self._connections = BoundedSemaphore(MAX_CONNECTIONS)
+        self._connections = FairSemaphore(MAX_CONNECTIONS)
+        self._failures = 0
         self._address = f"redis at {parts.hostname or 'localhost'}:{parts.port or 6379}"
         self._password: str | None = self._pool.connection_kwargs.get("password")
 
@@ -149,22 +168,22 @@ class RedisStore:
 
     def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
         """Store ``entry`` unless the key was forgotten after ``purge_number``; release the lease of ``token``."""
-        action, record, lifetime = "release", b"", 0
+        lifetime, record = -1, b""
         if entry is not None:
-            action = "store" if entry.lifetime > 0 else "delete"
-            record, lifetime = _DUE.pack(entry.due) + entry.value, _milliseconds(entry.lifetime)
+            lifetime = _milliseconds(entry.lifetime) if entry.lifetime > 0 else 0
+            record = _DUE.pack(entry.due) + entry.value
         with self._call():
-            return bool(
-                self._client.eval(SETTLE_SCRIPT, 3, *_keys_of(key), token, purge_number, action, record, lifetime)
-            )
+            return bool(self._client.eval(SETTLE_SCRIPT, 3, *_keys_of(key), token, purge_number, lifetime, record))
+
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Let the lease expire after ``seconds`` from now, if ``token`` still holds it; return whether it does."""
+        with self._call():
+            return bool(self._client.eval(RENEW_SCRIPT, 1, _keys_of(key)[1], token, _milliseconds(seconds)))
 
     def forget(self, key: str) -> bool:
-        """Delete the record, and add the key to the invalidations; return whether there was a record."""
+        """Delete the record and the lease, and add the key to the invalidations; return whether there was a record."""
         with self._call():
-            record, _, purge = _keys_of(key)
-            deleted = self._client.eval(FORGET_SCRIPT, 2, record, purge, PURGE_LIFETIME_MS)
-            self._client.xadd(INVALIDATION_STREAM, {"key": key}, maxlen=10_000, approximate=True)
-            return bool(deleted)
+            return bool(self._client.eval(FORGET_SCRIPT, 3, *_keys_of(key), key))
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return a new cursor, and the keys that were forgotten after the cursor ``since``: a thousand at most.
@@ -183,11 +202,6 @@ class RedisStore:
             entries = streams[0][1]
             return entries[-1][0].decode(), [fields[b"key"].decode(errors="surrogatepass") for _id, fields in entries]
 
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
-        with self._call():
-            return bool(self._client.eval(ACQUIRE_SCRIPT, 1, _keys_of(key)[1], token, _milliseconds(seconds)))
-
     def close(self) -> None:
         """Close all connections, including those that are in use. A later call opens new ones."""
         self._pool.disconnect()
@@ -199,16 +213,29 @@ class RedisStore:
         If an exception interrupts a command, redis-py closes the connection. So a late response is never taken for the
         response to another command.
         """
-        if not self._connections.acquire(timeout=QUEUE_TIMEOUT):
+        failures = self._failures
+        if not self._connections.acquire(QUEUE_TIMEOUT):
             raise StoreOverloaded(f"{self._address}: no connection became free within {QUEUE_TIMEOUT} seconds")
         timeout = gevent.Timeout.start_new(CALL_TIMEOUT)
         try:
+            if failures != self._failures:
+                # Otherwise the calls that wait would time out one after the other.
+                raise StoreError(f"{self._address}: it failed while this call waited for a connection")
             yield
+        except StoreError:
+            raise
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise
+            self._failures += 1
             raise StoreError(f"{self._address}: no response within {CALL_TIMEOUT} seconds") from expired
         except Exception as error:
+            if isinstance(error, ReadOnlyError):
+                # A server that becomes a replica keeps its connections, and the host name may lead to another server
+                # by then.
+                self._pool.disconnect(inuse_connections=False)
+            if not isinstance(error, ResponseError):
+                self._failures += 1
             # redis-py's parser raises exceptions of any class for bytes that are no Redis response.
             raise StoreError(f"{self._address}: {self._describe(error)}") from error
         finally:

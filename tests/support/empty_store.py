@@ -21,13 +21,13 @@ class EmptyStore:
         """Return the same cursor and no keys."""
         return since, []
 
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
         """Return True: the token holds the lease."""
         return True
 
     def look(self, key: str, token: str, seconds: float, now: float) -> Look:
         """Return no record and the lease."""
-        return Look(None, self.acquire_lease(key, token, seconds), 0)
+        return Look(None, has_lease=True, purge_number=0)
 
     def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
         """Store nothing."""
