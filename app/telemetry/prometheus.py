@@ -132,7 +132,9 @@ class PrometheusCollector(Collector):
         for name, metric_name, help_text in _SUMMED_GAUGES:
             yield GaugeMetricFamily(metric_name, help_text, sum(values(name)))
         bypassed = max(values(counters.STORE_BYPASSED), default=0)
-        yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker bypasses the store.", bypassed)
+        yield GaugeMetricFamily(
+            "covers_store_passed_over", "Whether a worker bypasses the store, for reads or writes.", bypassed
+        )
         for name, metric_name, help_text in _HOST_GAUGES:
             metric = GaugeMetricFamily(metric_name, help_text, labels=("host",))
             for _, host in self._keys[name]:

@@ -235,7 +235,10 @@ def test_counters_without_labels_are_exported(server: Server) -> None:
     worker.flight_joined()
     worker.store_operation_failed()
     worker.store_operation_failed()
+    for _ in range(3):
+        worker.store_overloaded()
     samples = server.samples()
     assert samples.total("covers_flights_shared_total") == 1
     assert samples.total("covers_store_failures_total") == 2
+    assert samples.total("covers_store_overloads_total") == 3
     assert samples.total("covers_build_info") == 1
