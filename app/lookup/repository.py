@@ -23,16 +23,20 @@ from app.store.purge_log import Position, PurgeLog
 class Look(NamedTuple):
     """The result of ``CoverRepository.look``.
 
-    ``record`` is None if there is none, or it has expired. ``may_fetch`` is false if the store granted no lease:
-    another worker has it, or the record is not due. ``is_unconfirmed`` says that another worker may have forgotten the
-    item, although this one has a record: ``CoverRepository.apply_invalidations`` tells. ``purge_number`` and
-    ``purge_position`` are for ``settle``: those of the store, and of the purge log if there is no store.
+    ``record`` is None if there is none, or it has expired. ``is_unconfirmed`` says that only this worker's memory has
+    it, and that another worker may have forgotten the item: ``CoverRepository.apply_invalidations`` tells. If so,
+    ``stored`` is the record to use instead, that of the store.
+
+    ``may_fetch`` is false if the store granted no lease: another worker has it, or the record is not due.
+    ``purge_number`` and ``purge_position`` are for ``settle``: those of the store, and of the purge log if there is no
+    store.
     """
 
     record: CoverRecord | None
+    stored: CoverRecord | None = None
+    is_unconfirmed: bool = False
     lease: Lease | None = None
     may_fetch: bool = True
-    is_unconfirmed: bool = False
     purge_number: int = 0
     purge_position: Position = ()
 
@@ -76,28 +80,21 @@ class CoverRepository:
         if not self._store.is_shared:
             return self._look_in_memory(item)
         key, token, now = str(item), new_token(), self._clock()
-        record = self._memory.get(key)
-        stored, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
-        if stored is not None:
-            stored = clamp_to_clock(stored, now)
-            if record is None or _version_of(stored) > _version_of(record):
-                record = stored
-                if flight.is_current:
-                    self._memory.put(key, stored)
-        # Otherwise the record is only in memory: the store has evicted it, or could not be written, or forgotten it.
-        is_confirmed = record is None or (stored is not None and _version_of(stored) >= _version_of(record))
-        record = self._unexpired(item, record)
-        is_due = record is None or is_refresh_due(record, now)
-        if is_due and not has_lease and stored is not None and not is_refresh_due(stored, now):
-            # The store granted no lease, since its own record is not due. The newer one in memory is.
+        record = self._unexpired(item, self._memory.get(key))
+        value, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
+        stored = None if value is None else self._unexpired(item, clamp_to_clock(value, now))
+        if value is not None and stored is None and not is_refresh_due(value, now) and not has_lease:
+            # The record is not due, so the store granted no lease. But it has expired: the settings have changed, or
+            # the origin asked to wait for longer than the record is kept.
             _, has_lease, _ = self._store.look(key, token, LEASE_SECONDS, math.inf)
-        return Look(
-            record,
-            Lease(self._store, key, token) if has_lease else None,
-            may_fetch=has_lease,
-            is_unconfirmed=not is_confirmed,
-            purge_number=purge_number,
-        )
+        # A record that only this worker has: the store has evicted it, was not available to save it, or forgot it.
+        is_unconfirmed = record is not None and (stored is None or _rank(stored, now) < _rank(record, now))
+        if stored is not None and (record is None or _rank(stored, now) > _rank(record, now)):
+            record = stored
+            if flight.is_current:
+                self._memory.put(key, stored)
+        lease = Lease(self._store, key, token) if has_lease else None
+        return Look(record, stored, is_unconfirmed, lease, may_fetch=has_lease, purge_number=purge_number)
 
     def _look_in_memory(self, item: ItemId) -> Look:
         key, position = str(item), self._purge_log.position()
@@ -126,7 +123,7 @@ class CoverRepository:
                 token,
                 record,
                 look.purge_number,
-                due=min(record.refresh_due_at, now + lifetime),
+                due=record.refresh_due_at,
                 lifetime=lifetime,
                 is_positive=record.is_found,
             )
@@ -168,12 +165,12 @@ class CoverRepository:
 
         """
         key = str(item)
-        was_in_memory = self._memory.forget(key)
+        try:
+            was_stored = self._store.forget(key)
+        finally:
+            was_in_memory = self._memory.forget(key)  # not earlier: a lookup may have read the record meanwhile
         if not self._store.is_shared:
             self._purge_log.add(key)
-            return was_in_memory
-        was_stored = self._store.forget(key)
-        self._memory.forget(key)  # a lookup may have read the record from the store meanwhile
         return was_stored or was_in_memory
 
     def apply_invalidations(self, keys_in_flight: Iterable[str]) -> list[str]:
@@ -195,6 +192,9 @@ class CoverRepository:
         return keys
 
 
-def _version_of(record: CoverRecord) -> tuple[float, float]:
-    """Return what is greater for the newer one of two records: a failed refresh changes only the due time."""
-    return record.fetched_at, record.refresh_due_at
+def _rank(record: CoverRecord, now: float) -> tuple[bool, float, float]:
+    """Return what is greater for the better one of two records: not due, or newer.
+
+    A failed refresh changes only the time at which a record is due.
+    """
+    return not is_refresh_due(record, now), record.fetched_at, record.refresh_due_at

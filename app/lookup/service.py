@@ -172,11 +172,10 @@ class LookupService:
 
     def forget(self, item: ItemId) -> bool:
         """Delete the item's record everywhere; return whether there was one. Raises as ``CoverRepository.forget``."""
-        self._flights.forget(str(item))
         try:
             return self._repository.forget(item)
         finally:
-            self._flights.forget(str(item))  # one that has started meanwhile may have read the record
+            self._flights.forget(str(item))  # not earlier: a flight that started meanwhile may have read the record
 
     def apply_invalidations(self) -> None:
         """Delete from memory what other workers have forgotten since the last call."""
@@ -252,7 +251,7 @@ class LookupService:
         look = self._repository.look(item, flight)
         # The purge number of the look is later than what is read here, so nothing is missed in between.
         if look.is_unconfirmed and (str(item) in self._apply_invalidations(str(item)) or not flight.is_current):
-            return look._replace(record=None)
+            return look._replace(record=look.stored)
         return look
 
     def _result_of(self, item: ItemId, look: Look) -> LookupResult | None:

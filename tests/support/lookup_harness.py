@@ -157,3 +157,12 @@ def failing(error: BaseException) -> Script:
         raise error
 
     return fail
+
+
+def run_until(condition: Callable[[], bool]) -> None:
+    """Let other greenlets run until the condition is true. Raises AssertionError if it never becomes true."""
+    for _ in range(1000):
+        if condition():
+            return
+        gevent.sleep(0)
+    raise AssertionError("the condition did not become true")
