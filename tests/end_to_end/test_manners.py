@@ -11,13 +11,14 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.support.scripted_origin import Barrier, Origin, cover, page, raw
+from tests.support.scripted_origin import COVER_PATH, PAGE_PATH, Barrier, Origin, Request, cover, page, raw, redirect
 from tests.support.service import CONFIG, Service, run_service
 
 WORKERS = 2
 CONCURRENCY = 4
 IDS = itertools.count(1_000_000)
 DOWN = page("down", status="500 Internal Server Error")
+FOUND = cover(7)
 
 
 def config(origin: Origin, keys: str = "", store: str = "none") -> str:
@@ -26,14 +27,14 @@ def config(origin: Origin, keys: str = "", store: str = "none") -> str:
 
 @pytest.fixture
 def service(origin: Origin, tmp_path: Path) -> Iterator[Service]:
-    """A service with two workers over SQLite that asks an origin of its own."""
+    """A service with two workers that share a SQLite store. Its origin serves no other test."""
     keys = f"concurrency = {CONCURRENCY}\nretries = 0\nerror_ttl = 0\n"
     with run_service(tmp_path, config(origin, keys, f"sqlite:{tmp_path}/covers.db"), workers=WORKERS) as running:
         yield running
 
 
 def call(server: Service, method: str, *arguments: Any) -> Any:
-    """Call over a connection of its own, so that any worker may answer; return the answer, or the fault."""
+    """Call over a new connection, which any worker may accept; return the result or the fault."""
     with xmlrpc.client.ServerProxy(server.url) as client:
         try:
             return getattr(client, method)(*arguments)
@@ -41,99 +42,235 @@ def call(server: Service, method: str, *arguments: Any) -> Any:
             return fault
 
 
-def calls(server: Service, ids: list[int]) -> list[Any]:
-    """Call for all ids at once."""
-    calling = [gevent.spawn(call, server, "get_cover", number) for number in ids]
-    return [greenlet.get() for greenlet in calling]
+def start_calls(server: Service, ids: list[int], *arguments: Any) -> list["gevent.Greenlet[..., Any]"]:
+    return [gevent.spawn(call, server, "get_cover", number, *arguments) for number in ids]
 
 
-def fault_of(server: Service, number: int) -> xmlrpc.client.Fault:
-    fault = call(server, "get_cover", number)
+def calls(server: Service, ids: list[int], *arguments: Any) -> list[Any]:
+    """Return the results for all ids, looked up at once."""
+    return [greenlet.get() for greenlet in start_calls(server, ids, *arguments)]
+
+
+def fault_of(server: Service, number: int, *arguments: Any) -> xmlrpc.client.Fault:
+    fault = call(server, "get_cover", number, *arguments)
     assert isinstance(fault, xmlrpc.client.Fault), fault
     return fault
 
 
-def fresh(count: int) -> list[int]:
+def are_found(results: list[Any]) -> bool:
+    return [result for result in results if not isinstance(result, str) or not result.endswith("/7.jpg")] == []
+
+
+def new_ids(count: int) -> list[int]:
     return [next(IDS) for _ in range(count)]
 
 
-def let_go(hold: Barrier) -> None:
-    """Let a page go a little after it was asked for."""
-    hold.asked.wait()
+def release(barrier: Barrier) -> None:
+    """Let a page respond a little after it was requested."""
+    barrier.asked.wait()
     gevent.sleep(0.02)
-    hold.go.set()
+    barrier.go.set()
 
 
-def test_concurrency_holds_over_all_workers(origin: Origin, service: Service) -> None:
-    """An origin with four places never sees five, and none of them stays empty while somebody waits."""
-    ids = fresh(40)
+def test_concurrency_applies_to_all_workers_together(origin: Origin, service: Service) -> None:
+    """With a concurrency of four there are never five requests, and four while others wait."""
+    ids = new_ids(40)
     for number in ids:
-        origin.item(number, hold := Barrier(cover(7)))
-        gevent.spawn(let_go, hold)
-    answers = calls(service, ids)
-    assert all(answer.endswith("/7.jpg") for answer in answers)
+        origin.item(number, barrier := Barrier(FOUND))
+        gevent.spawn(release, barrier)
+    assert are_found(calls(service, ids))
     assert origin.most_under_way == CONCURRENCY
 
 
-def test_pages_are_begun_a_delay_apart_over_all_workers(origin: Origin, tmp_path: Path) -> None:
-    begun: list[float] = []
+def test_requests_of_all_workers_start_a_delay_apart(origin: Origin, tmp_path: Path) -> None:
+    started_at: list[float] = []
 
-    def behave(connection: Any, request: Any) -> None:
-        begun.append(time.monotonic())
-        cover(7)(connection, request)
+    def behave(connection: Any, request: Request) -> None:
+        started_at.append(time.monotonic())
+        FOUND(connection, request)
 
-    ids = fresh(10)
+    ids = new_ids(10)
     for number in ids:
         origin.item(number, behave)
     with run_service(tmp_path, config(origin, "delay = 0.1\n"), workers=WORKERS) as server:
-        assert all(answer.endswith("/7.jpg") for answer in calls(server, ids))
-    gaps = [later - earlier for earlier, later in itertools.pairwise(begun)]
-    # What is seen here is when pages arrive, and a busy machine may hold up one of two: over all, that evens out.
+        assert are_found(calls(server, ids))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(started_at)]
+    # These are the times of arrival. A busy machine may delay one of two requests, which evens out over all of them.
     assert min(gaps) > 0.05
     assert sum(gaps) > 0.1 * len(gaps) - 0.05
 
 
-def test_an_origin_that_asks_to_wait_is_not_asked_by_any_worker(origin: Origin, service: Service) -> None:
-    """For whatever item, until it is over; then it is asked again."""
-    ids = fresh(21)
+def other_host(origin: Origin, path: str) -> str:
+    """Return a URL of the origin under its other name, which the service takes for another host."""
+    return f"http://localhost:{origin.port}{path}"
+
+
+def two_hosts(origin: Origin, keys: str, *, other_keys: str = "", settings: str = "") -> str:
+    """Return a configuration with the source ``ozon`` at 127.0.0.1, and ``other`` at localhost."""
+    other = f'page_url = "{other_host(origin, "/other/{id}")}"\nextract = [{{ regex = "({COVER_PATH})" }}]\n'
+    return (
+        f'{settings}\ndefault_source = "ozon"\n{config(origin, keys)}allowed_hosts = ["localhost"]\n'
+        f"[sources.other]\n{other.replace('{number}', '[0-9]+')}private_network = true\n{other_keys or keys}"
+        'allowed_hosts = ["127.0.0.1"]\n'
+    )
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_two_hosts_that_redirect_to_each_other_serve_all(origin: Origin, tmp_path: Path, concurrency: int) -> None:
+    """Of 512 cold lookups none fails. All do if a redirect keeps the slot of the first host."""
+
+    def behave(connection: Any, request: Request) -> None:
+        if request.target == "/found":
+            FOUND(connection, request)
+        elif request.target.startswith("/other/"):
+            redirect(f"{origin.url}/found")(connection, request)
+        else:
+            redirect(other_host(origin, "/found"))(connection, request)
+
+    origin.default = behave
+    ids = new_ids(256)
+    text = two_hosts(origin, f"concurrency = {concurrency}\n", settings="deadline = 60")
+    with run_service(tmp_path, text, workers=WORKERS) as server:
+        batches = [gevent.spawn(call, server, "get_covers", ids, source) for source in ("ozon", "other")]
+        results = [result for batch in batches for result in batch.get().values()]
+    assert len(results) == 512
+    assert are_found(results)
+    assert origin.most_under_way <= 2 * concurrency
+
+
+def test_a_busy_host_that_a_shop_redirects_to_does_not_stall_the_shop(origin: Origin, tmp_path: Path) -> None:
+    """More lookups wait for it than the shop has slots, and the worker. Fails if they keep either while they wait."""
+    barrier = Barrier(FOUND)
+    origin.pages["/busy"] = barrier
+    redirecting, direct = new_ids(20), new_ids(20)
+    for number in redirecting:
+        origin.item(number, redirect(other_host(origin, "/busy")))
+    for number in direct:
+        origin.item(number, FOUND)
+    text = two_hosts(origin, "concurrency = 2\n", settings="fetch_concurrency = 4\ndeadline = 60")
+    with run_service(tmp_path, text) as server:
+        waiting = start_calls(server, redirecting)
+        barrier.asked.wait()
+        assert are_found(calls(server, direct))
+        assert not any(greenlet.ready() for greenlet in waiting)
+        barrier.go.set()
+        assert are_found([greenlet.get() for greenlet in waiting])
+    assert origin.most_under_way <= 4
+
+
+def test_a_host_whose_slot_comes_late_has_its_full_time(origin: Origin, tmp_path: Path) -> None:
+    """The lookups wait for the second host for longer than their timeout, more of them than open a circuit.
+
+    Fails if the wait counts as time of the first host or of the page.
+    """
+    barrier = Barrier(FOUND)
+    origin.pages |= {"/other/1": barrier, "/found": FOUND}
+    ids = new_ids(12)
     for number in ids:
-        origin.item(number, cover(7))
+        origin.item(number, redirect(other_host(origin, "/found")))
+    keys = "concurrency = 1\nretries = 0\ntimeout = {}\n"
+    text = two_hosts(origin, keys.format(0.5), other_keys=keys.format(60), settings="deadline = 60")
+    with run_service(tmp_path, text) as server:
+        busy = start_calls(server, [1], "other")
+        barrier.asked.wait()
+        waiting = start_calls(server, ids)
+        while sum(origin.asked_for(number) for number in ids) < len(ids):
+            gevent.sleep(0.01)
+        gevent.sleep(0.6)
+        barrier.go.set()
+        assert are_found([greenlet.get() for greenlet in waiting + busy])
+
+
+def test_a_slow_robots_txt_of_another_host_is_not_the_fault_of_the_first_one(origin: Origin, tmp_path: Path) -> None:
+    """More lookups than open a circuit wait for it in vain. Fails if they count as too slow for the first host."""
+    redirecting, direct = new_ids(10), new_ids(20)
+    for number in redirecting:
+        origin.item(number, redirect(other_host(origin, "/found")))
+    for number in direct:
+        origin.item(number, FOUND)
+    barrier = Barrier(page(""))
+
+    def robots_txt(connection: Any, request: Request) -> None:
+        (barrier if request.headers["host"].startswith("localhost") else page(""))(connection, request)
+
+    origin.pages["/robots.txt"] = robots_txt
+    text = two_hosts(origin, "robots = true\ntimeout = 0.5\nretries = 0\nerror_ttl = 60\n", settings="deadline = 60")
+    with run_service(tmp_path, text) as server:
+        for fault in calls(server, redirecting):
+            assert fault.faultCode == 502
+            assert f"localhost:{origin.port}/robots.txt cannot be fetched" in fault.faultString
+        assert are_found(calls(server, direct))
+    barrier.go.set()
+
+
+def test_the_fault_504_names_the_host_or_the_queue(origin: Origin, tmp_path: Path) -> None:
+    """Fails if a caller cannot know whether the origin was slow or this service busy."""
+    host = f"127.0.0.1:{origin.port}"
+    barrier = Barrier(FOUND)
+    origin.default = barrier
+    with run_service(
+        tmp_path, two_hosts(origin, "concurrency = 1\ntimeout = 0.2\n", settings="deadline = 60")
+    ) as server:
+        fault = fault_of(server, *new_ids(1))
+        assert (fault.faultCode, fault.faultString) == (504, f"{host} took longer than 0.2 seconds")
+    with run_service(
+        tmp_path, config(origin, "concurrency = 1\n").replace("store", "deadline = 0.5\nstore", 1)
+    ) as server:
+        slow, queued = new_ids(2)
+        waiting = start_calls(server, [slow])
+        while not origin.asked_for(slow):
+            gevent.sleep(0.01)
+        fault = fault_of(server, queued)
+        assert fault.faultCode == 504
+        assert re.search(rf"waiting for (a slot of )?{re.escape(host)}", fault.faultString)
+        assert "slot" in fault.faultString
+        (fault,) = [greenlet.get() for greenlet in waiting]
+        assert fault.faultCode == 504
+        assert fault.faultString == f"no answer within 0.5 seconds, still waiting for a response of {host}"
+        barrier.go.set()
+
+
+def test_a_host_that_asked_to_wait_gets_no_request_of_any_worker(origin: Origin, service: Service) -> None:
+    """For no item, until the time is over."""
+    ids = new_ids(21)
+    for number in ids:
+        origin.item(number, FOUND)
     origin.item(ids[0], page("slow down", status="429 Too Many Requests", headers={"Retry-After": "2"}))
     assert fault_of(service, ids[0]).faultCode == 429
-    began = time.monotonic()
+    started_at = time.monotonic()
     faults = calls(service, ids[1:])
     assert {fault.faultCode for fault in faults} == {429}
     assert all(re.search(r"ask again in [12] seconds$", fault.faultString) for fault in faults)
     assert len(origin.requests) == 1
     while isinstance(call(service, "get_cover", ids[1]), xmlrpc.client.Fault):
         gevent.sleep(0.05)
-    assert time.monotonic() - began > 1.9
+    assert time.monotonic() - started_at > 1.9
     assert len(origin.requests) == 2
 
 
-def test_known_covers_are_served_while_their_origin_asks_to_wait(origin: Origin, tmp_path: Path) -> None:
-    known, asking = fresh(2)
-    origin.item(known, cover(7))
-    origin.item(asking, page("", status="503 Service Unavailable", headers={"Retry-After": "60"}))
+def test_cached_covers_are_served_while_their_host_asks_to_wait(origin: Origin, tmp_path: Path) -> None:
+    cached, throttled = new_ids(2)
+    origin.item(cached, FOUND)
+    origin.item(throttled, page("", status="503 Service Unavailable", headers={"Retry-After": "60"}))
     with run_service(tmp_path, config(origin, "ttl = 0\ngrace = 0\nkeep = '1d'\nretries = 0\n")) as server:
-        url = call(server, "get_cover", known)
-        assert fault_of(server, asking).faultCode == 429
-        assert [call(server, "get_cover", known) for _ in range(5)] == [url] * 5
+        url = call(server, "get_cover", cached)
+        assert fault_of(server, throttled).faultCode == 429
+        assert [call(server, "get_cover", cached) for _ in range(5)] == [url] * 5
         assert len(origin.requests) == 2
 
 
-def test_an_origin_that_is_down_is_left_alone_and_asked_again_when_it_is_back(origin: Origin, service: Service) -> None:
+def test_a_host_that_fails_gets_few_requests_until_it_responds_again(origin: Origin, service: Service) -> None:
     origin.default = DOWN
-    ids = fresh(60)
+    ids = new_ids(60)
     faults = [fault_of(service, number) for number in ids]
     assert {fault.faultCode for fault in faults} == {502}
     assert len(origin.requests) < 30
     assert "it is tried again in" in faults[-1].faultString
-    origin.default = cover(7)
+    origin.default = FOUND
     with gevent.Timeout(30):
         while isinstance(call(service, "get_cover", ids[0]), xmlrpc.client.Fault):
             gevent.sleep(0.05)
-    assert all(answer.endswith("/7.jpg") for answer in calls(service, ids))
+    assert are_found(calls(service, ids))
 
 
 @pytest.mark.parametrize(
@@ -143,17 +280,17 @@ def test_an_origin_that_is_down_is_left_alone_and_asked_again_when_it_is_back(or
         '<html><body id="fab_chlg_20210">Please make sure that you are not a robot</body></html>',
     ],
 )
-def test_a_challenge_is_a_block_whatever_its_status(origin: Origin, service: Service, text: str) -> None:
-    """And it is not remembered as "no cover"."""
-    (number,) = fresh(1)
+def test_a_challenge_page_is_a_block_whatever_its_status(origin: Origin, service: Service, text: str) -> None:
+    """And it is not cached as "no cover"."""
+    (number,) = new_ids(1)
     origin.item(number, page(text))
     assert fault_of(service, number).faultCode == 403
-    origin.item(number, cover(7))
-    assert call(service, "get_cover", number).endswith("/7.jpg")
+    origin.item(number, FOUND)
+    assert are_found([call(service, "get_cover", number)])
 
 
-def test_a_private_address_is_not_dialled(origin: Origin, tmp_path: Path) -> None:
-    origin.default = cover(7)
+def test_no_connection_is_made_to_a_private_address(origin: Origin, tmp_path: Path) -> None:
+    origin.default = FOUND
     text = config(origin).replace("private_network = true", "")
     with run_service(tmp_path, text) as server:
         fault = fault_of(server, 42)
@@ -161,25 +298,39 @@ def test_a_private_address_is_not_dialled(origin: Origin, tmp_path: Path) -> Non
     assert origin.connections == 0
 
 
-def test_robots_txt_is_honoured_where_the_source_says_so(origin: Origin, tmp_path: Path) -> None:
-    """And it is asked for once, by all workers together, as long as they do so one after the other."""
-    allowed, forbidden = fresh(2)
-    origin.pages["/robots.txt"] = page(f"User-agent: *\nDisallow: /context/detail/id/{forbidden}\n")
-    origin.item(allowed, cover(7))
-    origin.item(forbidden, cover(7))
+def test_robots_txt_is_honoured_if_the_source_says_so(origin: Origin, tmp_path: Path) -> None:
+    """Workers share the file, so it is fetched once."""
+    allowed, forbidden = new_ids(2)
+    origin.pages["/robots.txt"] = page(f"User-agent: *\nDisallow: {PAGE_PATH.format(id=forbidden)}\n")
+    origin.item(allowed, FOUND)
+    origin.item(forbidden, FOUND)
     text = config(origin, "robots = true\n", f"sqlite:{tmp_path}/covers.db")
     with run_service(tmp_path, text, workers=WORKERS) as server:
         fault = fault_of(server, forbidden)
         assert (fault.faultCode, "robots.txt does not allow" in fault.faultString) == (403, True)
-        assert call(server, "get_cover", allowed).endswith("/7.jpg")
+        assert are_found([call(server, "get_cover", allowed)])
         for _ in range(10):
             assert fault_of(server, forbidden).faultCode == 403
     assert [request.target for request in origin.requests].count("/robots.txt") == 1
     assert origin.asked_for(forbidden) == 0
 
 
-def test_explain_tells_the_trail(origin: Origin, tmp_path: Path) -> None:
-    """What was asked for, where that led, which rules found nothing and which one did."""
+@pytest.mark.parametrize("key", ["throttled", "blocked"])
+def test_a_forbidden_robots_txt_allows_all_pages_whatever_403_means_on_a_page(
+    origin: Origin, tmp_path: Path, key: str
+) -> None:
+    """RFC 9309, 2.3.1.3. Fails if the response patterns of the source judge robots.txt."""
+    found, refused = new_ids(2)
+    origin.pages["/robots.txt"] = page("forbidden", status="403 Forbidden")
+    origin.item(found, FOUND)
+    origin.item(refused, page("slow down", status="403 Forbidden"))
+    with run_service(tmp_path, config(origin, f"robots = true\n{key} = [{{ status = 403 }}]\n")) as server:
+        assert are_found([call(server, "get_cover", found)])
+        assert fault_of(server, refused).faultCode == {"throttled": 429, "blocked": 403}[key]
+
+
+def test_explain_cover_reports_the_steps_of_a_lookup(origin: Origin, tmp_path: Path) -> None:
+    """The page that was requested, the final one, the rules that found nothing, and the rule that found the cover."""
     origin.pages["/item/42"] = page("", status="302 Found", headers={"Location": "/moved/42"})
     origin.pages["/moved/42"] = page('<meta property="og:image" content="/42.jpg">')
     origin.pages["/item/43"] = page("<p>nothing</p>")
@@ -188,9 +339,9 @@ def test_explain_tells_the_trail(origin: Origin, tmp_path: Path) -> None:
         "extract = [{ css = 'img.cover' }, { meta = 'og:image' }]\n"
     )
     with run_service(tmp_path, text) as server:
-        told = call(server, "explain_cover", 42)
+        fields = call(server, "explain_cover", 42)
         assert (
-            told.items()
+            fields.items()
             >= {
                 "outcome": "found",
                 "url": f"{origin.url}/42.jpg",
@@ -202,15 +353,15 @@ def test_explain_tells_the_trail(origin: Origin, tmp_path: Path) -> None:
                 "cache": "fetched",
             }.items()
         )
-        told = call(server, "explain_cover", 43)
-        assert (told["outcome"], told["rule"], told["status"]) == ("no_cover", "", 200)
-        assert told["misses"] == ["css img.cover: no match", "meta og:image: no match"]
-        told = call(server, "explain_cover", 44)
-        assert (told["outcome"], told["status"], told["misses"]) == ("no_such_item", 404, [])
+        fields = call(server, "explain_cover", 43)
+        assert (fields["outcome"], fields["rule"], fields["status"]) == ("no_cover", "", 200)
+        assert fields["misses"] == ["css img.cover: no match", "meta og:image: no match"]
+        fields = call(server, "explain_cover", 44)
+        assert (fields["outcome"], fields["status"], fields["misses"]) == ("no_such_item", 404, [])
 
 
-def test_a_broken_connection_is_tried_again_within_the_gate(origin: Origin, tmp_path: Path) -> None:
-    (number,) = fresh(1)
+def test_a_broken_connection_is_retried_within_the_limits(origin: Origin, tmp_path: Path) -> None:
+    (number,) = new_ids(1)
     origin.item(number, raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
     with run_service(tmp_path, config(origin, "retries = 2\n")) as server:
         assert fault_of(server, number).faultCode == 502
