@@ -43,6 +43,27 @@ def test_a_redis_that_stops_is_killed_and_comes_back_costs_no_answer(
             number += 1
 
 
+def test_a_redis_that_is_full_still_has_its_covers(
+    origin: Origin, require: Callable[[str], str], tmp_path: Path
+) -> None:
+    """New ones are fetched each time that a worker starts, and that does not keep the old ones from being read.
+
+    It fails if a write that is refused opens the circuit of the reads.
+    """
+    origin.default = cover(7)
+    url = URL.format(origin=origin.url)
+    with serving_redis(require("redis-server"), tmp_path) as redis:
+        text = config(origin, redis.url)
+        with run_service(tmp_path, text) as server:
+            server.client().get_covers(list(range(300, 320)))
+        redis.execute("CONFIG", "SET", "maxmemory", "1")
+        with run_service(tmp_path, text) as server:
+            for number in range(300, 320):
+                assert server.client().get_cover(number) == server.client().get_cover(number + 100) == url
+            assert "nothing is written to the store" in server.log.read_text()
+    assert all(origin.asked_for(number) == 1 for number in (*range(300, 320), *range(400, 420)))
+
+
 def test_a_ruined_database_is_set_aside_and_the_service_goes_on(origin: Origin, tmp_path: Path) -> None:
     origin.item(48, cover(7))
     database = tmp_path / "covers.db"

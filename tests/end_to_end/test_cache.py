@@ -197,6 +197,39 @@ def test_what_is_forgotten_is_gone_from_every_worker_within_a_second(shop: Origi
     assert caught.value.faultCode == 403
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "none"])
+def test_a_page_requested_before_an_item_was_forgotten_decides_no_later_result(
+    origin: Origin, redis: RedisServer, item: int, tmp_path: Path, kind: str
+) -> None:
+    """Not in any of four workers, nor in a server that starts later.
+
+    It fails if a fetch in progress stores its result whatever has happened since.
+    """
+    store = {"sqlite": f"sqlite:{tmp_path}/covers.db", "redis": redis.url, "none": "none"}[kind]
+    text = config(origin, store, "timeout = 30\n", top="admin_token = 's'\ndeadline = 60")
+    origin.item(item, hold := Barrier(cover(6)))
+    new = {URL.format(origin=origin.url)}
+    with run_service(tmp_path, text, workers=WORKERS) as server:
+        early = gevent.spawn(server.client().get_cover, item)
+        assert hold.asked.wait(10)
+        server.client().forget_cover(item, "ozon", "s")
+        origin.item(item, cover(7))
+        # A worker that has not read yet what another one has forgotten lets its callers join the old fetch.
+        callers = []
+        while origin.asked_for(item) < 2:
+            callers.append(gevent.spawn(server.client().get_cover, item))
+            gevent.sleep(0.02)
+        hold.go.set()
+        assert early.get().endswith("/6.jpg")
+        gevent.joinall(callers, raise_error=True)
+        for _ in range(3):
+            assert set(in_each_worker(server, "get_cover", item)) == new
+    if kind != "none":
+        with run_service(tmp_path, text) as server:
+            assert {server.client().get_cover(item)} == new
+            assert server.client().explain_cover(item)["cache"] in ("store", "memory")
+
+
 def test_what_is_forgotten_is_not_repeated_by_the_worker_either(tmp_path: Path) -> None:
     """On one connection, where the same bytes have been answered many times."""
     with Origin().serving() as origin:
