@@ -120,10 +120,12 @@ def on_starting(server):
 
     During a reload there are twice as many workers, and each TTIN signal adds one. There are slots for both.
     """
+    from app.store import purge_log
     from app.telemetry.shared_counters import SharedCounters
 
     server.covers_counters = SharedCounters.create(4 * server.cfg.workers + 64)
     server.covers_counters.add(_counter_keys)
+    server.covers_purges = purge_log.allocate(server.covers_counters.slots)
 
 
 def on_reload(server):
@@ -152,7 +154,12 @@ def post_fork(server, worker):
     from app.telemetry import worker_slot
 
     # A flag may select one of gunicorn's own worker classes, which lack the attribute.
-    worker_slot.assign(server.covers_counters, worker.covers_slot, lambda: getattr(worker, "was_told_to_stop", False))
+    worker_slot.assign(
+        server.covers_counters,
+        server.covers_purges,
+        worker.covers_slot,
+        lambda: getattr(worker, "was_told_to_stop", False),
+    )
 
 
 def worker_exit(server, worker):

@@ -68,7 +68,6 @@ def _check(arguments: CheckArguments) -> int:
     monkey.patch_all()
 
     from app.cli.check import check
-    from app.concurrency.clock import steady_clock
     from app.config.loading import load_settings
     from app.domain.errors import SettingsError
     from app.main import build_cover_page_reader, open_store, with_circuit_breaker
@@ -79,7 +78,7 @@ def _check(arguments: CheckArguments) -> int:
         return check(
             arguments.sources,
             settings,
-            lambda: build_cover_page_reader(settings, with_circuit_breaker(None), steady_clock()),
+            lambda clock: build_cover_page_reader(settings, with_circuit_breaker(None), clock),
         )
     except SettingsError as error:
         raise UsageError(str(error)) from error

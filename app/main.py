@@ -17,8 +17,8 @@ from app.config.source_registry import SourceRegistry
 from app.domain.errors import SettingsError
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import CoverRecord, LookupResult, decode_record, encode_record
-from app.fetch.host_health import HostHealth, HostState
-from app.fetch.host_limiter import HostLimiter
+from app.fetch.host_health import HostState
+from app.fetch.hosts import Hosts
 from app.fetch.http_request import authority_of
 from app.fetch.page_fetcher import PageFetcher
 from app.fetch.polite_client import PoliteClient
@@ -92,7 +92,14 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     lookup = LookupService(
         sources=sources,
-        repository=CoverRepository(sources=sources, memory=memory, store=store, clock=clock, observer=counters),
+        repository=CoverRepository(
+            sources=sources,
+            memory=memory,
+            store=store,
+            clock=clock,
+            purge_log=slot.purge_log,
+            observer=counters,
+        ),
         single_flight=SingleFlight[str, LookupResult](_MAX_FLIGHTS, counters),
         cover_pages=build_cover_page_reader(settings, store, clock, counters),
         deadline=settings.deadline,
@@ -115,8 +122,7 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
     )
     for function, count_lookups in methods.published_functions():
         dispatcher.publish(function, count_lookups=count_lookups)
-    if store.is_shared:
-        gevent.spawn(_poll_invalidations, lookup)
+    gevent.spawn(_poll_invalidations, lookup)
     hub_lag = HubLagMonitor(time.monotonic)
     gevent.spawn(
         hub_lag.run,
@@ -167,17 +173,18 @@ def build_cover_page_reader(
     """
     client = PoliteClient(
         fetcher=PageFetcher(user_agent=settings.user_agent, wall_clock=time.time),
-        limiter=HostLimiter(
-            settings.fetch_concurrency,
-            semaphore=ProcessSemaphore(default_lock_path()),
+        hosts=Hosts(
+            concurrency=settings.fetch_concurrency,
             max_waiting=_MAX_WAITING_PER_HOST,
-            clock=time.monotonic,
+            semaphore=ProcessSemaphore(default_lock_path()),
+            shared=store.namespace("@host:", HostState),
+            clock=clock,
+            observer=observer,
         ),
-        host_health=HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=observer),
         robots=RobotsPolicy(
             user_agent=settings.user_agent, shared=store.namespace("@robots:", RobotsFile), clock=clock
         ),
-        clock=time.monotonic,
+        clock=clock,
         observer=observer,
     )
     return CoverPageReader(client)

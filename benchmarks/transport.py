@@ -26,6 +26,7 @@ from app.config.source import Source
 from app.config.url_templates import PageUrlTemplate
 from app.fetch.connection_pool import ConnectionPool
 from app.fetch.page_fetcher import PageFetcher
+from app.fetch.request_timer import RequestTimer
 from app.fetch.transport import TransportAdapter
 from benchmarks.ids import FIRST_NEW
 from benchmarks.origin import PAGE_SIZE
@@ -83,7 +84,7 @@ def _print_table(origin: str) -> None:
     session = requests.Session()
 
     def fetch() -> bytes:
-        page = fetcher.fetch(source, next(urls), timeout=5)
+        page = fetcher.fetch(source, next(urls), timer=RequestTimer(5))
         return b"" if page is None else page.body
 
     def get() -> bytes:

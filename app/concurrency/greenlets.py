@@ -91,9 +91,12 @@ def run_in_thread(function: Callable[[], T], threads: ThreadPool | None = None) 
     """
     pool = gevent.get_hub().threadpool if threads is None else threads
     result, error = pool.apply(_call, (function,))
-    if error is not None:
+    if error is None:
+        return cast("T", result)
+    try:
         raise error
-    return cast("T", result)
+    finally:
+        del error  # its traceback refers to this frame: a reference cycle
 
 
 def _call(function: Callable[[], T]) -> tuple[T | None, Exception | None]:

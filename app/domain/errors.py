@@ -109,5 +109,17 @@ class Overloaded(ServiceError):
     fault_code = 503
 
 
+class InternalError(ServiceError):
+    """A bug of the service. The text has a reference that the log has too."""
+
+    fault_code = -32603
+
+
+class QueueTimeout(Overloaded):
+    """The lookup waited in a queue of this service until its deadline."""
+
+    fault_code = 504
+
+
 class SettingsError(Exception):
     """The configuration is invalid. The text is one line with the place, the key, the expected and the actual value."""

@@ -43,6 +43,9 @@ class Observer:
     def store_operation_failed(self) -> None:
         """Report that a store operation failed, or that a stored value could not be decoded."""
 
+    def store_overloaded(self) -> None:
+        """Report that a store operation did not start in time, because this worker has too many in progress."""
+
     def store_bypassed(self) -> None:
         """Report that the store is bypassed from now on."""
 

@@ -12,15 +12,21 @@ from typing import Any
 
 import gevent
 from gevent import monkey
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from app.concurrency.greenlets import run_in_thread
+from app.domain.errors import Overloaded
 
 #: The address family, and the address as ``socket.connect`` takes it.
 SocketAddress = tuple[int, tuple[Any, ...]]
 Resolve = Callable[[str, int], list[SocketAddress]]
 
 _MAX_THREADS = 32
+
+#: How long a lookup waits for a free thread, in seconds. This wait is no fault of the host, so it must end before the
+#: timeout of a page.
+_MAX_WAIT = 1.0
 
 #: The most concurrent lookups of names below one domain. A client that can choose host names could otherwise occupy all
 #: threads with names whose name servers do not respond, for half a minute each, even after every caller has timed out.
@@ -43,13 +49,15 @@ class DnsResolver:
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
         self._threads = ThreadPool(_MAX_THREADS)
-        self._in_flight: dict[tuple[str, int], gevent.Greenlet[..., list[SocketAddress] | OSError]] = {}
+        self._free_threads = BoundedSemaphore(_MAX_THREADS)
+        self._in_flight: dict[tuple[str, int], gevent.Greenlet[..., list[SocketAddress] | OSError | Overloaded]] = {}
 
     def resolve(self, host: str, port: int) -> list[SocketAddress]:
         """Return the addresses of ``host``, a name or an IP address, in the order in which to try them.
 
         Raises:
             OSError: the name does not exist, or the lookup failed.
+            Overloaded: this process looks up too many other names at present.
 
         """
         literal = _parse_literal(host, port)
@@ -61,21 +69,26 @@ class DnsResolver:
             domain = _parent_domain(host)
             lookups = sum(_parent_domain(other) == domain for other, _ in self._in_flight)
             if lookups >= _MAX_LOOKUPS_PER_DOMAIN:
-                raise socket.gaierror(socket.EAI_AGAIN, f"too many DNS lookups below {domain} are in progress")
+                raise Overloaded(f"too many DNS lookups below {domain} are in progress")
             # A greenlet of its own, so that the first caller may time out without failing the others.
             lookup = self._in_flight[key] = gevent.spawn(self._look_up, key)
         result = lookup.get()
-        if isinstance(result, OSError):
+        if isinstance(result, Exception):
             raise type(result)(*result.args) from result  # a new exception for each caller, with its own traceback
         return result
 
-    def _look_up(self, key: tuple[str, int]) -> list[SocketAddress] | OSError:
+    def _look_up(self, key: tuple[str, int]) -> list[SocketAddress] | OSError | Overloaded:
         try:
-            addresses: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
-        except OSError as error:
-            return error  # gevent would print an exception that the greenlet raises
-        else:
-            return addresses
+            if not self._free_threads.acquire(timeout=_MAX_WAIT):
+                return Overloaded(f"too many DNS lookups are in progress: that of {key[0]} has not begun")
+            try:
+                addresses: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
+            except OSError as error:
+                return error  # gevent would print an exception that the greenlet raises
+            else:
+                return addresses
+            finally:
+                self._free_threads.release()
         finally:
             del self._in_flight[key]
 

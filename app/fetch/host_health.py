@@ -1,4 +1,4 @@
-"""The health of hosts: which hosts are unavailable at present, and until when.
+"""The health of one host: whether it is unavailable at present, and until when.
 
 A host that responds with 429, or with 503 and Retry-After, gets no request before that time. Each host also has a
 circuit breaker: repeated failures open the circuit for some seconds. Then it is half-open: one trial request is sent,
@@ -10,7 +10,6 @@ import logging
 import math
 
 import msgspec
-from cachetools import LRUCache
 
 from app.concurrency.clock import Clock
 from app.domain.errors import LookupFailed, OriginDown, OriginFailed, Throttled, TooSlow
@@ -29,9 +28,6 @@ _MIN_OPEN_SECONDS, _MAX_OPEN_SECONDS = 1.0, 15.0
 
 #: How long a circuit stays half-open without a trial before it counts as closed, in seconds.
 _HALF_OPEN_SECONDS = 60.0
-
-#: The number of hosts whose state a worker keeps. There are few hosts, unless ids select them.
-_MAX_HOSTS = 4096
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
@@ -56,22 +52,37 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
         return self.trips > 0 and now < self.unavailable_until + _HALF_OPEN_SECONDS
 
 
-class HostHealth:
-    """The states of hosts. A host is identified by its authority, ``host:port``.
+#: The state of a host of which nothing is known.
+_AVAILABLE = HostState(changed_at=0.0)
 
-    ``shared`` is the part of the store through which workers share the states.
+
+class Admission(msgspec.Struct, frozen=True):
+    """The permission to send requests to a host: the state of the host, and whether they are its trial."""
+
+    state: HostState
+    is_trial: bool
+
+
+class HostHealth:
+    """The state of one host, shared by all workers, and the number of its consecutive failures in this worker.
+
+    ``host`` is its authority, ``host:port``. ``shared`` is the part of the store through which workers share the
+    states of hosts.
     """
 
-    def __init__(self, *, shared: StoreNamespace[HostState], clock: Clock, observer: Observer = NULL_OBSERVER) -> None:
+    def __init__(
+        self, host: str, *, shared: StoreNamespace[HostState], clock: Clock, observer: Observer = NULL_OBSERVER
+    ) -> None:
+        self._host = host
         self._shared = shared
         self._clock = clock
         self._observer = observer
-        self._states: LRUCache[str, HostState] = LRUCache(_MAX_HOSTS)
-        #: The states that this worker read from the store last, or wrote to it.
-        self._last_shared: LRUCache[str, HostState] = LRUCache(_MAX_HOSTS)
-        self._failures: LRUCache[str, int] = LRUCache(_MAX_HOSTS)
+        self._state = _AVAILABLE
+        #: The state that this worker read from the store last, or wrote to it.
+        self._last_shared: HostState | None = None
+        self._failures = 0
 
-    def check(self, host: str) -> None:
+    def check(self) -> None:
         """Check, by the state in this worker, that the host is available.
 
         Raises:
@@ -79,119 +90,103 @@ class HostHealth:
             OriginFailed: its circuit is open.
 
         """
-        state = self._states.get(host)
-        if state is not None:
-            self._check_state(state, self._clock())
-
-    def admit(self, host: str, seconds: float) -> bool:
-        """Check, by the state that all workers share, that the host is available; return whether this is a trial.
-
-        If the circuit is half-open, the caller's request is the trial. It may take ``seconds``, in which no other
-        request is admitted. Raises as ``check`` does.
-        """
-        state = self._refresh(host)
-        if state is None:
-            return False
-        now = self._clock()
-        self._check_state(state, now)
-        if not state.is_open_or_half_open(now):
-            return False
-        self._set_state(host, msgspec.structs.replace(state, changed_at=now, unavailable_until=now + seconds))
-        return True
-
-    def record_success(self, host: str) -> None:
-        """Record that the host responds: reset its failures and close its circuit."""
-        self._failures.pop(host, None)
-        state = self._states.get(host)
-        if state is not None and state.trips:
-            self._set_state(host, HostState(changed_at=self._clock()))
-            _log.info("%s responds again, its circuit is closed", host, extra={"host": host})
-
-    def record_retry_after(self, host: str, seconds: float, reason: str) -> None:
-        """Record that the host asked to wait for ``seconds``."""
-        self._failures.pop(host, None)
-        now = self._clock()
-        state = self._states.get(host)
-        if state is None or not (state.is_throttled and state.is_unavailable(now)):
-            fields = {"host": host, "seconds": round(seconds, 3), "reason": reason}
-            _log.warning("%s throttles requests", host, extra=fields)
-        if state is None or not state.is_throttled or state.unavailable_until < now + seconds:
-            self._set_state(
-                host, HostState(changed_at=now, unavailable_until=now + seconds, is_throttled=True, reason=reason)
-            )
-
-    def record_failure(self, host: str, reason: str, *, was_trial: bool) -> None:
-        """Record that a page, with all its retries, got no response or a 5xx. The failure may open the circuit.
-
-        ``was_trial`` is the result of ``admit``.
-        """
-        now = self._clock()
-        state = self._states.get(host)
-        if state is not None and state.is_unavailable(now) and (state.is_throttled or not was_trial):
-            return  # the request was sent before the host became unavailable, so its failure is nothing new
-        if not was_trial:
-            self._failures[host] = failures = self._failures.get(host, 0) + 1
-            if failures < FAILURE_THRESHOLD:
-                return
-        trips = state.trips + 1 if state is not None and state.is_open_or_half_open(now) else 1
-        open_seconds = min(_MIN_OPEN_SECONDS * 2 ** (trips - 1), _MAX_OPEN_SECONDS)
-        self._failures.pop(host, None)
-        self._set_state(
-            host, HostState(changed_at=now, unavailable_until=now + open_seconds, trips=trips, reason=reason)
-        )
-        if trips == 1:
-            _log.warning("%s fails, its circuit is open", host, extra={"host": host, "reason": reason})
-
-    def record_error(self, host: str, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
-        """Record what an error says about the host: throttled, failed, or, by any other response, successful.
-
-        ``error_ttl`` is how many seconds to wait for a host that throttles without Retry-After.
-        """
-        match error:
-            case Throttled():
-                self.record_retry_after(host, error.retry_after or error_ttl, str(error))
-            case OriginDown() | TooSlow():
-                self.record_failure(host, str(error), was_trial=was_trial)
-            case _:
-                self.record_success(host)
-
-    def _check_state(self, state: HostState, now: float) -> None:
-        if not state.is_unavailable(now):
+        state = self._state
+        if state is _AVAILABLE:
             return
-        remaining = state.unavailable_until - now
+        remaining = state.unavailable_until - self._clock()
+        if remaining <= 0:
+            return
         if state.is_throttled:
             raise Throttled(state.reason, remaining)
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(remaining)} seconds", remaining)
 
-    def _refresh(self, host: str) -> HostState | None:
-        """Update the state of a host from the store, if another worker has changed it, and return it."""
-        before = self._states.get(host)
-        shared = self._shared.get(host)
-        current = self._states.get(host)
-        if shared is None or shared == self._last_shared.get(host) or current is not before:
-            return current
+    def admit(self, seconds: float) -> Admission:
+        """Check, by the state that all workers share, that the host is available.
+
+        If the circuit is half-open, the caller's request is the trial. It may take ``seconds``, in which no other
+        request is admitted. Raises as ``check`` does.
+        """
+        self._refresh()
+        self.check()
         now = self._clock()
-        self._last_shared[host] = shared
+        is_trial = self._state.is_open_or_half_open(now)
+        if is_trial:
+            trial = msgspec.structs.replace(self._state, changed_at=now, unavailable_until=now + seconds)
+            self._set_state(trial)
+            return Admission(trial, is_trial=True)
+        return Admission(self._state, is_trial=False)
+
+    def record_success(self, admission: Admission) -> None:
+        """Record that the host responds: reset its failures and close its circuit.
+
+        A request that was sent before the circuit opened does not close it.
+        """
+        self._failures = 0
+        if self._state.trips and (admission.is_trial or admission.state is self._state):
+            self._set_state(HostState(changed_at=self._clock()))
+            _log.info("%s responds again, its circuit is closed", self._host, extra={"host": self._host})
+
+    def record_throttled(self, error: Throttled, error_ttl: float) -> None:
+        """Record that the host asked to wait, for ``error_ttl`` seconds if it did not say how long."""
+        self._failures = 0
+        now = self._clock()
+        state, seconds, reason = self._state, error.retry_after or error_ttl, str(error)
+        if not (state.is_throttled and state.is_unavailable(now)):
+            fields = {"host": self._host, "seconds": round(seconds, 3), "reason": reason}
+            _log.warning("%s throttles requests", self._host, extra=fields)
+        if not state.is_throttled or state.unavailable_until < now + seconds:
+            self._set_state(
+                HostState(changed_at=now, unavailable_until=now + seconds, is_throttled=True, reason=reason)
+            )
+
+    def record_failure(self, admission: Admission, reason: str) -> None:
+        """Record that a page, with all its retries, got no response or a 5xx. The failure may open the circuit."""
+        now, state, is_trial = self._clock(), self._state, admission.is_trial
+        if state.is_unavailable(now) and (state.is_throttled or not is_trial):
+            return  # the request was sent before the host became unavailable, so its failure is nothing new
+        if not is_trial:
+            self._failures += 1
+            if self._failures < FAILURE_THRESHOLD:
+                return
+        trips = state.trips + 1 if state.is_open_or_half_open(now) else 1
+        open_seconds = min(_MIN_OPEN_SECONDS * 2 ** (trips - 1), _MAX_OPEN_SECONDS)
+        self._failures = 0
+        self._set_state(HostState(changed_at=now, unavailable_until=now + open_seconds, trips=trips, reason=reason))
+        if trips == 1:
+            _log.warning("%s fails, its circuit is open", self._host, extra={"host": self._host, "reason": reason})
+
+    def record_error(self, admission: Admission, error: LookupFailed, error_ttl: float) -> None:
+        """Record what an error says about the host: throttled, failed, or, by any other response, successful."""
+        match error:
+            case Throttled():
+                self.record_throttled(error, error_ttl)
+            case OriginDown() | TooSlow():
+                self.record_failure(admission, str(error))
+            case _:
+                self.record_success(admission)
+
+    def _refresh(self) -> None:
+        """Update the state from the store, if another worker has changed it."""
+        before = self._state
+        shared = self._shared.get(self._host)
+        if shared is None or shared == self._last_shared or self._state is not before:
+            return
+        now = self._clock()
+        self._last_shared = shared
         # The clock of another machine may differ from this one, so only the duration of the state is reliable.
         unavailable_until = min(shared.unavailable_until, now + shared.unavailable_until - shared.changed_at)
-        if (
-            current is not None
-            and current.is_throttled
-            and current.is_unavailable(now)
-            and unavailable_until < current.unavailable_until
-        ):
-            return current  # the host asked this worker to wait for longer
-        self._states[host] = state = msgspec.structs.replace(shared, unavailable_until=unavailable_until)
-        self._notify_observer(host, state, now)
-        return state
+        if before.is_throttled and before.is_unavailable(now) and unavailable_until < before.unavailable_until:
+            return  # the host asked this worker to wait for longer
+        self._state = msgspec.structs.replace(shared, unavailable_until=unavailable_until)
+        self._notify_observer(self._state, now)
 
-    def _set_state(self, host: str, state: HostState) -> None:
-        self._states[host] = self._last_shared[host] = state
-        self._notify_observer(host, state, state.changed_at)
+    def _set_state(self, state: HostState) -> None:
+        self._state = self._last_shared = state
+        self._notify_observer(state, state.changed_at)
         lifetime = max(state.unavailable_until - state.changed_at, 0) + _HALF_OPEN_SECONDS
-        self._shared.put(host, state, lifetime=lifetime)
+        self._shared.put(self._host, state, lifetime=lifetime)
 
-    def _notify_observer(self, host: str, state: HostState, now: float) -> None:
+    def _notify_observer(self, state: HostState, now: float) -> None:
         remaining = state.unavailable_until - now
         open_seconds = max(remaining + _HALF_OPEN_SECONDS, 0.0) if state.trips else 0.0
-        self._observer.host_state_changed(host, open_seconds, max(remaining, 0.0) if state.is_throttled else 0.0)
+        self._observer.host_state_changed(self._host, open_seconds, max(remaining, 0.0) if state.is_throttled else 0.0)

@@ -1,139 +1,172 @@
-"""The host limiter: how many pages of a host are fetched at once, and the delay between the starts of two fetches.
+"""The limiter of one host: how many of its pages are fetched at once, and the delay between the starts of two fetches.
 
-Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, in
-order of arrival. The length of a queue and the time in it are limited.
+Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, and
+are served first in, first out; a caller that arrives at the moment of a release waits behind them. The length of a
+queue and the time in it are limited. A waiting caller holds nothing: the slot of the host, the turn of the delay and
+the slot of this worker are acquired together or not at all.
+
+Workers do not form a common queue. The first caller of each worker polls for what another worker holds. While another
+worker waits for the host, a worker pauses after every few slots, so that no worker starves.
 """
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 from gevent.event import Event
-from gevent.lock import BoundedSemaphore
 
-from app.domain.errors import Overloaded
+from app.concurrency.deadline import Deadline
+from app.domain.errors import Overloaded, QueueTimeout
 from app.fetch.process_semaphore import ProcessSemaphore
+from app.fetch.worker_limiter import WorkerLimiter
 
-#: How often a caller polls for a slot that another process holds, in seconds; the interval grows up to the maximum.
+#: How often the first caller in a queue polls for a slot that another process holds, in seconds; the interval grows up
+#: to the maximum.
 _MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.005, 0.01
 
-#: A worker whose queue is not empty skips one poll interval after so many slots, to leave a slot to other workers.
-_FAIRNESS_INTERVAL = 8
+#: After so many slots of a host, a worker lets the others have the next ones, if they wait for the host.
+_SLOTS_BETWEEN_PAUSES = 8
 
-#: Empty queues are dropped when there are more than this. Making one costs as much as waiting in it.
-_MAX_QUEUES = 1024
-
-
-class _Queue:
-    """The callers that wait for a slot of one host.
-
-    The holder of ``turn`` is the first in the queue. ``slot_released`` is set when this worker releases a slot.
-    """
-
-    def __init__(self) -> None:
-        self.turn = BoundedSemaphore(1)
-        self.slot_released = Event()
-        self.waiting = 0
-        self.slot_requests = 0
+#: How long it lets them, in seconds: all of them poll within this time.
+_PAUSE = 2 * _MAX_POLL_INTERVAL
 
 
 class HostLimiter:
-    """Limits concurrent fetches to ``total`` in this worker, and per host to the concurrency and delay of the source.
+    """Limits concurrent fetches of ``host``, and with ``worker_limiter`` those of this worker.
 
-    At most ``max_waiting`` callers may wait for one host. ``clock`` must be monotonic.
+    At most ``max_waiting`` callers may wait. ``clock`` must be monotonic; deadlines are its times.
     """
 
     def __init__(
-        self, total: int, *, semaphore: ProcessSemaphore, max_waiting: int, clock: Callable[[], float]
+        self,
+        host: str,
+        *,
+        worker_limiter: WorkerLimiter,
+        semaphore: ProcessSemaphore,
+        max_waiting: int,
+        clock: Callable[[], float],
     ) -> None:
-        self._total = BoundedSemaphore(total)
+        self._host = host
+        self._turn_key = f"{host} begins"
+        self._worker_limiter = worker_limiter
         self._semaphore = semaphore
         self._max_waiting = max_waiting
         self._clock = clock
-        self._queues: dict[str, _Queue] = {}
+        #: The callers that wait, in order of arrival. Each has an event that wakes it up, to try again.
+        self._callers: deque[Event] = deque()
+        #: How many slots this worker has acquired since it last paused for other workers, and how many it holds.
+        self._acquired = self._in_use = 0
+        self._is_announced = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no caller waits for a slot, and none holds one."""
+        return not self._callers and not self._in_use
 
     def acquire(
-        self, host: str, *, concurrency: int, delay: float, deadline: float, check: Callable[[], None] = lambda: None
+        self, *, concurrency: int, delay: float, deadline: Deadline, check: Callable[[], None] = lambda: None
     ) -> Callable[[], None]:
-        """Acquire one of the ``concurrency`` slots of ``host``, ``delay`` seconds after the latest fetch started there.
+        """Acquire one of the ``concurrency`` slots of the host, ``delay`` seconds after the latest fetch started there.
 
-        The call blocks until ``deadline``, a time of the clock. ``check`` is called when the caller is the first in the
-        queue, before it acquires anything, and may raise. Returns a function that releases the slot.
+        ``check`` is called each time before the first caller in the queue tries to acquire anything, and may raise.
+        Returns a function that releases the slot.
 
         Raises:
-            Overloaded: no slot became free before the deadline, or the queue is full.
+            Overloaded: the queue is full.
+            QueueTimeout: no slot became free before the deadline.
 
         """
-        queue = self._queues.get(host)
-        if queue is None:
-            queue = self._queues[host] = _Queue()
-        if queue.waiting >= self._max_waiting:
-            raise Overloaded(f"{queue.waiting} requests are already waiting for {host}")
-        queue.waiting += 1
+        if len(self._callers) >= self._max_waiting:
+            raise Overloaded(f"{len(self._callers)} requests are already waiting for {self._host}")
+        caller = Event()
+        self._callers.append(caller)
         try:
-            self._acquire_semaphore(queue.turn, deadline, host)
-            try:
+            while self._callers[0] is not caller:
+                self._sleep(caller, deadline)
+            check()
+            interval = _MIN_POLL_INTERVAL
+            while (slot := self._try_acquire(caller, concurrency, delay)) is None:
+                self._sleep(caller, deadline, interval)
+                interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
                 check()
-                return self._acquire_slots(queue, host, concurrency, delay, deadline)
-            finally:
-                queue.turn.release()
         finally:
-            queue.waiting -= 1
-            self._drop_empty_queues()
+            self._callers.remove(caller)
+            self._worker_limiter.stop_waiting(caller)
+            if not self._callers:
+                self._announce_waiting(is_waiting=False)
+            self._wake_first()
+        return partial(self._release, slot)
 
-    def _acquire_slots(
-        self, queue: _Queue, host: str, concurrency: int, delay: float, deadline: float
-    ) -> Callable[[], None]:
-        """Acquire a slot of the host, one of this worker, and the slot that enforces the delay."""
-        slot = self._acquire_slot(queue, host, host, concurrency, deadline)
-        try:
-            self._acquire_semaphore(self._total, deadline, "all hosts together")
-            try:
-                if delay > 0:
-                    # The last one, since the fetch has to start as soon as the delay slot is acquired.
-                    delay_slot = self._acquire_slot(queue, f"{host} begins", host, 1, deadline)
-                    gevent.spawn_later(delay, self._release_slot, queue, delay_slot)
-            except BaseException:
-                self._total.release()
-                raise
-        except BaseException:
-            self._release_slot(queue, slot)
-            raise
-
-        def release() -> None:
-            self._total.release()
-            self._release_slot(queue, slot)
-
-        return release
-
-    def _acquire_slot(self, queue: _Queue, key: str, host: str, count: int, deadline: float) -> int:
-        """Poll for one of the ``count`` slots of ``key`` until the deadline."""
-        queue.slot_requests += 1
-        if queue.waiting > 1 and queue.slot_requests % _FAIRNESS_INTERVAL == 0:
-            # Other processes only poll, while this one is notified of its own releases and would always be first.
-            gevent.sleep(_MAX_POLL_INTERVAL)
-        interval = _MIN_POLL_INTERVAL
-        while (slot := self._semaphore.acquire(key, count)) is None:
-            remaining = deadline - self._clock()
-            if remaining <= 0:
-                raise _no_slot(host)
-            queue.slot_released.clear()
-            queue.slot_released.wait(min(remaining, interval))
-            interval = min(interval * 1.5, _MAX_POLL_INTERVAL)
+    def _try_acquire(self, caller: Event, concurrency: int, delay: float) -> int | None:
+        """Acquire a slot of the host, the turn of the delay and a slot of this worker, or nothing."""
+        turn = None
+        slot = self._semaphore.acquire(self._host, concurrency)
+        if slot is not None and delay > 0:
+            turn = self._semaphore.acquire(self._turn_key, 1)
+            if turn is None:
+                self._semaphore.release(slot)
+                slot = None
+        if slot is None:
+            self._announce_waiting(is_waiting=True)
+            self._worker_limiter.stop_waiting(caller)
+            return None
+        must_pause = self._must_pause_for_other_workers()
+        if must_pause or not self._worker_limiter.try_acquire(caller):
+            self._semaphore.release(slot)
+            if turn is not None:
+                self._semaphore.release(turn)
+            self._announce_waiting(is_waiting=must_pause)
+            if must_pause:
+                self._worker_limiter.stop_waiting(caller)
+                gevent.sleep(_PAUSE)
+                return self._try_acquire(caller, concurrency, delay)
+            return None
+        if turn is not None:
+            gevent.spawn_later(delay, self._end_delay, turn)
+        self._acquired += 1
+        self._in_use += 1
         return slot
 
-    def _release_slot(self, queue: _Queue, slot: int) -> None:
+    def _must_pause_for_other_workers(self) -> bool:
+        """Return whether this worker has had enough slots in a row, and another worker waits.
+
+        The others only poll, while this worker is notified of its own releases and would always be first.
+        """
+        if self._acquired < _SLOTS_BETWEEN_PAUSES:
+            return False
+        self._acquired = 0
+        return self._semaphore.is_awaited_elsewhere(self._host)
+
+    def _announce_waiting(self, *, is_waiting: bool) -> None:
+        """Let other workers know whether this one waits for something that they may hold."""
+        if is_waiting:
+            self._semaphore.start_waiting(self._host)
+        elif self._is_announced:
+            self._semaphore.stop_waiting(self._host)
+        self._is_announced = is_waiting
+
+    def _release(self, slot: int) -> None:
         self._semaphore.release(slot)
-        queue.slot_released.set()
+        self._in_use -= 1
+        self._worker_limiter.release()
+        self._wake_first()
 
-    def _drop_empty_queues(self) -> None:
-        """Drop empty queues if there are many: where ids select the host, the number of hosts has no limit."""
-        if len(self._queues) > _MAX_QUEUES:
-            self._queues = {host: queue for host, queue in self._queues.items() if queue.waiting}
+    def _end_delay(self, turn: int) -> None:
+        self._semaphore.release(turn)
+        self._wake_first()
 
-    def _acquire_semaphore(self, semaphore: BoundedSemaphore, deadline: float, host: str) -> None:
-        if not semaphore.acquire(blocking=False) and not semaphore.acquire(timeout=max(deadline - self._clock(), 0)):
-            raise _no_slot(host)
+    def _wake_first(self) -> None:
+        """Wake up the first caller in the queue, to try again."""
+        if self._callers:
+            self._callers[0].set()
 
-
-def _no_slot(host: str) -> Overloaded:
-    return Overloaded(f"too many requests are waiting for {host}")
+    def _sleep(self, caller: Event, deadline: Deadline, interval: float | None = None) -> None:
+        """Sleep until the caller is woken up, ``interval`` has passed, or the deadline. Raises QueueTimeout."""
+        remaining = deadline.at - self._clock()
+        waits_for_worker = self._worker_limiter.is_waiting(caller)
+        if remaining <= 0:
+            reason = "all slots of this worker are taken" if waits_for_worker else "no slot became free in time"
+            raise QueueTimeout(f"too many requests are waiting for {self._host}: {reason}")
+        caller.clear()
+        caller.wait(remaining if interval is None or waits_for_worker else min(remaining, interval))

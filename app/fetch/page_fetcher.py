@@ -8,18 +8,19 @@ import http
 import re
 from collections.abc import Callable
 
-import gevent
 import msgspec
 import requests
 
 from app.config.source import Source
-from app.domain.errors import OriginDown, OriginFailed, TooSlow
+from app.domain.errors import OriginDown, OriginFailed
+from app.domain.records import Outcome
 from app.domain.url import InvalidUrl, normalize_url
 from app.fetch.connection_pool import ConnectionPool
 from app.fetch.error_text import printable_line
 from app.fetch.header_fields import HeaderFields
 from app.fetch.http_request import Endpoint, InvalidUrlError, parse_url
 from app.fetch.redirects import MAX_REDIRECTS, is_allowed_host, resolve_redirect
+from app.fetch.request_timer import RequestTimer
 from app.fetch.status_mapping import error_for_response
 from app.fetch.transport import TransportAdapter
 
@@ -61,21 +62,22 @@ class PageFetcher:
         source: Source,
         url: str,
         *,
-        timeout: float,
+        timer: RequestTimer,
         validators: Validators | None = None,
-        check_redirect: Callable[[str], None] = lambda _: None,
+        follow: Callable[[str], None] = lambda _: None,
     ) -> Page | None:
-        """Return the complete page at ``url``, following redirects, within ``timeout`` seconds in all.
+        """Return the complete page at ``url``, following redirects.
 
-        With ``validators`` the request is conditional; None means that the page has not been modified.
-        ``check_redirect`` is called with the target URL of each redirect, and may raise.
+        ``timer`` limits the time of the requests. With ``validators`` the first request is conditional; None means that
+        the page has not been modified. ``follow`` is called with the target URL of each redirect before its request. It
+        may wait, which does not count as time of a request, and may raise.
 
         Raises:
             NoSuchItem: status 404 or 410.
             Blocked: status 401, 403 or 451.
             Throttled: status 429, or 503 with Retry-After.
             OriginDown: no connection, a broken one, or another 5xx status; a retry may succeed.
-            TooSlow: the timeout has passed.
+            TooSlow: the time of ``timer`` is over.
             OriginFailed: the response is invalid or too large, or a host, address or redirect is not allowed.
             LookupFailed: the error that the response patterns of ``source`` assign to the status.
 
@@ -83,9 +85,7 @@ class PageFetcher:
         endpoint = _endpoint_of(url)
         self.check(source, url)
         trusted = endpoint if source.id_selects_host else _page_url_endpoint(source)
-        return self._fetch(
-            _PageRequest(source, url, endpoint, trusted, _conditions(validators)), timeout, check_redirect
-        )
+        return self._fetch(_PageRequest(source, url, endpoint, trusted, _conditions(validators)), timer, follow)
 
     def check(self, source: Source, url: str) -> None:
         """If the ids of ``source`` select the host, check that it allows the host and port. Raises OriginFailed."""
@@ -103,17 +103,17 @@ class PageFetcher:
         source: Source,
         url: str,
         *,
-        timeout: float,
+        timer: RequestTimer,
         size: int,
-        check_redirect: Callable[[str], None] = lambda _: None,
+        follow: Callable[[str], None] = lambda _: None,
     ) -> Page:
         """Return the first ``size`` bytes, after decompression, of the resource at ``url``, without reading the rest.
 
         Redirects may lead to any host. A host that is neither the URL's own nor in ``source.allowed_hosts`` must have a
-        public address.
+        public address. ``timer`` and ``follow`` are those of ``fetch``.
 
         Raises:
-            LookupFailed: as ``fetch``.
+            LookupFailed: as ``fetch``, but the response patterns of ``source`` do not apply: they describe its pages.
 
         """
         try:
@@ -122,51 +122,48 @@ class PageFetcher:
             raise OriginFailed(f"{printable_line(url)!r} cannot be fetched: {error}") from error
         trusted = None if source.id_selects_host else _page_url_endpoint(source)
         request = _PageRequest(source, url, _endpoint_of(url), trusted, {}, size)
-        page = self._fetch(request, timeout, check_redirect)
+        page = self._fetch(request, timer, follow)
         if page is None:
             raise AssertionError("a request without conditions cannot return a page that was not modified")
         return page
 
-    def _fetch(self, request: "_PageRequest", timeout: float, check_redirect: Callable[[str], None]) -> Page | None:
-        timer = gevent.Timeout.start_new(timeout)
-        try:
-            return self._follow_redirects(request, timeout, check_redirect)
-        except (gevent.Timeout, requests.Timeout) as expired:
-            if isinstance(expired, gevent.Timeout) and expired is not timer:
-                raise
-            raise TooSlow(f"{request.endpoint.authority} took longer than {timeout:g} seconds") from None
-        finally:
-            timer.close()
-            # The timer may be the exception that was raised. Its traceback refers to this frame, which refers to the
-            # timer: a reference cycle that would keep the page in memory.
-            del timer
+    def _fetch(self, request: "_PageRequest", timer: RequestTimer, follow: Callable[[str], None]) -> Page | None:
+        url, endpoint, redirects = request.url, request.endpoint, 0
+        while True:
+            result = timer.call(endpoint.authority, self._request, request, url, endpoint, timer.seconds_left)
+            if not isinstance(result, _Redirect):
+                return result
+            if redirects == MAX_REDIRECTS:
+                text = f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times"
+                raise OriginFailed(text, status=result.status)
+            redirects += 1
+            url, endpoint = result.url, result.endpoint
+            follow(url)
 
-    def _follow_redirects(
-        self, request: "_PageRequest", timeout: float, check_redirect: Callable[[str], None]
-    ) -> Page | None:
-        url, endpoint, status = request.url, request.endpoint, 0
-        for _ in range(MAX_REDIRECTS + 1):
-            response: requests.Response | None = None
-            try:
-                response = self._send(request, url, endpoint, timeout)
-                if request.has_pattern_for(response.status_code):
-                    raise error_for_response(request.source, endpoint, response, self._wall_clock())
-                if request.conditions and response.status_code == http.HTTPStatus.NOT_MODIFIED:
-                    return None
-                if not response.is_redirect:
-                    return self._read_page(request, url, endpoint, response)
-                status = response.status_code
-                url, endpoint = resolve_redirect(response, url, endpoint, is_allowed=request.allows_redirect_to)
-                check_redirect(url)
-            except requests.Timeout:
-                raise
-            except requests.RequestException as error:
-                raise _to_domain_error(endpoint, error, response) from error
-            finally:
-                # Returns the connection to the pool if the response is complete, even if its body was not read.
-                if response is not None:
-                    response.raw.close()
-        raise OriginFailed(f"{request.endpoint.authority} redirects more than {MAX_REDIRECTS} times", status=status)
+    def _request(
+        self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float
+    ) -> "Page | _Redirect | None":
+        """Send one request, and return the page, where the response redirects to, or None if it was not modified."""
+        response: requests.Response | None = None
+        try:
+            response = self._send(request, url, endpoint, timeout)
+            outcome = request.outcome_for_status(response.status_code)
+            if outcome is not None:
+                raise error_for_response(outcome, endpoint, response, self._wall_clock())
+            if request.conditions and response.status_code == http.HTTPStatus.NOT_MODIFIED:
+                return None
+            if not response.is_redirect:
+                return self._read_page(request, url, endpoint, response)
+            target, target_endpoint = resolve_redirect(response, url, endpoint, is_allowed=request.allows_redirect_to)
+            return _Redirect(target, target_endpoint, response.status_code)
+        except requests.Timeout:
+            raise
+        except requests.RequestException as error:
+            raise _to_domain_error(endpoint, error, response) from error
+        finally:
+            # Returns the connection to the pool if the response is complete, even if its body was not read.
+            if response is not None:
+                response.raw.close()
 
     def _send(self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float) -> requests.Response:
         prepared = requests.PreparedRequest()
@@ -181,11 +178,19 @@ class PageFetcher:
 
     def _read_page(self, request: "_PageRequest", url: str, endpoint: Endpoint, response: requests.Response) -> Page:
         if response.status_code != http.HTTPStatus.OK:
-            raise error_for_response(request.source, endpoint, response, self._wall_clock())
+            raise error_for_response(None, endpoint, response, self._wall_clock())
         body = response.raw.read(request.prefix_size, decode_content=True)
         charset = _CHARSET.search(response.headers.get("Content-Type", ""))
         validators = Validators(etag=_validator(response, "ETag"), last_modified=_validator(response, "Last-Modified"))
         return Page(url=url, body=body, charset=charset[1] if charset else None, validators=validators)
+
+
+class _Redirect(msgspec.Struct, frozen=True):
+    """The target of a redirect, and the status of the response that redirected."""
+
+    url: str
+    endpoint: Endpoint
+    status: int
 
 
 class _PageRequest(msgspec.Struct, frozen=True):
@@ -215,13 +220,11 @@ class _PageRequest(msgspec.Struct, frozen=True):
             return self.conditions
         return {**self.conditions, **self.source.headers}
 
-    def has_pattern_for(self, status: int) -> bool:
-        """Return whether a response pattern of the source matches this status of a page."""
-        return (
-            status != http.HTTPStatus.OK
-            and self.prefix_size is None
-            and self.source.outcome_for_status(status) is not None
-        )
+    def outcome_for_status(self, status: int) -> Outcome | None:
+        """Return the outcome that a response pattern of the source assigns to this status of a page, or None."""
+        if status == http.HTTPStatus.OK or self.prefix_size is not None:
+            return None
+        return self.source.outcome_for_status(status)
 
     def allows_redirect_to(self, endpoint: Endpoint) -> bool:
         return self.prefix_size is not None or self._is_known_host(endpoint)

@@ -1,7 +1,8 @@
-"""The polite client: fetches pages within what robots.txt, the host limiter and the health of each host allow.
+"""The polite client: fetches pages within what robots.txt, the limits and the health of each host allow.
 
-For a page it does this, in order: check the health of the host, check robots.txt, acquire a slot of the host, fetch the
-page. A redirect is followed only after the same checks, with a slot of its host. A failed attempt is retried.
+For a page it does this, in order: check robots.txt, acquire a slot of the host, fetch the page. A redirect is followed
+only after the same steps. A redirect to another host releases the slot before anything of the next host is waited for,
+so two hosts that redirect to each other cannot block each other. A failed attempt is retried.
 """
 
 import copy
@@ -10,26 +11,27 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from app.concurrency.clock import Clock
+from app.concurrency.deadline import Deadline
 from app.config.source import Source
-from app.domain.errors import LookupFailed, OriginError, ServiceError
+from app.domain.errors import LookupFailed, OriginDown, Throttled, TooSlow
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import NOT_MODIFIED, Outcome, outcome_label
-from app.fetch.host_health import HostHealth
-from app.fetch.host_limiter import HostLimiter
+from app.fetch.hosts import Hosts, HostSlot
 from app.fetch.http_request import authority_of, origin_of
 from app.fetch.page_fetcher import Page, PageFetcher, Validators
-from app.fetch.retries import RetryBudget
+from app.fetch.request_timer import RequestTimer
 from app.fetch.robots import MAX_SIZE, RobotsPolicy
 
 T = TypeVar("T")
 
-#: Called with the target URL of a redirect; may raise.
-CheckRedirect = Callable[[str], None]
+#: Called with the target URL of a redirect, before its request; may wait, and may raise.
+Follow = Callable[[str], None]
 
-#: Sends one request, with a timeout in seconds.
-Fetch = Callable[[float, CheckRedirect], Page | None]
+#: Sends requests for one page or file.
+Fetch = Callable[[RequestTimer, Follow], Page | None]
 
-#: Called with the outcome of an attempt, and the seconds that the fetch took.
+#: Called with the outcome of an attempt, and the seconds that its requests took.
 Report = Callable[[str, float], None]
 
 
@@ -43,15 +45,13 @@ class PoliteClient:
         self,
         *,
         fetcher: PageFetcher,
-        limiter: HostLimiter,
-        host_health: HostHealth,
+        hosts: Hosts,
         robots: RobotsPolicy,
-        clock: Callable[[], float],
+        clock: Clock,
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._fetcher = fetcher
-        self._limiter = limiter
-        self._host_health = host_health
+        self._hosts = hosts
         self._robots = robots
         self._clock = clock
         self._observer = observer
@@ -60,142 +60,118 @@ class PoliteClient:
         self,
         source: Source,
         url: str,
-        max_wait: float,
+        deadline: Deadline,
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
         """Return the result of ``read`` for the page at ``url``.
 
-        The call waits for slots for at most ``max_wait`` seconds. With ``validators`` the request is conditional; None
-        means that the page has not been modified. The slot of the host is held while ``read`` runs, since reading a
-        page takes this service as much time as fetching it.
+        The call waits for slots until ``deadline``. With ``validators`` the request is conditional; None means that the
+        page has not been modified. The slot of the host is held while ``read`` runs, since reading a page takes this
+        service as much time as fetching it.
 
         Raises:
             LookupFailed: the page could not be fetched; see ``PageFetcher.fetch``.
             Throttled: the host asked to wait; no request is sent.
             OriginFailed: the circuit of the host is open; no request is sent.
             Blocked: robots.txt disallows the page; it is not requested.
-            Overloaded: no slot became free in time, or too many requests are waiting for one.
+            Overloaded: too many requests are waiting for a slot, or (QueueTimeout) none became free in time.
 
         """
-        deadline = self._clock() + max_wait
         self._fetcher.check(source, url)
         if source.robots:
             self._check_robots(source, url, deadline)
 
-        def fetch(timeout: float, check_redirect: CheckRedirect) -> Page | None:
-            return self._fetcher.fetch(
-                source, url, timeout=timeout, validators=validators, check_redirect=check_redirect
-            )
+        def fetch(timer: RequestTimer, follow: Follow) -> Page | None:
+            return self._fetcher.fetch(source, url, timer=timer, validators=validators, follow=follow)
 
-        return self._fetch_with_retries(
-            source,
-            url,
-            deadline,
-            fetch,
-            read,
-            check_redirect=partial(self._check_redirect, source, url, deadline),
-            report=partial(self._observer.page_fetched, source.name),
-        )
+        report = partial(self._observer.page_fetched, source.name)
+        return self._fetch_with_retries(source, url, deadline, fetch, read, check_robots=source.robots, report=report)
 
-    def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
+    def record_throttled(self, source: Source, url: str, error: Throttled) -> None:
         """Record that the host of ``url`` throttles requests, as the content of its page says."""
-        self._host_health.record_error(authority_of(url), error, source.error_ttl, was_trial=False)
+        self._hosts[authority_of(url)].record_throttled(error, source.error_ttl)
 
-    def _check_redirect(self, source: Source, url: str, deadline: float, target: str) -> None:
-        """Check the target of a redirect against the robots.txt of its origin."""
-        if not source.robots:
-            return
-        if origin_of(target) == origin_of(url):
-            self._robots.check_redirect(target)  # the rules of this origin are cached
-        else:
-            self._check_robots(source, target, deadline)
-
-    def _check_robots(self, source: Source, url: str, deadline: float) -> None:
+    def _check_robots(self, source: Source, url: str, deadline: Deadline) -> None:
         """Check ``url`` against robots.txt, which is fetched like a page: within the limits, and with retries."""
 
         def fetch_file(file_url: str) -> bytes:
-            def fetch(timeout: float, check_redirect: CheckRedirect) -> Page:
-                return self._fetcher.fetch_prefix(
-                    source, file_url, timeout=timeout, size=MAX_SIZE, check_redirect=check_redirect
-                )
+            def fetch(timer: RequestTimer, follow: Follow) -> Page:
+                return self._fetcher.fetch_prefix(source, file_url, timer=timer, size=MAX_SIZE, follow=follow)
 
             return self._fetch_with_retries(source, file_url, deadline, fetch, lambda page: page.body) or b""
 
+        deadline.waiting_for = f"{origin_of(url)}/robots.txt"  # another lookup may be fetching it
         self._robots.check(url, fetch_file, source.error_ttl)
 
     def _fetch_with_retries(
         self,
         source: Source,
         url: str,
-        deadline: float,
+        deadline: Deadline,
         fetch: Fetch,
         read: Callable[[Page], T],
         *,
-        check_redirect: CheckRedirect = lambda _: None,
+        check_robots: bool = False,
         report: Report = lambda _outcome, _seconds: None,
     ) -> T | None:
-        """Acquire a slot, fetch and read the page; retry if the source and the error allow it."""
-        host = authority_of(url)
-        self._host_health.check(host)  # checked again with a slot; this check avoids a useless wait for one
-        budget = RetryBudget(source)
-        last_host = ""
-        while True:
-            with _Attempt(source, self._limiter, self._host_health) as attempt:
-                try:
-                    attempt.acquire_slot(host, deadline, budget.seconds_left)
-                except ServiceError:
-                    if budget.failure is None:
-                        raise
-                    # There is no slot for a retry, so the previous attempt was the last one.
-                    self._host_health.record_error(last_host, budget.failure, source.error_ttl, was_trial=False)
-                    raise copy.copy(budget.failure) from None
-                started_at = self._clock()
-                follow = partial(
-                    self._follow_redirect, attempt, check_redirect, min(deadline, started_at + budget.seconds_left)
-                )
-                try:
-                    page = fetch(budget.seconds_left, follow)
-                except Exception as error:
-                    seconds = self._clock() - started_at
-                    report(outcome_label(error), seconds)
-                    if not attempt.is_trial and budget.allows_retry(error, seconds):
-                        last_host = attempt.last_host
-                        continue
-                    if isinstance(error, LookupFailed):
-                        attempt.record_result(error)
-                    raise
-                seconds = self._clock() - started_at
-                attempt.record_result(None)
-                return _read(page, read, report, seconds)
+        """Acquire a slot, fetch and read the page; retry if the source and the error allow it.
 
-    def _follow_redirect(
-        self, attempt: "_Attempt", check_redirect: CheckRedirect, deadline: float, target: str
-    ) -> None:
-        """Check that a redirect may be followed, and acquire a slot of its host."""
-        try:
-            check_redirect(target)
-            attempt.acquire_slot(authority_of(target), deadline, deadline - self._clock())
-        except ServiceError:
-            attempt.is_redirect_refused = True
-            raise
+        All attempts together count as one failure of the host, and may take ``source.timeout`` seconds.
+        """
+        timer = RequestTimer(source.timeout, self._clock)
+        retries_left = source.retries
+        failed: tuple[_Attempt, Exception] | None = None
+        while True:
+            with _Attempt(self._hosts, source, deadline, timer) as attempt:
+                try:
+                    attempt.acquire_slot(url)
+                    page = fetch(timer, partial(self._follow, attempt, url, check_robots=check_robots))
+                except Exception as error:
+                    if attempt.has_sent_request:
+                        report(outcome_label(error), attempt.seconds)
+                    if retries_left and attempt.may_be_retried(error):
+                        retries_left -= 1
+                        # A copy, without the traceback: that refers to this frame. Such a reference cycle would stay in
+                        # memory until the garbage collector runs.
+                        failed = attempt, copy.copy(error)
+                        continue
+                    if attempt.is_queued and failed is not None:
+                        # There is no slot for a retry, so the previous attempt was the last one.
+                        failed_attempt, failure = failed
+                        failed_attempt.record_error(failure)
+                        raise copy.copy(failure) from None
+                    attempt.record_error(error)
+                    raise
+                attempt.record_success()
+                deadline.waiting_for = f"the page of {authority_of(url)} to be parsed"
+                return _read(page, read, report, attempt.seconds)
+
+    def _follow(self, attempt: "_Attempt", url: str, target: str, *, check_robots: bool) -> None:
+        """Check the target of a redirect against the robots.txt of its origin, and acquire a slot of its host."""
+        if check_robots and origin_of(target) == origin_of(url):
+            self._robots.check_redirect(target)  # the rules of this origin are cached
+        elif check_robots:
+            attempt.release_slot()  # the file may have to be fetched
+            self._check_robots(attempt.source, target, attempt.deadline)
+        attempt.acquire_slot(target)
 
 
 class _Attempt:
-    """One attempt at a page or file: the hosts that get requests, and the slots that it holds until its end.
+    """One attempt at a page or file. It holds at most one slot: that of the host of the request in progress.
 
-    ``last_host`` is the host of the latest request. ``is_redirect_refused`` is set if the attempt ended because a
-    redirect could not be followed, in which case its error says nothing about the health of a host.
+    ``slot`` is None while the attempt waits for a slot (then ``is_queued`` is true) or for robots.txt.
     """
 
-    def __init__(self, source: Source, limiter: HostLimiter, host_health: HostHealth) -> None:
-        self.last_host = ""
-        self.is_redirect_refused = False
-        self._source = source
-        self._limiter = limiter
-        self._host_health = host_health
-        self._trials: dict[str, bool] = {}
-        self._slots: list[Callable[[], None]] = []
+    def __init__(self, hosts: Hosts, source: Source, deadline: Deadline, timer: RequestTimer) -> None:
+        self.source = source
+        self.deadline = deadline
+        self.slot: HostSlot | None = None
+        self.is_queued = False
+        self.has_sent_request = False
+        self._hosts = hosts
+        self._timer = timer
+        self._seconds_left = timer.seconds_left
 
     def __enter__(self) -> Self:
         return self
@@ -203,38 +179,56 @@ class _Attempt:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        while self._slots:
-            self._slots.pop()()
+        if self.slot is not None:
+            self.slot.release()
 
     @property
-    def is_trial(self) -> bool:
-        """Whether one of the requests is the trial of a half-open circuit."""
-        return any(self._trials.values())
+    def seconds(self) -> float:
+        """The time that the requests of this attempt have taken."""
+        return self._seconds_left - self._timer.seconds_left
 
-    def acquire_slot(self, host: str, deadline: float, seconds: float) -> None:
-        """Acquire a slot of the host, unless this attempt holds one, and check that the host is available.
+    def acquire_slot(self, url: str) -> None:
+        """Wait for a slot of the host of ``url``, unless this attempt holds one; release that of another host first.
 
-        ``seconds`` is how long the request may take. Raises as ``HostLimiter.acquire`` and ``HostHealth.admit`` do.
+        Raises:
+            ServiceError: as ``Host.acquire``.
+
         """
-        if host not in self._trials:
-            release = self._limiter.acquire(
-                host,
-                concurrency=self._source.concurrency,
-                delay=self._source.delay,
-                deadline=deadline,
-                check=partial(self._host_health.check, host),
-            )
-            self._slots.append(release)
-            self._trials[host] = self._host_health.admit(host, seconds)
-        self.last_host = host
+        host = authority_of(url)
+        if self.slot is not None and self.slot.host != host:
+            self.release_slot()
+        if self.slot is None:
+            self.is_queued, self.deadline.waiting_for = True, f"a slot of {host}"
+            self.slot = self._hosts[host].acquire(self.source, self.deadline, self._timer.seconds_left)
+        self.is_queued, self.deadline.waiting_for = False, f"a response of {host}"
+        self.has_sent_request = True
 
-    def record_result(self, error: LookupFailed | None) -> None:
-        """Record that the hosts responded, or the error of the last one."""
-        for host, is_trial in self._trials.items():
-            if error is None or host != self.last_host or self.is_redirect_refused:
-                self._host_health.record_success(host)
-            else:
-                self._host_health.record_error(host, error, self._source.error_ttl, was_trial=is_trial)
+    def release_slot(self) -> None:
+        """Release the slot, if there is one, after a response."""
+        if self.slot is not None:
+            self.record_success()
+            slot, self.slot = self.slot, None
+            slot.release()
+
+    def may_be_retried(self, error: Exception) -> bool:
+        """Return whether another attempt makes sense: any other error is likely to be the same a moment later."""
+        is_down = isinstance(error, OriginDown) and self.slot is not None and not self.slot.is_trial
+        return is_down and self._timer.seconds_left > 0
+
+    def record_success(self) -> None:
+        """Record that the host of the latest request responded."""
+        if self.slot is not None:
+            self.slot.record_success()
+
+    def record_error(self, error: Exception) -> None:
+        """Record what an error says about the host of the request in progress, if there is one.
+
+        A host that got only the rest of the time, because an earlier one had taken most of it, was not too slow.
+        """
+        if self.slot is None or not isinstance(error, LookupFailed):
+            return
+        if not isinstance(error, TooSlow) or self._timer.slowest_host == self.slot.host:
+            self.slot.record_error(error)
 
 
 def _read(page: Page | None, read: Callable[[Page], T], report: Report, seconds: float) -> T | None:

@@ -18,6 +18,9 @@ _log = logging.getLogger(__name__)
 #: The distance in bytes between the slots of two keys: more than any ``concurrency``.
 _SLOTS_PER_KEY = 1024
 
+#: The byte of a key on which each process that waits for a slot of the key holds a shared lock: the last one.
+_WAITING = _SLOTS_PER_KEY - 1
+
 
 def default_lock_path() -> Path:
     """Return the path of the lock file that all processes of this user on this machine share."""
@@ -45,7 +48,7 @@ class ProcessSemaphore:
             _log.warning(message, path, error)
 
     def acquire(self, key: str, count: int) -> int | None:
-        """Return one of the ``count`` slots of ``key``, at most 1,024, or None if all are taken. Does not block."""
+        """Return one of the ``count`` slots of ``key``, at most 1,023, or None if all are taken. Does not block."""
         first = _first_slot(key)
         # Starts one slot further each time: the slot that was acquired longest ago is the most likely to be free.
         self._start += 1
@@ -62,6 +65,21 @@ class ProcessSemaphore:
         if self._file is not None:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
 
+    def start_waiting(self, key: str) -> None:
+        """Tell other processes that this one waits for a slot of ``key``. May be repeated."""
+        self._lock(_first_slot(key) + _WAITING, fcntl.LOCK_SH)
+
+    def stop_waiting(self, key: str) -> None:
+        """Tell other processes that this one does not wait for a slot of ``key``."""
+        if self._file is not None:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _first_slot(key) + _WAITING)
+
+    def is_awaited_elsewhere(self, key: str) -> bool:
+        """Return whether another process waits for a slot of ``key``. This one counts as not waiting afterwards."""
+        is_awaited = not self._lock(_first_slot(key) + _WAITING)
+        self.stop_waiting(key)
+        return is_awaited
+
     def close(self) -> None:
         """Release all slots of this process and close the file."""
         self._held.clear()
@@ -69,11 +87,11 @@ class ProcessSemaphore:
             os.close(self._file)
             self._file = None
 
-    def _lock(self, slot: int) -> bool:
+    def _lock(self, slot: int, kind: int = fcntl.LOCK_EX) -> bool:
         if self._file is None:
             return True
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+            fcntl.lockf(self._file, kind | fcntl.LOCK_NB, 1, slot)
         except OSError:  # another process holds it, or the kernel has no free locks at the moment
             return False
         return True

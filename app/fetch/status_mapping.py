@@ -5,7 +5,6 @@ import http
 
 import requests
 
-from app.config.source import Source
 from app.domain.errors import LookupFailed, OriginDown
 from app.domain.records import Outcome, error_for_outcome
 from app.fetch.error_text import printable_line
@@ -14,16 +13,19 @@ from app.fetch.http_request import Endpoint
 _MAX_RETRY_AFTER = 86_400.0
 
 
-def error_for_response(source: Source, endpoint: Endpoint, response: requests.Response, now: float) -> LookupFailed:
-    """Return the error that a response without a page stands for, by its status.
+def error_for_response(
+    outcome: Outcome | None, endpoint: Endpoint, response: requests.Response, now: float
+) -> LookupFailed:
+    """Return the error that a response without a page stands for.
 
-    The response patterns of ``source`` take precedence over the meaning of the status in RFC 9110. ``now`` is the wall
-    clock time in seconds since the epoch, to which a date in Retry-After is relative.
+    ``outcome`` is what a response pattern says, or None: then the status has its meaning in RFC 9110. ``now`` is the
+    wall clock time in seconds since the epoch, to which a date in Retry-After is relative.
     """
     status = response.status_code
     text = f"{endpoint.authority} answered {status} {printable_line(response.reason or '')}".rstrip()
     retry_after = response.headers.get("Retry-After")
-    outcome = source.outcome_for_status(status) or _outcome_of(status, has_retry_after=retry_after is not None)
+    if outcome is None:
+        outcome = _outcome_of(status, has_retry_after=retry_after is not None)
     if outcome is Outcome.ORIGIN_FAILED and status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return OriginDown(text, status=status)
     if outcome is Outcome.NO_SUCH_ITEM:

@@ -4,6 +4,7 @@ import functools
 
 from gevent.threadpool import ThreadPool
 
+from app.concurrency.deadline import Deadline
 from app.concurrency.greenlets import run_in_thread
 from app.concurrency.keyed_lock import KeyedLock
 from app.config.source import Source
@@ -36,9 +37,9 @@ class CoverPageReader:
         self._host_locks = KeyedLock()
 
     def read_cover(
-        self, source: Source, item_id: str, max_wait: float, validators: Validators | None = None
+        self, source: Source, item_id: str, deadline: Deadline, validators: Validators | None = None
     ) -> FoundCover | None:
-        """Return the cover on the item's page. The request waits in the host's queue for at most ``max_wait`` seconds.
+        """Return the cover on the item's page. The requests wait for slots until ``deadline``.
 
         With ``validators`` the request is conditional (RFC 9110, 13.1), and None means that the page has not changed.
 
@@ -48,7 +49,7 @@ class CoverPageReader:
 
         """
         url = source.page_url_for(item_id)
-        return self._client.fetch(source, url, max_wait, lambda page: self._read(source, url, page), validators)
+        return self._client.fetch(source, url, deadline, lambda page: self._read(source, url, page), validators)
 
     def _read(self, source: Source, url: str, page: Page) -> FoundCover:
         extraction = self._extract(source, page)

@@ -6,10 +6,14 @@
    - *stale-while-revalidate*: it is returned, and refreshed in the background;
    - *stale-if-error*: it is returned only for a while after a failed refresh, before the page is fetched again.
 
-2. Otherwise the callers of this worker share one flight per item, which reads the store and applies the same rules.
-3. The flight acquires the item's lease, so that one worker at a time fetches the item's page. The others wait for the
-   record that it saves.
-4. The result of the fetch, a cover or a failure, is saved in memory and in the store.
+2. Otherwise the item's flight is joined or started. All callers of this worker share it, and so does a background
+   refresh, which is a flight without waiters. The flight (``_run_flight``)
+
+   - looks into the store: the record, the item's lease and the purge number come in one step;
+   - waits, if another worker holds the lease, for the record that it saves;
+   - fetches the item's page;
+   - settles: it saves the record, a cover or a failure, and releases the lease. Nothing is saved if the item was
+     forgotten since the look, so a page that was requested before that never decides a result after it.
 
 A stale cover that has not expired is returned instead of any failure, the caller's timeout and overload included.
 
@@ -18,38 +22,40 @@ The service imports neither requests nor gunicorn nor XML-RPC: its collaborators
 
 import logging
 import random
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 
 import gevent
 import msgspec
 from msgspec.structs import asdict
 
 from app.concurrency.clock import Clock
+from app.concurrency.deadline import Deadline
+from app.concurrency.rate_limit import OncePerMinute
 from app.config.source import Source
-from app.domain.errors import LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
+from app.domain.errors import InternalError, LookupFailed, NoCover, OriginFailed, Overloaded, ServiceError, TooSlow
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import CacheStatus, CoverRecord, ItemId, LookupResult, outcome_label
 from app.fetch.page_fetcher import Validators
 from app.lookup.cover_page import CoverPageReader
 from app.lookup.freshness import Freshness, failed_record, found_record, is_refresh_due, revalidated_record
-from app.lookup.repository import CoverRepository
-from app.lookup.single_flight import Flight, SingleFlight
+from app.lookup.repository import CoverRepository, Look
+from app.lookup.single_flight import Flight, FlightResult, SingleFlight
 
 _log = logging.getLogger(__name__)
-
-#: Precedes an item in the key of a background refresh. Such a flight has no waiters.
-_REFRESH_PREFIX = "refresh "
 
 #: Seconds between two checks whether another worker has saved the record: the first interval, and the longest.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.15
 
 
 class PendingLookup(msgspec.Struct, frozen=True):
-    """A lookup whose result comes from a flight."""
+    """A lookup whose result comes from a flight, which has ``deadline``."""
 
     item: ItemId
-    flight: Flight[LookupResult]
+    result: FlightResult[LookupResult]
+    deadline: Deadline
 
 
 #: The return value of ``LookupService.begin``: a result from memory, or the flight to wait for.
@@ -61,6 +67,7 @@ class LookupService:
 
     ``deadline`` is in seconds: a caller waits no longer for its result, and a fetch no longer in the queue of its host.
     ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
+    ``sleep`` lets other greenlets run for some seconds.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class LookupService:
         deadline: float,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = gevent.sleep,
         observer: Observer = NULL_OBSERVER,
     ) -> None:
         self._sources = sources
@@ -82,7 +90,9 @@ class LookupService:
         self._deadline = deadline
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
         self._observer = observer
+        self._traceback_limit = OncePerMinute(clock)
         #: ``CoverRepository.validity_check``: whether a result from memory may be served once more.
         self.validity_check = repository.validity_check
 
@@ -108,12 +118,16 @@ class LookupService:
 
         """
         record = self._repository.from_memory(item)
-        result = None if record is None else self._cached_result(item, record, CacheStatus.MEMORY)
-        if result is None:
+        result = None if record is None else self._usable_result(item, record, CacheStatus.MEMORY)
+        if result is not None and record is not None and self._needs_refresh(item, record):
+            with suppress(Overloaded):  # the next lookup of the item tries again
+                self._join_flight(item)
+        elif result is None:
             try:
-                return PendingLookup(item, self._flights.join(str(item), lambda: self._find_beyond_memory(item)))
+                flight = self._join_flight(item)
+                return PendingLookup(item, flight.result, flight.deadline)
             except Overloaded as error:
-                result = self._stale_result(item)
+                result = self._unexpired_result(item)
                 if result is None:
                     self._observer.lookup_finished(item.source, outcome_label(error), "")
                     raise
@@ -144,123 +158,150 @@ class LookupService:
 
     def _wait_for_flight(self, pending: PendingLookup, deadline: float) -> LookupResult:
         try:
-            return pending.flight.wait(deadline - self._clock())
+            return pending.result.wait(deadline - self._clock())
         except (TimeoutError, Overloaded) as error:
-            stale = self._stale_result(pending.item)
-            if stale is not None:
-                return stale
+            result = self._unexpired_result(pending.item)
+            if result is not None:
+                return result
             if isinstance(error, Overloaded):
                 raise
-            raise TooSlow(f"no answer within {self._deadline:g} seconds") from None
+            text = f"no answer within {self._deadline:g} seconds"
+            if waiting_for := pending.deadline.waiting_for:
+                text += f", still waiting for {waiting_for}"
+            raise TooSlow(text) from None
 
     def forget(self, item: ItemId) -> bool:
         """Delete the item's record everywhere; return whether there was one. Raises as ``CoverRepository.forget``."""
-        self._detach_flights(str(item))
-        return self._repository.forget(item)
+        try:
+            return self._repository.forget(item)
+        finally:
+            self._flights.forget(str(item))  # not earlier: a flight that started meanwhile may have read the record
 
     def apply_invalidations(self) -> None:
         """Delete from memory what other workers have forgotten since the last call."""
-        for key in self._repository.apply_invalidations():
-            self._detach_flights(key)
+        self._apply_invalidations("")
 
-    def _detach_flights(self, key: str) -> None:
-        """Keep later callers from joining the flights of an item that started before it was forgotten."""
-        self._flights.forget(key)
-        self._flights.forget(_REFRESH_PREFIX + key)
+    def _apply_invalidations(self, looked_up: str) -> list[str]:
+        """Return the forgotten keys. The flight of the key ``looked_up`` has begun after that, so it remains."""
+        keys = self._repository.apply_invalidations(self._flights)
+        for key in keys:
+            if key != looked_up:
+                self._flights.forget(key)
+        return keys
 
-    def _cached_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
-        """Return the result if the record may be served without a fetch, else None. ``cache`` says where it was read.
-
-        A record in stale-while-revalidate that is due for a refresh is refreshed in the background.
-        """
+    def _usable_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
+        """Return the result if the record may be served without a fetch, else None. ``cache`` is where it was read."""
         freshness = self._repository.freshness(item, record)
         if freshness is Freshness.FRESH:
             return LookupResult(record, cache)
-        if freshness is Freshness.EXPIRED:
-            return None
-        if is_refresh_due(record, self._clock()):
-            if freshness is Freshness.STALE_IF_ERROR:
-                return None
-            self._refresh_in_background(item)
-        return LookupResult(record, CacheStatus.STALE)
+        if freshness is Freshness.STALE_WHILE_REVALIDATE:
+            return LookupResult(record, CacheStatus.STALE)
+        if freshness is Freshness.STALE_IF_ERROR and not is_refresh_due(record, self._clock()):
+            return LookupResult(record, CacheStatus.STALE)
+        return None
 
-    def _stale_result(self, item: ItemId) -> LookupResult | None:
-        """Return the record in memory as a stale result, or None if there is none or it has expired."""
+    def _needs_refresh(self, item: ItemId, record: CoverRecord) -> bool:
+        """Return whether to start a flight without waiters. To join one would extend its deadline for nobody."""
+        if self._repository.freshness(item, record) is Freshness.FRESH or str(item) in self._flights:
+            return False
+        return is_refresh_due(record, self._clock())
+
+    def _unexpired_result(self, item: ItemId) -> LookupResult | None:
+        """Return the record in memory as a result, or None if there is none or it has expired."""
         record = self._repository.from_memory(item)
-        if record is None or self._repository.freshness(item, record) is Freshness.EXPIRED:
+        if record is None or (freshness := self._repository.freshness(item, record)) is Freshness.EXPIRED:
             return None
-        return LookupResult(record, CacheStatus.STALE)
+        return LookupResult(record, CacheStatus.MEMORY if freshness is Freshness.FRESH else CacheStatus.STALE)
 
-    def _refresh_in_background(self, item: ItemId) -> None:
-        key = f"{_REFRESH_PREFIX}{item}"
-        if key not in self._flights:
-            with suppress(Overloaded):  # the next lookup of the item tries again
-                self._flights.join(key, lambda: self._fetch_once(item, self._repository.newest(item)))
+    def _join_flight(self, item: ItemId) -> Flight[LookupResult]:
+        return self._flights.join(str(item), partial(self._run_flight, item), self.deadline_from_now())
 
-    def _find_beyond_memory(self, item: ItemId) -> LookupResult:
-        """Return the result from the store, else from the origin. This is what a flight runs."""
-        record = self._repository.newest(item)
-        result = None if record is None else self._cached_result(item, record, CacheStatus.STORE)
-        return self._fetch_once(item, record) if result is None else result
+    def _run_flight(self, item: ItemId, flight: Flight[LookupResult]) -> LookupResult:
+        """Return the result from the store, from another worker, or from the origin. This is what a flight runs."""
+        try:
+            look = self._look_or_wait(item, flight)
+            with look.lease or nullcontext():
+                result = self._result_of(item, look)
+                return self._fetch(item, flight, look) if result is None else result
+        except ServiceError:
+            raise
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - it is logged here: a refresh has no caller
+            raise self._internal_error(item, error) from None
 
-    def _fetch_once(self, item: ItemId, previous: CoverRecord | None) -> LookupResult:
-        """Fetch the item's page while holding its lease, or return the record that another worker saves.
+    def _look_or_wait(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
+        """Return the look that decides the flight: with a result, or with the right to fetch the page.
 
-        ``previous`` is the newest record, as just read from the store.
+        While another worker fetches the item, its record is waited for. The holder of the lease may wait in the queue
+        of the host until the flight's deadline, and then fetch until the timeout of the source. If the lease is still
+        held after that, the page is fetched without it.
         """
-        if not self._repository.is_shared:
-            return self._fetch_and_save(item, previous, self._deadline)
-        deadline = self.deadline_from_now()
-        # The holder of the lease may wait in the queue of the host until the deadline, and then fetch until the timeout
-        # of the source. No caller waits that long, but later callers get the result. If the lease is still held after
-        # that, the page is fetched without it.
-        lease_deadline = deadline + self._sources[item.source].timeout
         poll_interval = _MIN_POLL_SECONDS
-        while (lease := self._repository.acquire_lease(item)) is None and self._clock() < lease_deadline:
-            gevent.sleep(poll_interval * (0.5 + self._jitter()))
+        while not (look := self._look(item, flight)).may_fetch and self._result_of(item, look) is None:
+            if self._clock() >= flight.deadline.at + self._sources[item.source].timeout:
+                break
+            if look.record is not None and (stale := self._usable_result(item, look.record, CacheStatus.STORE)):
+                flight.hand_out(stale)
+            flight.deadline.waiting_for = "another worker, which fetches the page"
+            self._sleep(poll_interval * (0.5 + self._jitter()))
             poll_interval = min(poll_interval * 1.5, _MAX_POLL_SECONDS)
-            if (result := self._up_to_date_result(item, self._repository.newest(item))) is not None:
-                return result
-        with lease or nullcontext():
-            # Another worker may have saved a record before it released the lease.
-            previous = self._repository.newest(item)
-            if (result := self._up_to_date_result(item, previous)) is not None:
-                return result
-            return self._fetch_and_save(item, previous, max(deadline - self._clock(), 0))
+        return look
 
-    def _up_to_date_result(self, item: ItemId, record: CoverRecord | None) -> LookupResult | None:
-        """Return the record as a result, or None if there is none or it is due for a refresh."""
-        if record is None or is_refresh_due(record, self._clock()):
+    def _look(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
+        """Return the repository's look, without a record that another worker has forgotten."""
+        look = self._repository.look(item, flight)
+        # The purge number of the look is later than what is read here, so nothing is missed in between.
+        if look.is_unconfirmed and (str(item) in self._apply_invalidations(str(item)) or not flight.is_current):
+            return look._replace(record=look.stored)
+        return look
+
+    def _result_of(self, item: ItemId, look: Look) -> LookupResult | None:
+        """Return the record of a look as a result, or None if there is none or it is due for a refresh."""
+        if look.record is None or is_refresh_due(look.record, self._clock()):
             return None
-        is_fresh = self._repository.freshness(item, record) is Freshness.FRESH
-        return LookupResult(record, CacheStatus.STORE if is_fresh else CacheStatus.STALE)
+        return self._usable_result(item, look.record, CacheStatus.STORE)
 
-    def _fetch_and_save(self, item: ItemId, previous: CoverRecord | None, max_wait: float) -> LookupResult:
-        """Fetch the item's page and save the record of a cover or of a failure."""
+    def _fetch(self, item: ItemId, flight: Flight[LookupResult], look: Look) -> LookupResult:
+        """Fetch the item's page, and save the record of a cover or of a failure.
+
+        If the record of ``look`` may be served meanwhile, the waiters of the flight get it at once.
+        """
+        previous = look.record
+        if previous is not None and (stale := self._usable_result(item, previous, CacheStatus.STORE)) is not None:
+            flight.hand_out(stale)
         source, started_at = self._sources[item.source], self._clock()
         try:
-            record = self._fetch(source, item.id, previous, max_wait)
+            record = self._fetch_record(source, item.id, previous, flight.deadline)
         except LookupFailed as error:
             record = failed_record(previous, source, error, now=self._clock(), jitter=self._jitter())
             if previous is not None and previous.is_found and isinstance(error, NoCover):
                 consequence = "the old one is kept" if record.is_found else "the old one is dropped"
                 _log.warning("%s: its cover has vanished, %s: %s", item, consequence, error, extra=asdict(item))
-        except ServiceError:
-            raise
-        except Exception:
-            if previous is None:
+        except (Exception, gevent.Timeout) as error:
+            if previous is None or isinstance(error, ServiceError):
+                # Releasing the lease takes a moment. A caller that comes now must not get this error.
+                self._flights.close(str(item), flight)
                 raise
-            # A bug must not replace a cached cover. It is logged here, since a background refresh has no waiter.
-            _log.exception("%s: internal error", item, extra=asdict(item))
-            bug = OriginFailed("internal error, see the log")
+            # A bug must not replace a cached cover.
+            bug = OriginFailed(str(self._internal_error(item, error)))
             record = failed_record(previous, source, bug, now=self._clock(), jitter=self._jitter())
         if _log.isEnabledFor(logging.DEBUG):
             fields = {"outcome": record.outcome, "error": record.error, "seconds": round(self._clock() - started_at, 6)}
             _log.debug("%s: its page was fetched", item, extra=asdict(item) | fields)
-        self._repository.save(item, previous, record)
+        flight.deadline.waiting_for = "the store"
+        self._repository.settle(item, flight, look, record)
         return LookupResult(record, CacheStatus.STALE if record.is_found and record.error else CacheStatus.FETCHED)
 
-    def _fetch(self, source: Source, item_id: str, previous: CoverRecord | None, max_wait: float) -> CoverRecord:
+    def _internal_error(self, item: ItemId, error: BaseException) -> InternalError:
+        """Log an exception that is a bug, and return the error for the callers: there may be none, as in a refresh."""
+        reference = secrets.token_hex(4)
+        fields = asdict(item) | {"reference": reference}
+        trace = error if self._traceback_limit.allows(type(error).__name__) else None
+        _log.error("%s: internal error %s: %r", item, reference, error, exc_info=trace, extra=fields)
+        return InternalError(f"internal error, reference {reference}")
+
+    def _fetch_record(
+        self, source: Source, item_id: str, previous: CoverRecord | None, deadline: Deadline
+    ) -> CoverRecord:
         """Return the record of the cover on the item's page. Raises LookupFailed if there is none."""
         validators = None
         if (
@@ -270,7 +311,7 @@ class LookupService:
             and previous.source_fingerprint == source.fingerprint
         ):
             validators = Validators(etag=previous.etag, last_modified=previous.last_modified)
-        cover = self._cover_pages.read_cover(source, item_id, max_wait, validators)
+        cover = self._cover_pages.read_cover(source, item_id, deadline, validators)
         if cover is not None:
             return found_record(source, cover, now=self._clock(), jitter=self._jitter())
         if previous is None:

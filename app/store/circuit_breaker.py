@@ -1,24 +1,30 @@
-"""The circuit breaker around a store: a store that fails, hangs or returns garbage costs speed, not results.
+"""The circuit breakers around a store: a store that fails, hangs or returns garbage costs speed, not results.
 
-The circuit is in one of three states:
+Reads and writes have a circuit each, since a store may be readable while it is full, locked or a replica. A circuit is
+in one of three states:
 
 - *closed*: each call goes to the store. A failure opens the circuit;
 - *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were none;
-- *half-open*: the next call after that goes to the store, while the others still bypass it. Success closes the circuit,
-  failure opens it again.
+- *half-open*: the next call after that, the trial, goes to the store, while the others still bypass it. Success closes
+  the circuit, failure opens it again.
+
+The outcome of a call changes nothing if the circuit has opened or closed since the call began: it is out of date. While
+the circuit of the reads is not closed, writes bypass the store too.
 
 Opening and closing are logged once each.
 """
 
 import logging
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from app.domain.errors import Overloaded
 from app.domain.events import NULL_OBSERVER, Observer
-from app.store.base import Store, StoreError
+from app.store.base import Entry, Look, Store, StoreError, StoreOverloaded
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -27,6 +33,19 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for which the store is bypassed after a failure.
 OPEN_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Circuit:
+    """The state of a circuit. The messages are logged when it opens, with the reason, and when it closes."""
+
+    opened_message: str
+    closed_message: str
+    #: When the circuit becomes half-open; None if it is closed.
+    open_until: float | None = None
+    is_trial_in_progress: bool = False
+    #: How often the circuit has opened or closed.
+    changes: int = 0
 
 
 class CircuitBreakingStore(Generic[V]):
@@ -51,25 +70,56 @@ class CircuitBreakingStore(Generic[V]):
         self._decode = decode
         self._clock = clock
         self._observer = observer
-        #: When the circuit becomes half-open; None if it is closed.
-        self._open_until: float | None = None
+        self._reads = _Circuit("the store is bypassed: %s", "the store is available again")
+        self._writes = _Circuit("nothing is written to the store: %s", "the store can be written again")
         self._has_logged_garbage = False
         self.is_shared = store is not None
         self.has_been_tried = not self.is_shared
 
     @property
     def is_bypassed(self) -> bool:
-        """Whether the circuit is open or half-open: the store has failed, and no call has succeeded since."""
-        return self._open_until is not None
+        """Whether reads or writes bypass the store: one has failed, and none has succeeded since."""
+        return self._reads.open_until is not None or self._writes.open_until is not None
 
-    def get(self, key: str) -> V | None:
-        """Return the value, or None if the store has none or is bypassed."""
-        return self.read(key, self._decode)
+    def look(self, key: str, token: str, seconds: float, now: float) -> tuple[V | None, bool, int]:
+        """Return the record, whether ``token`` holds the lease, and the purge number; see ``Store.look``.
 
-    def put(self, key: str, value: V, *, lifetime: float, is_positive: bool) -> None:
-        """Store the value for ``lifetime`` seconds. Does nothing if that is not positive or the store is bypassed."""
-        if lifetime > 0 and self.is_shared:
-            self.write(key, self._encode(value), lifetime=lifetime, is_positive=is_positive)
+        If the store is bypassed, there is no record, and the lease counts as acquired.
+        """
+        look = self._look(key, token, seconds, now)
+        record = self._decoded(key, look.value, self._decode)
+        if record is None and look.value is not None and not look.has_lease:
+            # The record is not due, but invalid, or of a release with another encoding. It counts as a miss, so the
+            # lease is needed after all.
+            look = self._look(key, token, seconds, math.inf)
+            record = self._decoded(key, look.value, self._decode)
+        return record, look.has_lease, look.purge_number
+
+    def _look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        return self._read(lambda store: store.look(key, token, seconds, now), Look(None, True, 0))  # noqa: FBT003
+
+    def settle(
+        self,
+        key: str,
+        token: str,
+        value: V,
+        purge_number: int,
+        *,
+        due: float,
+        lifetime: float,
+        is_positive: bool,
+    ) -> bool:
+        """Store the record and release the lease; see ``Store.settle``. Returns true if the store is bypassed."""
+        entry = Entry(self._encode(value), due, lifetime, is_positive)
+        return self._write(lambda store: store.settle(key, token, entry, purge_number), default=True)
+
+    def release(self, key: str, token: str) -> None:
+        """Release the lease without storing a record."""
+        self._write(lambda store: store.settle(key, token, None, 0), default=True, may_be_trial=False)
+
+    def renew_lease(self, key: str, token: str, seconds: float) -> None:
+        """Renew the lease, if ``token`` still holds it."""
+        self._write(lambda store: store.renew_lease(key, token, seconds), default=True, may_be_trial=False)
 
     def namespace(self, prefix: str, kind: type[T]) -> "StoreNamespace[T]":
         """Return a view for values of another type, a msgspec struct, behind the same circuit breaker."""
@@ -77,7 +127,9 @@ class CircuitBreakingStore(Generic[V]):
 
     def read(self, key: str, decode: Callable[[bytes], T]) -> T | None:
         """Return the decoded value, or None. ``decode`` raises ValueError for bytes that it cannot decode."""
-        data = self._call(lambda store: store.get(key), None)
+        return self._decoded(key, self._read(lambda store: store.get(key), None), decode)
+
+    def _decoded(self, key: str, data: bytes | None, decode: Callable[[bytes], T]) -> T | None:
         if data is None:
             return None
         try:
@@ -91,7 +143,7 @@ class CircuitBreakingStore(Generic[V]):
 
     def write(self, key: str, data: bytes, *, lifetime: float, is_positive: bool) -> None:
         """Store encoded bytes, unless the store is bypassed."""
-        self._call(lambda store: store.put(key, data, lifetime=lifetime, is_positive=is_positive), None)
+        self._write(lambda store: store.put(key, data, lifetime=lifetime, is_positive=is_positive), None)
 
     def forget(self, key: str) -> bool:
         """Delete the value and notify other workers; return whether there was one.
@@ -102,7 +154,7 @@ class CircuitBreakingStore(Generic[V]):
         """
         if self._store is None:
             return False
-        was_stored = self._call(lambda store: store.forget(key), None)
+        was_stored = self._write(lambda store: store.forget(key), None)
         if was_stored is None:
             raise Overloaded("the store is unavailable, so nothing can be forgotten at present: try again")
         return was_stored
@@ -110,41 +162,58 @@ class CircuitBreakingStore(Generic[V]):
     def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return what ``Store.invalidations`` returns; the same cursor and no keys if the store is bypassed."""
         no_keys: list[str] = []
-        return self._call(lambda store: store.invalidations(since), (since, no_keys))
+        return self._read(lambda store: store.invalidations(since), (since, no_keys))
 
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Return whether ``token`` holds the lease; true if the store is bypassed."""
-        return self._call(lambda store: store.acquire_lease(key, token, seconds), default=True)
+    def _read(self, operation: Callable[[Store], T], default: T) -> T:
+        return self._call(self._reads, operation, default)
 
-    def release_lease(self, key: str, token: str) -> None:
-        """Release the lease, unless the store is bypassed."""
-        self._call(lambda store: store.release_lease(key, token), None)
+    def _write(self, operation: Callable[[Store], T], default: T, *, may_be_trial: bool = True) -> T:
+        """Call an operation that writes; one that may succeed without writing anything must not be a trial."""
+        if self._reads.open_until is not None or not (may_be_trial or self._writes.open_until is None):
+            return default
+        return self._call(self._writes, operation, default)
 
-    def _call(self, operation: Callable[[Store], T], default: T) -> T:
+    def _call(self, circuit: _Circuit, operation: Callable[[Store], T], default: T) -> T:
         """Return the operation's result; ``default`` if there is no store, it is bypassed, or the operation fails."""
         if self._store is None:
             return default
-        if self._open_until is not None:
-            if self._clock() < self._open_until:
+        is_trial = circuit.open_until is not None
+        if circuit.open_until is not None:
+            if circuit.is_trial_in_progress or self._clock() < circuit.open_until:
                 return default
-            # Half-open: this caller tries the store, and the others bypass it meanwhile.
-            self._open_until = self._clock() + OPEN_SECONDS
+            circuit.is_trial_in_progress = True
+        changes = circuit.changes
         try:
             result = operation(self._store)
+        except StoreOverloaded:
+            self._observer.store_overloaded()
+            return default
         except StoreError as error:
             self._observer.store_operation_failed()
-            if self._open_until is None:
-                _log.warning("the store is bypassed: %s", error)
-                self._observer.store_bypassed()
-            self._open_until = self._clock() + OPEN_SECONDS
+            if changes == circuit.changes:
+                self._open(circuit, error)
             return default
         finally:
             self.has_been_tried = True
-        if self._open_until is not None:
-            _log.warning("the store is available again")
-            self._observer.store_recovered()
-            self._open_until = None
+            if is_trial:
+                circuit.is_trial_in_progress = False
+        if is_trial:
+            self._close(circuit)
         return result
+
+    def _open(self, circuit: _Circuit, error: StoreError) -> None:
+        if circuit.open_until is None:
+            _log.warning(circuit.opened_message, error)
+            self._observer.store_bypassed()
+        circuit.open_until = self._clock() + OPEN_SECONDS
+        circuit.changes += 1
+
+    def _close(self, circuit: _Circuit) -> None:
+        _log.warning(circuit.closed_message)
+        circuit.open_until = None
+        circuit.changes += 1
+        if not self.is_bypassed:
+            self._observer.store_recovered()
 
 
 class StoreNamespace(Generic[T]):

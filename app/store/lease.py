@@ -14,19 +14,22 @@ LEASE_SECONDS = 2.0
 _RENEWAL_INTERVAL = LEASE_SECONDS / 3
 
 
+def new_token() -> str:
+    """Return a random token that identifies the holder of a lease."""
+    return secrets.token_hex(8)
+
+
 class Lease:
-    """A lease that has been acquired. As a context manager, it is renewed during the block and released at its end."""
+    """A lease that ``token`` holds. As a context manager it is renewed during the block.
+
+    At the end of the block the lease is released, unless ``is_settled`` says that it has been.
+    """
 
     def __init__(self, store: CircuitBreakingStore[Any], key: str, token: str) -> None:
+        self.token = token
+        self.is_settled = False
         self._store = store
         self._key = key
-        self._token = token
-
-    @classmethod
-    def acquire(cls, store: CircuitBreakingStore[Any], key: str) -> Self | None:
-        """Return the key's lease, or None if another token holds it."""
-        token = secrets.token_hex(8)
-        return cls(store, key, token) if store.acquire_lease(key, token, LEASE_SECONDS) else None
 
     def __enter__(self) -> Self:
         """Start the renewals."""
@@ -39,9 +42,10 @@ class Lease:
     ) -> None:
         """Stop the renewals and release the lease."""
         self._renewals.kill(block=False)
-        self._store.release_lease(self._key, self._token)
+        if not self.is_settled:
+            self._store.release(self._key, self.token)
 
     def _renew(self) -> None:
         while True:
-            self._store.acquire_lease(self._key, self._token, LEASE_SECONDS)
+            self._store.renew_lease(self._key, self.token, LEASE_SECONDS)
             gevent.sleep(_RENEWAL_INTERVAL)

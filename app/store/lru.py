@@ -6,7 +6,7 @@ negative entries.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -39,6 +39,11 @@ class LruCache(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._positive) + len(self._negative)
+
+    def keys(self) -> Iterator[str]:
+        """Yield all keys. The cache must not change meanwhile."""
+        yield from self._positive
+        yield from self._negative
 
     def get(self, key: str) -> V | None:
         """Return the value, or None."""

@@ -9,6 +9,7 @@ negative entries.
 
 import re
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,23 +19,29 @@ import gevent
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
-from app.store.base import StoreError
+from app.concurrency.fair_semaphore import FairSemaphore
+from app.store.base import Entry, Look, StoreError, StoreOverloaded
 
 #: Seconds for connecting, and for each read or write of a socket.
 SOCKET_TIMEOUT = 0.2
-#: Seconds for a call in all. Socket timeouts do not bound name resolution, a response that trickles in, or the wait for
-#: a connection from the pool.
+#: Seconds for a command in all. Socket timeouts do not bound name resolution, or a response that trickles in.
 CALL_TIMEOUT = 0.5
+#: Seconds that a call waits for one of the connections. That wait is caused by the load of this worker, so it does not
+#: count as a failure of the server.
+QUEUE_TIMEOUT = 2.0
 #: Connections of each worker, opened when needed. A call takes 0.15 ms of processor time, so eight keep a worker busy
 #: while a response takes 1 ms. Opening many at once is slow, since gevent resolves host names, numeric ones included,
 #: in a pool of ten threads.
 MAX_CONNECTIONS = 8
 
 VALUE_PREFIX = "covers:value:"
-LEASE_PREFIX = "covers:lease:"
+#: How long a purge number is kept for a key, in milliseconds: for longer than any fetch may last.
+PURGE_LIFETIME_MS = 3_600_000
+#: Two purge numbers, separated by a colon: the first one since the server had no data, and the latest one.
+PURGES = "covers:purges"
 #: The stream of the keys that were forgotten. Its entry ids are the cursors of ``invalidations``.
 INVALIDATION_STREAM = "covers:forgotten"
 #: An id lower than that of any entry of a stream.
@@ -46,18 +53,57 @@ MAX_INVALIDATIONS = 1000
 MAX_LIFETIME_MS = 100 * 365 * 86_400_000
 
 # The scripts are sent in full each time (EVAL). EVALSHA saves nothing that can be measured, and would need a fallback
-# for scripts that the server has lost.
-ACQUIRE_SCRIPT = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+# for scripts that the server has lost. A stored record begins with the time at which it is due, as a big-endian double.
+# KEYS are the record, the lease and the purge number of an item. No command has more than ten arguments: a server with
+# a password would answer a longer one with a protocol error, not with the error that says that the password is missing.
+#
+# The first purge number is the server's time in microseconds. So a server that has lost its data starts with a greater
+# number than all those before, unless its clock was set back by more than the age of the data.
+_READ_PURGES = f"""
+local function read_purges()
+    local first, last = string.match(redis.call('GET', '{PURGES}') or '', '^(%d+):(%d+)$')
+    if first then return first, last, false end
+    local time = redis.call('TIME')
+    first = time[1] .. string.format('%06d', time[2])
+    return first, first, true
+end
+"""
+LOOK_SCRIPT = f"""{_READ_PURGES}
+local record = redis.call('GET', KEYS[1])
+local first, number, is_new = read_purges()
+-- pcall: a server that refuses writes, since it is full or a replica, can still be read.
+if is_new then redis.pcall('SET', '{PURGES}', first .. ':' .. number) end
+if record and #record >= 8 and struct.unpack('>d', record) > tonumber(ARGV[3]) then return {{record, 0, number}} end
+if redis.call('GET', KEYS[2]) then return {{record, 0, number}} end
+redis.pcall('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {{record, 1, number}}
+"""
+# A lifetime of 0 is for a record that must not be kept, a negative one for no record.
+SETTLE_SCRIPT = f"""{_READ_PURGES}
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+local number, lifetime = tonumber(ARGV[2]), tonumber(ARGV[3])
+local purge = redis.call('GET', KEYS[3])
+if purge and tonumber(purge) > number then return 0 end
+local first, _, is_new = read_purges()
+if number > 0 and (is_new or tonumber(first) > number) then return 0 end
+if lifetime > 0 then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end
+if lifetime == 0 then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+RENEW_SCRIPT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-RELEASE_SCRIPT = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 # DEL comes first: once a script has freed memory, it may write even if the server's memory is full.
-FORGET_SCRIPT = """
+FORGET_SCRIPT = f"""{_READ_PURGES}
 local deleted = redis.call('DEL', KEYS[1])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'key', ARGV[1])
+redis.call('DEL', KEYS[2])
+local first, last = read_purges()
+local number = string.format('%.0f', tonumber(last) + 1)
+redis.call('SET', '{PURGES}', first .. ':' .. number)
+redis.call('SET', KEYS[3], number, 'PX', {PURGE_LIFETIME_MS})
+redis.call('XADD', '{INVALIDATION_STREAM}', 'MAXLEN', '~', 10000, '*', 'key', ARGV[1])
 return deleted
 """
 
@@ -96,7 +142,8 @@ class RedisStore:
             **options,
         )
         self._client: Any = Redis(connection_pool=self._pool)  # its results are typed as unions over all protocols
-        self._calls_in_progress = 0
+        self._connections = FairSemaphore(MAX_CONNECTIONS)
+        self._failures = 0
         self._address = f"redis at {parts.hostname or 'localhost'}:{parts.port or 6379}"
         self._password: str | None = self._pool.connection_kwargs.get("password")
 
@@ -111,10 +158,32 @@ class RedisStore:
         with self._call():
             self._client.set(VALUE_PREFIX + key, value, px=_milliseconds(lifetime))
 
-    def forget(self, key: str) -> bool:
-        """Delete the value and append the key to the invalidations; return whether there was a value."""
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        """Return the record, and acquire the lease for ``token`` unless the record is not due at ``now``."""
         with self._call():
-            return bool(self._client.eval(FORGET_SCRIPT, 2, VALUE_PREFIX + key, INVALIDATION_STREAM, key))
+            record, has_lease, number = self._client.eval(
+                LOOK_SCRIPT, 3, *_keys_of(key), token, _milliseconds(seconds), repr(now)
+            )
+            return Look(None if record is None else record[_DUE.size :], bool(has_lease), int(number))
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        """Store ``entry`` unless the key was forgotten after ``purge_number``; release the lease of ``token``."""
+        lifetime, record = -1, b""
+        if entry is not None:
+            lifetime = _milliseconds(entry.lifetime) if entry.lifetime > 0 else 0
+            record = _DUE.pack(entry.due) + entry.value
+        with self._call():
+            return bool(self._client.eval(SETTLE_SCRIPT, 3, *_keys_of(key), token, purge_number, lifetime, record))
+
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Let the lease expire after ``seconds`` from now, if ``token`` still holds it; return whether it does."""
+        with self._call():
+            return bool(self._client.eval(RENEW_SCRIPT, 1, _keys_of(key)[1], token, _milliseconds(seconds)))
+
+    def forget(self, key: str) -> bool:
+        """Delete the record and the lease, and add the key to the invalidations; return whether there was a record."""
+        with self._call():
+            return bool(self._client.eval(FORGET_SCRIPT, 3, *_keys_of(key), key))
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return a new cursor, and the keys that were forgotten after the cursor ``since``: a thousand at most.
@@ -133,16 +202,6 @@ class RedisStore:
             entries = streams[0][1]
             return entries[-1][0].decode(), [fields[b"key"].decode(errors="surrogatepass") for _id, fields in entries]
 
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Acquire the lease of a key, or renew it if ``token`` holds it; return whether ``token`` holds it now."""
-        with self._call():
-            return bool(self._client.eval(ACQUIRE_SCRIPT, 1, LEASE_PREFIX + key, token, _milliseconds(seconds)))
-
-    def release_lease(self, key: str, token: str) -> None:
-        """Release the lease of a key if ``token`` holds it."""
-        with self._call():
-            self._client.eval(RELEASE_SCRIPT, 1, LEASE_PREFIX + key, token)
-
     def close(self) -> None:
         """Close all connections, including those that are in use. A later call opens new ones."""
         self._pool.disconnect()
@@ -154,25 +213,34 @@ class RedisStore:
         If an exception interrupts a command, redis-py closes the connection. So a late response is never taken for the
         response to another command.
         """
+        failures = self._failures
+        if not self._connections.acquire(QUEUE_TIMEOUT):
+            raise StoreOverloaded(f"{self._address}: no connection became free within {QUEUE_TIMEOUT} seconds")
         timeout = gevent.Timeout.start_new(CALL_TIMEOUT)
-        must_queue = self._calls_in_progress >= MAX_CONNECTIONS
-        self._calls_in_progress += 1
         try:
-            if must_queue:
-                # The pool gives a free connection to the greenlet that runs, which may be the one that has just
-                # released it. Yielding lets the greenlets that wait for a connection come first.
-                gevent.sleep(0)
+            if failures != self._failures:
+                # Otherwise the calls that wait would time out one after the other.
+                raise StoreError(f"{self._address}: it failed while this call waited for a connection")
             yield
+        except StoreError:
+            raise
         except gevent.Timeout as expired:
             if expired is not timeout:
                 raise
+            self._failures += 1
             raise StoreError(f"{self._address}: no response within {CALL_TIMEOUT} seconds") from expired
         except Exception as error:
+            if isinstance(error, ReadOnlyError):
+                # A server that becomes a replica keeps its connections, and the host name may lead to another server
+                # by then.
+                self._pool.disconnect(inuse_connections=False)
+            if not isinstance(error, ResponseError):
+                self._failures += 1
             # redis-py's parser raises exceptions of any class for bytes that are no Redis response.
             raise StoreError(f"{self._address}: {self._describe(error)}") from error
         finally:
-            self._calls_in_progress -= 1
             timeout.close()
+            self._connections.release()
             # The traceback of an expired timeout refers to this frame. Without the reference back there is no cycle,
             # which would keep the sockets open until the garbage collector runs.
             del timeout
@@ -183,6 +251,18 @@ class RedisStore:
         text = str(error) if isinstance(error, (RedisError, OSError)) else f"{type(error).__name__}: {error}"
         line = " ".join(f"{code or ''} {text}".split())
         return line.replace(self._password, "***") if self._password else line
+
+
+#: How the time at which a record is due precedes it.
+_DUE = struct.Struct(">d")
+
+
+def _keys_of(key: str) -> tuple[str, str, str]:
+    """Return the keys of the record, the lease and the purge number of ``key``.
+
+    The braces make all of them one hash slot of a Redis Cluster.
+    """
+    return f"covers:{{{key}}}:record", f"covers:{{{key}}}:lease", f"covers:{{{key}}}:purge"
 
 
 class _TLSConnection(Connection):

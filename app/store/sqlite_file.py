@@ -20,10 +20,13 @@ T = TypeVar("T")
 _BUSY_TIMEOUT = 0.1
 
 #: Each migration leads from one version of the schema to the next; ``user_version`` holds the version of a file. The
-#: statements are separated by semicolons.
+#: statements are separated by semicolons, and ``:now`` is the present time in microseconds since the epoch.
 #:
 #: REPLACE gives a row of covers a new rowid, so the rowids are in the order of age even if the clock jumps. The random
 #: mark of a file distinguishes its cursors from those of an earlier file at the same path.
+#:
+#: Version 2: the numbers of purges start at ``:now``, so those of an earlier file at the same path are lower.
+#: ``first_number`` is the lowest one after which the file has all purges.
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE covers (key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires REAL NOT NULL, is_precious INT);
@@ -33,6 +36,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE purges (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at REAL NOT NULL);
     CREATE TABLE file (mark TEXT NOT NULL);
     INSERT INTO file VALUES (lower(hex(randomblob(8))))
+    """,
+    """
+    ALTER TABLE covers RENAME COLUMN is_precious TO is_positive;
+    ALTER TABLE covers ADD COLUMN due REAL NOT NULL DEFAULT 0;
+    ALTER TABLE file ADD COLUMN first_number INTEGER NOT NULL DEFAULT 0;
+    UPDATE file SET first_number = :now;
+    INSERT INTO purges (number, key, at) VALUES (:now, '', 0);
+    DELETE FROM purges WHERE number = :now;
+    CREATE INDEX purges_by_key ON purges (key, number)
     """,
 )
 
@@ -111,11 +123,12 @@ class StoreFile:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         if version < len(MIGRATIONS):
+            parameters = {"now": int(self._clock() * 1e6)}
             with write_transaction(connection):
                 # Read again inside the transaction: another process may have migrated the file meanwhile.
                 for number in range(_schema_version(connection), len(MIGRATIONS)):
                     for statement in MIGRATIONS[number].split(";"):
-                        connection.execute(statement)
+                        connection.execute(statement, parameters)
                     connection.execute(f"PRAGMA user_version = {number + 1}")
 
     def _is_unusable(self, error: sqlite3.DatabaseError) -> bool:

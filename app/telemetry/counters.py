@@ -28,7 +28,7 @@ FETCHES = "fetches"  # source, outcome
 CALL_SECONDS = "call seconds"  # method, upper bound of a bucket or "sum"
 FETCH_SECONDS = "fetch seconds"  # source, upper bound of a bucket or "sum"
 FLIGHTS_JOINED = "flights joined"
-STORE_FAILURES = "store failures"
+STORE_FAILURES, STORE_OVERLOADS = "store failures", "store overloads"
 WORKERS_DIED = "workers died"  # killed, or stuck and replaced
 
 #: Names of the gauges of a worker.
@@ -71,7 +71,9 @@ class LabelValues(msgspec.Struct, frozen=True, kw_only=True):
 
     def counter_keys(self) -> Iterator[Key]:
         """Yield the keys of all counters and gauges with these labels."""
-        yield from ((name,) for name in (FLIGHTS_JOINED, STORE_FAILURES, WORKERS_DIED, *_WORKER_GAUGES))
+        yield from (
+            (name,) for name in (FLIGHTS_JOINED, STORE_FAILURES, STORE_OVERLOADS, WORKERS_DIED, *_WORKER_GAUGES)
+        )
         for method in ("", *self.methods):
             yield from ((CALLS, method, fault) for fault in _FAULT_LABELS.values())
             yield from ((CALL_SECONDS, method, part) for part in _HISTOGRAM_PARTS)
@@ -152,6 +154,10 @@ class Counters(Observer):
     def store_operation_failed(self) -> None:
         """Count a failed store operation."""
         self._add((STORE_FAILURES,))
+
+    def store_overloaded(self) -> None:
+        """Count a store operation that did not start in time."""
+        self._add((STORE_OVERLOADS,))
 
     def store_bypassed(self) -> None:
         """Record that the worker bypasses the store."""

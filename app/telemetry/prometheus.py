@@ -35,6 +35,7 @@ _COUNTERS: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     (counters.FETCHES, "covers_fetches", "Page requests to origins, by source and outcome.", ("source", "outcome")),
     (counters.FLIGHTS_JOINED, "covers_flights_shared", "Callers that joined a flight already in progress.", ()),
     (counters.STORE_FAILURES, "covers_store_failures", "Failed store operations.", ()),
+    (counters.STORE_OVERLOADS, "covers_store_overloads", "Store operations that did not start in time.", ()),
     (counters.WORKERS_DIED, "covers_workers_died", "Workers that were killed, or were stuck and replaced.", ()),
 )
 _HISTOGRAMS: Final = (
@@ -131,7 +132,9 @@ class PrometheusCollector(Collector):
         for name, metric_name, help_text in _SUMMED_GAUGES:
             yield GaugeMetricFamily(metric_name, help_text, sum(values(name)))
         bypassed = max(values(counters.STORE_BYPASSED), default=0)
-        yield GaugeMetricFamily("covers_store_passed_over", "Whether a worker bypasses the store.", bypassed)
+        yield GaugeMetricFamily(
+            "covers_store_passed_over", "Whether a worker bypasses the store, for reads or writes.", bypassed
+        )
         for name, metric_name, help_text in _HOST_GAUGES:
             metric = GaugeMetricFamily(metric_name, help_text, labels=("host",))
             for _, host in self._keys[name]:

@@ -43,6 +43,27 @@ def test_a_redis_that_hangs_and_restarts_fails_no_call(
             number += 1
 
 
+def test_a_redis_that_is_full_still_has_its_covers(
+    origin: Origin, require: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The stored covers are still read. New ones cannot be stored, so each worker fetches them.
+
+    This test fails if a refused write opens the circuit breaker for reads.
+    """
+    origin.default = cover(7)
+    url = URL.format(origin=origin.url)
+    with serving_redis(require("redis-server"), tmp_path) as redis:
+        text = config(origin, redis.url)
+        with run_service(tmp_path, text) as server:
+            server.client().get_covers(list(range(300, 320)))
+        redis.execute("CONFIG", "SET", "maxmemory", "1")
+        with run_service(tmp_path, text) as server:
+            for number in range(300, 320):
+                assert server.client().get_cover(number) == server.client().get_cover(number + 100) == url
+            assert "nothing is written to the store" in server.log.read_text()
+    assert all(origin.asked_for(number) == 1 for number in (*range(300, 320), *range(400, 420)))
+
+
 def test_a_corrupt_database_is_replaced(origin: Origin, tmp_path: Path) -> None:
     origin.item(48, cover(7))
     database = tmp_path / "covers.db"

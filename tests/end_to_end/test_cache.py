@@ -199,6 +199,39 @@ def test_forget_cover_invalidates_all_workers_within_a_second(shop: Origin, serv
     assert caught.value.faultCode == 403
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "none"])
+def test_a_page_requested_before_an_item_was_forgotten_decides_no_later_result(
+    origin: Origin, redis: RedisServer, item: int, tmp_path: Path, kind: str
+) -> None:
+    """Neither the four workers nor a server that starts later returns the cover of that page.
+
+    This test fails if a fetch in progress stores its result although forget_cover was called after it had started.
+    """
+    store = {"sqlite": f"sqlite:{tmp_path}/covers.db", "redis": redis.url, "none": "none"}[kind]
+    text = config(origin, store, "timeout = 30\n", top="admin_token = 's'\ndeadline = 60")
+    origin.item(item, barrier := Barrier(cover(6)))
+    new = {URL.format(origin=origin.url)}
+    with run_service(tmp_path, text, workers=WORKERS) as server:
+        early = gevent.spawn(server.client().get_cover, item)
+        assert barrier.asked.wait(10)
+        server.client().forget_cover(item, "ozon", "s")
+        origin.item(item, cover(7))
+        # A worker that does not know yet of the call of forget_cover lets its calls join the fetch in progress.
+        calls = []
+        while origin.asked_for(item) < 2:
+            calls.append(gevent.spawn(server.client().get_cover, item))
+            gevent.sleep(0.02)
+        barrier.go.set()
+        assert early.get().endswith("/6.jpg")
+        gevent.joinall(calls, raise_error=True)
+        for _ in range(3):
+            assert set(in_each_worker(server, "get_cover", item)) == new
+    if kind != "none":
+        with run_service(tmp_path, text) as server:
+            assert {server.client().get_cover(item)} == new
+            assert server.client().explain_cover(item)["cache"] in ("store", "memory")
+
+
 def test_forget_cover_invalidates_cached_responses(tmp_path: Path) -> None:
     """Those to the same bytes on the same connection."""
     with Origin().serving() as origin:

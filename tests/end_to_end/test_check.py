@@ -7,7 +7,6 @@ import pytest
 
 from app.cli.check import check as check_sources
 from app.cli.exit_status import UsageError
-from app.concurrency.clock import steady_clock
 from app.config.loading import load_settings
 from app.main import build_cover_page_reader, with_circuit_breaker
 from tests.support.command import run, running
@@ -124,7 +123,7 @@ def test_an_invalid_canary_id_does_not_stop_the_others(
     )
     settings = load_settings({"COVERS_CONFIG": str(path)})
     status = check_sources(
-        ["shop"], settings, lambda: build_cover_page_reader(settings, with_circuit_breaker(None), steady_clock())
+        ["shop"], settings, lambda clock: build_cover_page_reader(settings, with_circuit_breaker(None), clock)
     )
     failed, found = capsys.readouterr().out.splitlines()
     assert status == 1

@@ -108,9 +108,19 @@ def test_cached_responses_have_the_client_id(server: Service) -> None:
     assert response_ids(repeat_call(server, 5, "X-Request-Id: mine")) == ["mine"] * 5
 
 
-def test_each_worker_has_its_own_id_prefix(tmp_path: Path) -> None:
-    with run_service(tmp_path, CONFIG.format(origin="http://127.0.0.1:9"), workers=2) as server:
-        prefixes = set[str]()
-        with gevent.Timeout(20):
-            while len(prefixes) < 2:
-                prefixes.add(id_of(server, "GET", "/", {}).partition("-")[0])
+def test_the_ids_of_a_worker_share_a_prefix_that_no_other_worker_has(tmp_path: Path) -> None:
+    """And no two requests have the same id. Fails if workers could generate the same ids after a fork."""
+    access_log = {"GUNICORN_CMD_ARGS": "--access-logfile -"}
+    with run_service(tmp_path, CONFIG.format(origin="http://127.0.0.1:9"), workers=2, extra=access_log) as server:
+        ids, workers = set[str](), dict[str, set[int]]()
+        with gevent.Timeout(60):
+            while len(workers) < 2 or len(ids) < 20:
+                own_id = id_of(server, "GET", "/", {})
+                assert own_id not in ids
+                ids.add(own_id)
+                while not (events := server.events(request_id=own_id)):
+                    gevent.sleep(0.001)
+                workers.setdefault(own_id.partition("-")[0], set()).update(event["pid"] for event in events)
+        assert len(workers) == 2
+        assert set.union(*workers.values()) == server.workers()
+        assert all(len(pids) == 1 for pids in workers.values())

@@ -1,14 +1,34 @@
-"""Runs the flooder."""
+"""Runs the flooder, and says which limit ends each flood."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import trustme
 
 from tests.fetch import flooder
+
+#: Part of the error of each flood that a limit ends, by name; ``{max_page}`` is the source's.
+LIMIT_ERRORS: Final = MappingProxyType(
+    {
+        "interim": "more than 16 interim responses",
+        "blank lines": "header is longer than 65536 bytes",
+        "head": "more than 100 header fields",
+        "one long field": "header is longer than 65536 bytes",
+        "body": "more than {max_page} bytes",
+        "chunks": "more than {max_page} bytes",
+        "tiny chunks": "bytes of headers and framing",
+        "chunk extension": "bytes of headers and framing",
+        "trailers": "more than 100 header fields",
+        "one long trailer": "bytes of headers and framing",
+        "bomb": "more than {max_page} bytes",
+        "empty members": "more than 1000 gzip members",
+    }
+)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import socket
 import gevent
 import pytest
 
+from app.domain.errors import Overloaded
 from app.fetch.dns import DnsResolver, SocketAddress
 
 LOOPBACK: list[SocketAddress] = [(socket.AF_INET, ("127.0.0.1", 80))]
@@ -88,6 +89,37 @@ def test_each_caller_gets_an_exception_of_its_own() -> None:
     fake.unblock()
     first, second = (greenlet.get() for greenlet in callers)
     assert first is not second
+
+
+def test_too_many_lookups_below_one_domain_are_overload() -> None:
+    """That is the load of this service, not a failure of the host. Fails if it is an OSError, as of a host."""
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
+    slow = [gevent.spawn(resolver.resolve, f"slow{number}.shop.example", 80) for number in range(8)]
+    gevent.sleep(0)
+    with pytest.raises(Overloaded, match=r"^too many DNS lookups below shop\.example are in progress$"):
+        resolver.resolve("more.shop.example", 80)
+    assert resolver.resolve("other.example", 80) == LOOPBACK
+    fake.unblock()
+    assert [greenlet.get() for greenlet in slow] == [LOOPBACK] * 8
+    assert resolver.resolve("more.shop.example", 80) == LOOPBACK
+
+
+def test_a_lookup_that_gets_no_thread_is_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the timeout of a page. Fails if the wait for a thread counts as time of the host."""
+    monkeypatch.setattr("app.fetch.dns._MAX_WAIT", 0.01)
+    fake = FakeResolver()
+    resolver = DnsResolver(fake)
+    slow = [gevent.spawn(resolver.resolve, f"slow{number}", 80) for number in range(32)]
+    gevent.sleep(0)
+    waiting = [gevent.spawn(resolver.resolve, "quick", 80) for _ in range(2)]
+    for caller in waiting:
+        with pytest.raises(Overloaded, match=r"^too many DNS lookups are in progress: that of quick has not begun$"):
+            caller.get()
+    assert "quick" not in fake.lookups
+    fake.unblock()
+    assert [greenlet.get() for greenlet in slow] == [LOOPBACK] * 32
+    assert resolver.resolve("quick", 80) == LOOPBACK
 
 
 @pytest.mark.parametrize("host", ["a" * 64, ".example.org", "a..b", "nosuch.invalid"])

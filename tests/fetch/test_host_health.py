@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.domain.events import NULL_OBSERVER, Observer
-from app.fetch.host_health import FAILURE_THRESHOLD, HostHealth, HostState
+from app.fetch.host_health import FAILURE_THRESHOLD, Admission, HostHealth, HostState
 from app.store.base import Store
 from app.store.circuit_breaker import CircuitBreakingStore
 from tests.store.dictionary import DictionaryStore
@@ -16,46 +16,51 @@ from tests.support.recording_observer import RecordingObserver
 HOST = "shop.example:443"
 DOWN = OriginDown("shop.example: connection refused")
 
+#: The admission of a request that was sent before anything was known of its host.
+EARLIER = Admission(HostState(changed_at=0.0), is_trial=False)
 
-def new_health(clock: ManualClock, store: Store | None = None, observer: Observer = NULL_OBSERVER) -> HostHealth:
+
+def new_health(
+    clock: ManualClock, store: Store | None = None, observer: Observer = NULL_OBSERVER, host: str = HOST
+) -> HostHealth:
     breaker = CircuitBreakingStore[str](store or DictionaryStore(), encode=str.encode, decode=bytes.decode, clock=clock)
-    return HostHealth(shared=breaker.namespace("@host:", HostState), clock=clock, observer=observer)
+    return HostHealth(host, shared=breaker.namespace("@host:", HostState), clock=clock, observer=observer)
 
 
 def fail(health: HostHealth, times: int = FAILURE_THRESHOLD, error: LookupFailed = DOWN) -> None:
     for _ in range(times):
-        health.record_error(HOST, error, 10, was_trial=health.admit(HOST, 5))
+        health.record_error(health.admit(5), error, 10)
 
 
 def is_unavailable(health: HostHealth) -> bool:
     """Return whether this worker considers the host unavailable, without starting a trial."""
     try:
-        health.check(HOST)
+        health.check()
     except (Throttled, OriginFailed):
         return True
     return False
 
 
 def test_an_unknown_host_is_available() -> None:
-    assert new_health(ManualClock()).admit(HOST, 5) is False
+    assert new_health(ManualClock()).admit(5).is_trial is False
 
 
 def test_a_throttling_host_is_unavailable_until_retry_after_has_passed() -> None:
     clock = ManualClock()
     health = new_health(clock)
-    health.record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    health.record_error(EARLIER, Throttled("429", 4), 10)
     clock.now += 3.9
     with pytest.raises(Throttled, match="429") as caught:
-        health.admit(HOST, 5)
+        health.admit(5)
     assert caught.value.retry_after == pytest.approx(0.1)
     clock.now += 0.1
-    assert health.admit(HOST, 5) is False
+    assert health.admit(5).is_trial is False
 
 
 def test_without_retry_after_a_throttling_host_is_unavailable_for_error_ttl() -> None:
     clock = ManualClock()
     health = new_health(clock)
-    health.record_error(HOST, Throttled("429"), 10, was_trial=False)
+    health.record_error(EARLIER, Throttled("429"), 10)
     clock.now += 9.9
     assert is_unavailable(health)
     clock.now += 0.1
@@ -66,8 +71,8 @@ def test_the_longer_retry_after_counts() -> None:
     """Each of several concurrent requests may get a 429."""
     clock = ManualClock()
     health = new_health(clock)
-    health.record_error(HOST, Throttled("429", 100), 10, was_trial=False)
-    health.record_error(HOST, Throttled("429", 1), 10, was_trial=False)
+    health.record_error(EARLIER, Throttled("429", 100), 10)
+    health.record_error(EARLIER, Throttled("429", 1), 10)
     clock.now += 50
     assert is_unavailable(health)
 
@@ -75,21 +80,21 @@ def test_the_longer_retry_after_counts() -> None:
 def test_all_workers_share_the_state() -> None:
     clock, store = ManualClock(), DictionaryStore()
     one, other = new_health(clock, store), new_health(clock, store)
-    one.record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    one.record_error(EARLIER, Throttled("429", 4), 10)
     with pytest.raises(Throttled):
-        other.admit(HOST, 5)
+        other.admit(5)
     assert is_unavailable(other)
 
 
 def test_a_clock_that_is_ahead_does_not_make_a_host_unavailable_for_longer() -> None:
     store = DictionaryStore()
     clock_ahead, clock = ManualClock(5_000), ManualClock(1_000)
-    new_health(clock_ahead, store).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    new_health(clock_ahead, store).record_error(EARLIER, Throttled("429", 4), 10)
     health = new_health(clock, store)
     with pytest.raises(Throttled):
-        health.admit(HOST, 5)
+        health.admit(5)
     clock.now += 4
-    assert health.admit(HOST, 5) is False
+    assert health.admit(5).is_trial is False
 
 
 def test_consecutive_failures_open_the_circuit() -> None:
@@ -98,7 +103,7 @@ def test_consecutive_failures_open_the_circuit() -> None:
     assert not is_unavailable(health)
     fail(health, 1)
     with pytest.raises(OriginFailed, match=r"connection refused; it is tried again in 1 seconds$") as caught:
-        health.check(HOST)
+        health.check()
     assert caught.value.retry_after == 1
 
 
@@ -123,10 +128,10 @@ def test_a_half_open_circuit_admits_one_trial() -> None:
     one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
-    assert one.admit(HOST, 5) is True
+    assert one.admit(5).is_trial
     for health in (one, other):
         with pytest.raises(OriginFailed):
-            health.admit(HOST, 5)
+            health.admit(5)
 
 
 def test_a_successful_trial_closes_the_circuit_for_all_workers() -> None:
@@ -134,9 +139,10 @@ def test_a_successful_trial_closes_the_circuit_for_all_workers() -> None:
     one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
-    assert other.admit(HOST, 5) is True
-    other.record_success(HOST)
-    assert [health.admit(HOST, 5) for health in (one, other)] == [False, False]
+    trial = other.admit(5)
+    assert trial.is_trial
+    other.record_success(trial)
+    assert [health.admit(5).is_trial for health in (one, other)] == [False, False]
 
 
 def test_a_failed_trial_opens_the_circuit_for_twice_as_long_up_to_15_seconds() -> None:
@@ -158,9 +164,9 @@ def test_a_trial_that_does_not_end_blocks_others_for_its_timeout_only() -> None:
     health = new_health(clock)
     fail(health)
     clock.now += 1
-    assert health.admit(HOST, 5) is True
+    assert health.admit(5).is_trial
     clock.now += 5
-    assert health.admit(HOST, 5) is True
+    assert health.admit(5).is_trial
 
 
 def test_failures_of_requests_from_before_the_circuit_opened_are_ignored() -> None:
@@ -168,7 +174,7 @@ def test_failures_of_requests_from_before_the_circuit_opened_are_ignored() -> No
     health = new_health(clock)
     fail(health)
     for _ in range(100):
-        health.record_error(HOST, DOWN, 10, was_trial=False)
+        health.record_error(EARLIER, DOWN, 10)
     clock.now += 1
     assert not is_unavailable(health)
 
@@ -178,13 +184,42 @@ def test_a_circuit_without_a_trial_closes_after_a_while() -> None:
     clock, store = ManualClock(), DictionaryStore()
     fail(new_health(clock, store))
     clock.now += 3600
-    assert new_health(clock, store).admit(HOST, 5) is False
+    assert new_health(clock, store).admit(5).is_trial is False
+
+
+def test_a_success_of_a_request_from_before_the_circuit_opened_is_ignored() -> None:
+    """It says nothing about the host of today. Fails if any success closes the circuit, so that it flaps."""
+    clock = ManualClock()
+    health = new_health(clock)
+    admission = health.admit(5)
+    fail(health)
+    health.record_success(admission)
+    assert is_unavailable(health)
+    clock.now += 1
+    trial = health.admit(5)
+    health.record_success(admission)
+    assert is_unavailable(health)
+    health.record_success(trial)
+    assert health.admit(5).is_trial is False
+
+
+def test_a_circuit_that_counts_as_closed_closes_with_a_success() -> None:
+    """The next time that it opens, it opens for one second again."""
+    clock = ManualClock()
+    health = new_health(clock)
+    fail(health)
+    clock.now += 3600
+    health.record_success(health.admit(5))
+    fail(health)
+    clock.now += 1
+    assert health.admit(5).is_trial
 
 
 def test_each_host_has_its_own_state() -> None:
-    health = new_health(ManualClock())
-    fail(health)
-    assert health.admit("other.example:443", 5) is False
+    """In one store."""
+    clock, store = ManualClock(), DictionaryStore()
+    fail(new_health(clock, store))
+    assert new_health(clock, store, host="other.example:443").admit(5).is_trial is False
 
 
 def test_a_failed_trial_does_not_shorten_a_retry_after() -> None:
@@ -192,9 +227,9 @@ def test_a_failed_trial_does_not_shorten_a_retry_after() -> None:
     health = new_health(clock)
     fail(health)
     clock.now += 1
-    trial = health.admit(HOST, 5)
-    health.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
-    health.record_error(HOST, DOWN, 10, was_trial=trial)
+    trial = health.admit(5)
+    health.record_error(EARLIER, Throttled("429", 60), 10)
+    health.record_error(trial, DOWN, 10)
     clock.now += 59
     assert is_unavailable(health)
 
@@ -206,10 +241,10 @@ def test_an_older_state_in_the_store_does_not_shorten_a_retry_after() -> None:
     fail(other)
     before = dict(store.shared.values)
     clock.now += 2
-    health.record_error(HOST, Throttled("429", 60), 10, was_trial=False)
+    health.record_error(EARLIER, Throttled("429", 60), 10)
     store.shared.values.update(before)
     with pytest.raises(Throttled):
-        health.admit(HOST, 5)
+        health.admit(5)
 
 
 def test_a_state_that_is_recorded_during_a_read_of_the_store_counts() -> None:
@@ -221,12 +256,12 @@ def test_a_state_that_is_recorded_during_a_read_of_the_store_counts() -> None:
     class SlowStore(DictionaryStore):
         def get(self, key: str) -> bytes | None:
             value = super().get(key)
-            health.record_retry_after(HOST, 60, "429")
+            health.record_throttled(Throttled("429", 60), 10)
             return value
 
     health = new_health(clock, SlowStore(store.shared))
     with pytest.raises(Throttled):
-        health.admit(HOST, 5)
+        health.admit(5)
 
 
 def test_observers_are_notified_of_a_circuit_in_all_workers() -> None:
@@ -235,20 +270,19 @@ def test_observers_are_notified_of_a_circuit_in_all_workers() -> None:
     one, other = new_health(clock, store, observer), new_health(clock, store, other_observer)
     fail(one)
     with pytest.raises(OriginFailed):
-        other.admit(HOST, 5)
+        other.admit(5)
     event = ("host_state_changed", HOST, 1 + 60, 0)
     assert observer.events == other_observer.events == [event]
     clock.now += 1
-    other.admit(HOST, 5)
-    other.record_success(HOST)
+    other.record_success(other.admit(5))
     assert other_observer.events[-1] == ("host_state_changed", HOST, 0, 0)
-    one.admit(HOST, 5)
+    one.admit(5)
     assert observer.events[-1] == other_observer.events[-1]
 
 
 def test_a_throttling_host_has_no_open_circuit() -> None:
     observer = RecordingObserver()
-    new_health(ManualClock(), observer=observer).record_error(HOST, Throttled("429", 4), 10, was_trial=False)
+    new_health(ManualClock(), observer=observer).record_error(EARLIER, Throttled("429", 4), 10)
     assert observer.events == [("host_state_changed", HOST, 0, 4)]
 
 
@@ -261,15 +295,16 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         clock.now += 1
         fail(one, 1)
         clock.now += 2
-        assert other.admit(HOST, 5) is True
-        other.record_success(HOST)
-        other.record_success(HOST)
+        trial = other.admit(5)
+        assert trial.is_trial
+        other.record_success(trial)
+        other.record_success(trial)
         for seconds in (4, 9, 1):
-            other.record_error(HOST, Throttled("429", seconds), 10, was_trial=False)
+            other.record_error(EARLIER, Throttled("429", seconds), 10)
         with pytest.raises(Throttled):
-            one.admit(HOST, 5)
+            one.admit(5)
         clock.now += 9
-        other.record_error(HOST, Throttled("429", 3), 10, was_trial=False)
+        other.record_error(EARLIER, Throttled("429", 3), 10)
     logged = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
     assert logged == [
         ("WARNING", f"{HOST} fails, its circuit is open", None),

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.errors import LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.fetch.page_fetcher import PageFetcher
+from app.fetch.request_timer import RequestTimer
 from tests.fetch.sources import source_at
 from tests.support.scripted_origin import Behaviour, Origin, Request, cover, page, raw, redirect, reset
 
@@ -31,7 +32,7 @@ def dripping(start: bytes, drop: bytes) -> Behaviour:
 
 def fetch(fetcher: PageFetcher, site: Origin, behaviour: Behaviour, *, timeout: float = 5) -> bytes:
     site.pages["/page"] = behaviour
-    fetched = fetcher.fetch(source_at(site.url, max_page=100_000), f"{site.url}/page", timeout=timeout)
+    fetched = fetcher.fetch(source_at(site.url, max_page=100_000), f"{site.url}/page", timer=RequestTimer(timeout))
     assert fetched is not None
     return fetched.body
 
@@ -159,7 +160,7 @@ def test_a_server_that_is_silent_in_the_tls_handshake_is_too_slow(fetcher: PageF
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(TooSlow):
-            fetcher.fetch(source_at(url), f"{url}/page", timeout=0.05)
+            fetcher.fetch(source_at(url), f"{url}/page", timer=RequestTimer(0.05))
 
 
 def test_netrc_and_proxy_variables_are_ignored(
@@ -198,7 +199,7 @@ def test_no_connection_stays_open_after_many_failures(fetcher: PageFetcher, site
 
     def fetch_page(number: int) -> None:
         with contextlib.suppress(LookupFailed):
-            fetcher.fetch(source, f"{site.url}/{number % len(behaviours)}", timeout=0.05)
+            fetcher.fetch(source, f"{site.url}/{number % len(behaviours)}", timer=RequestTimer(0.05))
 
     def fetch_many() -> int:
         greenlets = [gevent.spawn(fetch_page, number) for number in range(60)]

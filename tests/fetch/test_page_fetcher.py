@@ -17,6 +17,8 @@ from app.config.source import Headers, Source
 from app.config.url_templates import HostPattern, PageUrlTemplate
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.fetch.page_fetcher import Page, PageFetcher, Validators
+from app.fetch.request_timer import RequestTimer
+from tests.support.clock import ManualClock
 from tests.support.scripted_origin import Barrier, Origin, Request, chunked, cover, page, raw, redirect, reset
 
 #: Wed, 21 Oct 2015 07:28:00 GMT
@@ -33,13 +35,13 @@ def new_fetcher() -> PageFetcher:
 
 
 def fetch(origin: Origin, path: str = "/page", *, timeout: float = 5, **keys: Any) -> Page:
-    fetched = new_fetcher().fetch(source(origin, **keys), origin.url + path, timeout=timeout)
+    fetched = new_fetcher().fetch(source(origin, **keys), origin.url + path, timer=RequestTimer(timeout))
     assert fetched is not None
     return fetched
 
 
 def fetch_prefix(origin: Origin, path: str = "/page", *, size: int = 100, **keys: Any) -> Page:
-    return new_fetcher().fetch_prefix(source(origin, **keys), origin.url + path, timeout=5, size=size)
+    return new_fetcher().fetch_prefix(source(origin, **keys), origin.url + path, timer=RequestTimer(5), size=size)
 
 
 def header(*lines: str, status: str = "200 OK") -> bytes:
@@ -80,7 +82,7 @@ def test_cookies_are_neither_stored_nor_sent(origin: Origin) -> None:
     origin.pages["/other"] = page("x", headers={"Set-Cookie": "a=b"})
     fetcher = new_fetcher()
     for _ in range(2):
-        fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert not any("cookie" in request.headers for request in origin.requests)
 
 
@@ -88,7 +90,7 @@ def test_connections_are_reused(origin: Origin) -> None:
     origin.pages["/page"] = cover()
     fetcher = new_fetcher()
     for _ in range(5):
-        fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert origin.connections == 1
 
 
@@ -162,7 +164,7 @@ def test_a_response_pattern_of_the_source_overrides_the_status(
     origin.pages["/page"] = page("", status=f"{status} Reason", headers={"Retry-After": "4", "Location": "/"})
     patterned = source(origin, **{key: ResponsePatterns([ResponsePattern(status=status)])})
     with pytest.raises(error, match=f"answered {status} Reason") as caught:
-        new_fetcher().fetch(patterned, f"{origin.url}/page", timeout=5)
+        new_fetcher().fetch(patterned, f"{origin.url}/page", timer=RequestTimer(5))
     assert caught.value.status == status
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == 4
@@ -304,7 +306,7 @@ def test_a_refused_connection_is_origin_down(origin: Origin) -> None:
 def test_a_name_that_does_not_resolve_is_origin_down(origin: Origin) -> None:
     fetcher = new_fetcher()
     with pytest.raises(OriginDown, match=r"^nosuch\.invalid: [^\n]+$"):
-        fetcher.fetch(source(origin), "http://nosuch.invalid/", timeout=5)
+        fetcher.fetch(source(origin), "http://nosuch.invalid/", timer=RequestTimer(5))
 
 
 def drip(connection: socket.socket, _request: Request) -> None:
@@ -347,7 +349,7 @@ VALIDATORS = Validators(etag='W/"a"', last_modified="Wed, 21 Oct 2015 07:28:00 G
 
 def revalidate(origin: Origin, validators: Validators | None) -> Page | None:
     fetcher = new_fetcher()
-    return fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5, validators=validators)
+    return fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), validators=validators)
 
 
 def test_a_page_has_its_validators(origin: Origin) -> None:
@@ -395,7 +397,7 @@ def test_the_connection_of_a_chunked_page_is_reused(origin: Origin) -> None:
     origin.pages["/page"] = lambda connection, _request: connection.sendall(response)
     fetcher = new_fetcher()
     for _ in range(3):
-        assert fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5) is not None
+        assert fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5)) is not None
     assert origin.connections == 1
 
 
@@ -413,10 +415,10 @@ def test_an_id_can_select_allowed_hosts_only(origin: Origin) -> None:
     """The operator decides which hosts are called, not the client."""
     origin.pages["/"] = page("there")
     fetcher = new_fetcher()
-    assert fetcher.fetch(source_with_host_ids(), f"http://localhost:{origin.port}/", timeout=5) is not None
+    assert fetcher.fetch(source_with_host_ids(), f"http://localhost:{origin.port}/", timer=RequestTimer(5)) is not None
     for host in ("127.0.0.1", "localhost.evil.example", "localhost@127.0.0.1", "[::1]", "loc%61lhost"):
         with pytest.raises(OriginFailed):
-            fetcher.fetch(source_with_host_ids(), f"http://{host}:{origin.port}/", timeout=5)
+            fetcher.fetch(source_with_host_ids(), f"http://{host}:{origin.port}/", timer=RequestTimer(5))
     assert len(origin.requests) == 1
 
 
@@ -426,7 +428,7 @@ def test_the_headers_of_a_source_are_sent_to_the_host_that_the_id_selects_only(o
     origin.pages["/other"] = page("there")
     two_hosts = source_with_host_ids(headers=headers)
     two_hosts = msgspec.structs.replace(two_hosts, allowed_hosts=[HostPattern("localhost"), HostPattern("127.0.0.1")])
-    new_fetcher().fetch(two_hosts, f"http://localhost:{origin.port}/", timeout=5)
+    new_fetcher().fetch(two_hosts, f"http://localhost:{origin.port}/", timer=RequestTimer(5))
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
 
 
@@ -435,7 +437,7 @@ def test_the_connection_of_a_304_is_reused(origin: Origin) -> None:
     origin.pages["/page"] = lambda connection, _request: connection.sendall(response)
     fetcher = new_fetcher()
     for _ in range(3):
-        assert fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5, validators=VALIDATORS) is None
+        assert fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), validators=VALIDATORS) is None
     assert origin.connections == 1
 
 
@@ -448,7 +450,7 @@ def test_the_connection_of_a_complete_response_is_reused(
     fetcher = new_fetcher()
     for _ in range(3):
         with pytest.raises(NoSuchItem):
-            fetcher.fetch(source(origin), f"{origin.url}/page", timeout=5)
+            fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5))
     assert origin.connections == 1
 
 
@@ -509,7 +511,7 @@ def test_the_prefix_of_a_missing_page_is_no_such_item(origin: Origin) -> None:
 @pytest.mark.parametrize("url", ["ftp://a/b", "http://", "nonsense", "http://a:b@127.0.0.1/x", "http://é..é/", ""])
 def test_the_prefix_of_an_invalid_url_is_an_error(origin: Origin, url: str) -> None:
     with pytest.raises(OriginFailed):
-        new_fetcher().fetch_prefix(source(origin), url, timeout=5, size=9)
+        new_fetcher().fetch_prefix(source(origin), url, timer=RequestTimer(5), size=9)
 
 
 @pytest.mark.parametrize(
@@ -536,8 +538,103 @@ def test_a_prefix_is_fetched_without_the_headers_of_the_source_from_another_host
         origin, headers=Headers(Authorization="Bearer secret"), allowed_hosts=[HostPattern("localhost")]
     )
     for host in ("127.0.0.1", "localhost"):
-        new_fetcher().fetch_prefix(with_credentials, f"http://{host}:{origin.port}/page", timeout=5, size=9)
+        new_fetcher().fetch_prefix(with_credentials, f"http://{host}:{origin.port}/page", timer=RequestTimer(5), size=9)
     assert ["authorization" in request.headers for request in origin.requests] == [True, False]
+
+
+@pytest.mark.parametrize("key", ["throttled", "blocked", "not_found", "failed"])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("403 Forbidden", Blocked),
+        ("404 Not Found", NoSuchItem),
+        ("429 Slow Down", Throttled),
+        ("500 No", OriginDown),
+        ("503 Busy", Throttled),
+        ("418 I'm a teapot", OriginFailed),
+    ],
+)
+def test_response_patterns_of_the_source_do_not_apply_to_a_prefix(
+    origin: Origin, key: str, status: str, error: type[LookupFailed]
+) -> None:
+    """They describe product pages; the status of a robots.txt has its meaning in RFC 9110.
+
+    Fails if a source whose pages say 403 for "slow down" takes a robots.txt that is forbidden for throttling.
+    """
+    origin.pages["/page"] = page("", status=status, headers={"Retry-After": "4"})
+    patterns: dict[str, Any] = {key: ResponsePatterns([ResponsePattern(status=int(status[:3]))])}
+    with pytest.raises(error) as caught:
+        fetch_prefix(origin, **patterns)
+    assert type(caught.value) is error
+    assert caught.value.status == int(status[:3])
+
+
+def redirect_loop(origin: Origin) -> tuple[list[str], Callable[[str], None]]:
+    """Make pages that redirect from one to the next; return the targets that ``follow`` is called with."""
+    for number in range(9):
+        origin.pages[f"/{number}"] = redirect(f"/{number + 1}")
+    targets = list[str]()
+    return targets, targets.append
+
+
+def test_each_redirect_is_announced_before_its_request(origin: Origin) -> None:
+    """A redirect that is one too many is not. Fails if a slot of a host is waited for that gets no request."""
+    targets, follow = redirect_loop(origin)
+    with pytest.raises(OriginFailed, match="redirects more than 5 times"):
+        new_fetcher().fetch(source(origin), f"{origin.url}/0", timer=RequestTimer(5), follow=follow)
+    assert targets == [f"{origin.url}/{number}" for number in range(1, 6)]
+    assert [request.target for request in origin.requests] == [f"/{number}" for number in range(6)]
+
+
+def test_a_redirect_that_is_refused_is_not_requested(origin: Origin) -> None:
+    """The connection of the response that redirected is in the pool by then. Fails if it is kept meanwhile."""
+    origin.pages["/page"] = redirect("/other", body=b"moved")
+    origin.pages["/other"] = page("there")
+    fetcher = new_fetcher()
+
+    def follow(target: str) -> None:
+        fetched = fetcher.fetch(source(origin), target, timer=RequestTimer(5))
+        assert fetched is not None
+        raise Blocked(fetched.body.decode())
+
+    with pytest.raises(Blocked, match="there"):
+        fetcher.fetch(source(origin), f"{origin.url}/page", timer=RequestTimer(5), follow=follow)
+    assert [request.target for request in origin.requests] == ["/page", "/other"]
+    assert origin.connections == 1
+
+
+def test_the_wait_before_a_redirect_is_followed_is_not_limited(origin: Origin) -> None:
+    """Neither does it count as time of the page. Fails if the timeout of the first request goes on meanwhile."""
+    clock = ManualClock()
+    timer = RequestTimer(1, clock)
+    origin.pages["/page"] = redirect("/other")
+    origin.pages["/other"] = page("there")
+
+    def follow(_target: str) -> None:
+        clock.now += 60
+        gevent.sleep(1.1)
+
+    fetched = new_fetcher().fetch(source(origin), f"{origin.url}/page", timer=timer, follow=follow)
+    assert fetched is not None
+    assert fetched.body == b"there"
+    assert timer.seconds_left == 1
+
+
+def test_the_timeout_applies_to_all_requests_together(origin: Origin) -> None:
+    """The second request may take what the first one has left."""
+    clock = ManualClock()
+    timer = RequestTimer(1, clock)
+    origin.pages["/other"] = Barrier(page("late"))
+
+    def respond_late(connection: socket.socket, request: Request) -> None:
+        clock.now += 0.9
+        redirect(f"http://localhost:{origin.port}/other")(connection, request)
+
+    origin.pages["/page"] = respond_late
+    two_hosts = source(origin, allowed_hosts=[HostPattern("localhost")])
+    with pytest.raises(TooSlow, match=rf"^127\.0\.0\.1:{origin.port} took 0\.9 of the 1 seconds"):
+        new_fetcher().fetch(two_hosts, f"{origin.url}/page", timer=timer)
+    assert [request.target for request in origin.requests] == ["/page", "/other"]
 
 
 def test_a_chunked_page_may_have_a_trailer(origin: Origin) -> None:

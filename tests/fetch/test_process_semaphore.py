@@ -85,6 +85,43 @@ def test_the_slots_of_a_killed_process_are_released(path: Path, semaphore: Proce
     assert semaphore.acquire("a", 2) is not None
 
 
+#: A process that waits for a slot of a key, says so, and stops waiting when it gets a line.
+WAITING_PROCESS = """
+import sys
+from pathlib import Path
+from app.fetch.process_semaphore import ProcessSemaphore
+
+semaphore = ProcessSemaphore(Path(sys.argv[1]))
+for waits in (True, False, True):
+    (semaphore.start_waiting if waits else semaphore.stop_waiting)(sys.argv[2])
+    print(waits, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_process_knows_whether_another_one_waits(path: Path, semaphore: ProcessSemaphore) -> None:
+    """For a slot of the same key, whether it waits itself or not. A process that is killed waits no longer."""
+    command = [sys.executable, "-c", WAITING_PROCESS, str(path), "a"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for expected in (True, False, True):
+            assert process.stdout.readline() == f"{expected}\n"
+            semaphore.start_waiting("a")
+            assert [semaphore.is_awaited_elsewhere("a") for _ in range(2)] == [expected, expected]
+            assert not semaphore.is_awaited_elsewhere("b")
+            process.stdin.write("\n")
+            process.stdin.flush()
+        process.kill()
+    assert not semaphore.is_awaited_elsewhere("a")
+
+
+def test_all_slots_of_a_key_can_be_acquired_while_processes_wait(semaphore: ProcessSemaphore) -> None:
+    """At the highest ``concurrency`` that a source may have."""
+    semaphore.start_waiting("a")
+    assert [semaphore.acquire("a", 1000) is not None for _ in range(1001)] == [True] * 1000 + [False]
+
+
 def test_the_file_stays_empty(path: Path, semaphore: ProcessSemaphore) -> None:
     semaphore.acquire("a", 1)
     assert path.stat().st_size == 0
@@ -95,6 +132,9 @@ def test_without_a_usable_file_each_process_has_its_own_slots(tmp_path: Path, ca
     semaphore = ProcessSemaphore(tmp_path / "missing" / "places")
     assert "apply to each worker separately" in caplog.text
     assert [semaphore.acquire("a", 1) is not None for _ in range(2)] == [True, False]
+    semaphore.start_waiting("a")
+    assert not semaphore.is_awaited_elsewhere("a")
+    semaphore.stop_waiting("a")
 
 
 def test_a_symbolic_link_is_not_followed(tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture) -> None:

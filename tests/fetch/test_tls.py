@@ -11,6 +11,7 @@ from gevent.server import StreamServer
 from app.domain.errors import OriginFailed, SettingsError
 from app.fetch.connection_pool import ConnectionPool
 from app.fetch.page_fetcher import PageFetcher
+from app.fetch.request_timer import RequestTimer
 from app.fetch.tls import default_context, new_context
 from tests.fetch.sources import source_at
 from tests.support.scripted_origin import Origin, page
@@ -22,7 +23,7 @@ def fetch_page(origin: Origin, context: ssl.SSLContext, host: str = "127.0.0.1")
     fetcher = PageFetcher(user_agent="covers/1.0", wall_clock=float, pool=pool)
     url = f"https://{host}:{origin.port}"
     try:
-        fetched = fetcher.fetch(source_at(url), f"{url}/page", timeout=5)
+        fetched = fetcher.fetch(source_at(url), f"{url}/page", timer=RequestTimer(5))
     finally:
         pool.close()
     assert fetched is not None

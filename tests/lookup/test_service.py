@@ -10,11 +10,13 @@ from app.config.source import Source
 from app.config.source_registry import SourceRegistry
 from app.domain.errors import (
     Blocked,
+    InternalError,
     LookupFailed,
     NoCover,
     NoSuchItem,
     OriginFailed,
     Overloaded,
+    QueueTimeout,
     ServiceError,
     Throttled,
     TooSlow,
@@ -87,19 +89,16 @@ def test_a_page_without_a_cover_is_cached_for_the_negative_ttl() -> None:
     assert "no cover on the page" in str(record.to_error(harness.clock.now))
 
 
-def test_a_large_page_does_not_block_the_hub() -> None:
-    """It is parsed in a thread, so the greenlets of the hub's thread keep running."""
+@pytest.mark.parametrize(("words", "threads"), [(10, 0), (10_000, 1)])
+def test_a_large_page_does_not_block_the_hub(words: int, threads: int) -> None:
+    """It is parsed in a thread, so the greenlets of the hub's thread keep running. A small one is not worth that."""
     rules = [Rule(css=CssSelector("img.cover"))]
     source = Source(page_url=SHOP.page_url, extract=rules)
-    harness = LookupHarness({"42": lambda: b"<p>words</p>" * 10_000 + b'<img class="cover" src="/42.jpg">'})
+    harness = LookupHarness({"42": lambda: b"<p>words</p>" * words + b'<img class="cover" src="/42.jpg">'})
     harness.sources = SourceRegistry({"shop": source}, default="shop")
-    lookup = gevent.spawn(harness.lookup().find, ITEM)
-    ticks = 0
-    while not lookup.ready():
-        gevent.sleep(0.001)  # a busy loop would take half of the time of the parser thread
-        ticks += 1
-    assert lookup.get().record.url == "https://shop.example/42.jpg"
-    assert ticks > 3  # if the hub were blocked: one or two
+    lookup = harness.lookup()
+    assert lookup.find(ITEM).record.url == "https://shop.example/42.jpg"
+    assert lookup._cover_pages._threads.size == threads
 
 
 def test_a_found_cover_is_fresh_for_its_ttl() -> None:
@@ -158,11 +157,116 @@ def test_an_internal_error_is_raised_and_not_cached() -> None:
     pages = {"42": failing(ZeroDivisionError())}
     harness = LookupHarness(pages)
     lookup = harness.lookup()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(InternalError, match=r"^internal error, reference \w{8}$"):
         lookup.find(ITEM)
     pages["42"] = picture("/42.jpg")
     gevent.sleep(0)
     assert lookup.find(ITEM).record.outcome is Outcome.FOUND
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), gevent.Timeout(9)], ids=repr)
+def test_an_internal_error_is_logged_once_for_all_callers(bug: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    """With source, id and the reference that each caller gets."""
+    lookup = LookupHarness({"42": failing(bug)}).lookup()
+    callers = [gevent.spawn(lookup.find, ITEM) for _ in range(3)]
+    gevent.joinall(callers)
+    texts = {str(caller.exception) for caller in callers}
+    (record,) = caplog.records
+    assert (record.levelname, record.__dict__["source"], record.__dict__["id"]) == ("ERROR", "shop", "42")
+    assert texts == {f"internal error, reference {record.__dict__['reference']}"}
+    assert repr(bug) in record.message
+    assert record.exc_info is not None
+    assert record.exc_info[1] is bug
+
+
+def test_an_internal_error_of_a_flight_without_waiters_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """An earlier version logged it in the greenlet of a caller, so nowhere if the caller had given up."""
+    go = Event()
+
+    def fetch() -> bytes:
+        go.wait()
+        raise ZeroDivisionError
+
+    harness = LookupHarness({"42": fetch})
+    lookup = harness.lookup()
+    with pytest.raises(TooSlow):
+        lookup.wait(lookup.begin(ITEM), deadline=harness.clock.now)
+    assert caplog.records == []
+    go.set()
+    gevent.sleep(0)
+    assert [record.__dict__["id"] for record in caplog.records] == ["42"]
+
+
+def test_the_log_has_each_internal_error_and_one_traceback_a_kind_and_minute(caplog: pytest.LogCaptureFixture) -> None:
+    pages = {str(number): failing(ZeroDivisionError()) for number in range(9)} | {"9": failing(KeyError())}
+    harness = LookupHarness(pages)
+    lookup = harness.lookup()
+
+    def find(number: int) -> str:
+        with pytest.raises(InternalError) as caught:
+            lookup.find(ItemId("shop", str(number)))
+        return str(caught.value).rpartition(" ")[2]
+
+    references = [find(0), find(1), find(9)]
+    harness.pass_time(59.9)
+    references.append(find(2))
+    harness.pass_time(0.1)
+    references += [find(3), find(4)]
+    assert [record.__dict__["reference"] for record in caplog.records] == references
+    assert [record.__dict__["id"] for record in caplog.records] == ["0", "1", "9", "2", "3", "4"]
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False, True, False, True, False]
+
+
+def test_a_timeout_names_what_was_waited_for() -> None:
+    """Which host, or the queue of this service for it. The text is for that moment."""
+    harness = LookupHarness({"42": blocked(Event(), "/42.jpg")})
+    lookup = harness.lookup()
+    started = lookup.begin(ITEM)
+    gevent.sleep(0)
+    for waiting_for in ("a slot of shop.example", "a response of shop.example"):
+        harness.deadlines[0].waiting_for = waiting_for
+        with pytest.raises(TooSlow) as caught:
+            lookup.wait(started, deadline=harness.clock.now)
+        assert str(caught.value) == f"no answer within 5 seconds, still waiting for {waiting_for}"
+
+
+def test_a_flight_waits_in_a_queue_as_long_as_its_latest_caller() -> None:
+    """An earlier version turned the second caller away 0.1 seconds after it came."""
+    harness, go = LookupHarness(deadline=3.0), Event()
+
+    def fetch() -> bytes:
+        go.wait()
+        if harness.clock.now >= harness.deadlines[0].at:
+            raise QueueTimeout("no slot became free in time")
+        return b'<img src="/42.jpg">'
+
+    harness.pages["42"] = fetch
+    lookup = harness.lookup()
+    first = lookup.begin(ITEM)
+    gevent.sleep(0)
+    harness.pass_time(2.9)
+    second, second_deadline = lookup.begin(ITEM), lookup.deadline_from_now()
+    harness.pass_time(0.1)
+    with pytest.raises(TooSlow):
+        lookup.wait(first, deadline=harness.clock.now)
+    go.set()
+    assert lookup.wait(second, second_deadline).record.outcome is Outcome.FOUND
+    assert harness.fetched_ids == ["42"]
+
+
+def test_a_lookup_that_is_answered_at_once_does_not_extend_the_deadline_of_the_refresh() -> None:
+    """Nobody waits for it: it would stay in the queue of a slow host as long as there are lookups."""
+    harness = LookupHarness({"42": picture("/42.jpg")})
+    lookup = harness.lookup()
+    lookup.find(ITEM)
+    harness.pages["42"] = blocked(Event(), "/42.jpg")
+    harness.pass_time(100)
+    for _ in range(3):
+        assert lookup.find(ITEM).cache is CacheStatus.STALE
+        gevent.sleep(0)
+        harness.pass_time(1)
+    assert harness.deadlines[1].at == harness.clock.now - 3 + harness.deadline
+    assert harness.observer.arguments_of("flight_joined") == []
 
 
 def test_the_observer_receives_outcome_and_cache_status_of_each_lookup() -> None:
@@ -188,7 +292,7 @@ def test_the_observer_receives_failed_lookups() -> None:
     harness = LookupHarness({"42": blocked(Event(), "/42.jpg"), "43": failing(ValueError("a bug"))}, deadline=0.01)
     with pytest.raises(TooSlow):
         harness.lookup().find(ITEM)
-    with pytest.raises(ValueError, match="a bug"):
+    with pytest.raises(InternalError):
         harness.lookup().find(ItemId("shop", "43"))
     assert harness.observer.arguments_of("lookup_finished") == [
         ["shop", "too_slow", ""],

@@ -14,12 +14,15 @@ from app.domain.errors import (
     NoSuchItem,
     OriginFailed,
     Overloaded,
+    QueueTimeout,
     Throttled,
     TooSlow,
 )
 from app.domain.records import CacheStatus, ItemId, Outcome
 from app.fetch.page_fetcher import Validators
 from app.lookup.service import LookupService
+from app.store.base import Entry
+from tests.store.dictionary import DictionaryStore
 from tests.support.lookup_harness import SHOP, LookupHarness, blocked, failing, picture, unchanged
 
 ITEM = ItemId("shop", "42")
@@ -257,13 +260,88 @@ def test_a_flight_in_progress_does_not_restore_a_forgotten_item(outcome: str) ->
     assert (result.record.url, result.cache) == (NEW, CacheStatus.FETCHED)
 
 
-def test_an_internal_error_does_not_replace_a_cached_cover(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), gevent.Timeout(9)], ids=repr)
+def test_an_internal_error_does_not_replace_a_cached_cover(
+    bug: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is logged, and the page is not fetched again for a while."""
     harness, lookup = with_cached_cover()
-    harness.pages["42"] = failing(ZeroDivisionError())
+    harness.pages["42"] = failing(bug)
     harness.pass_time(TTL)
     for _ in range(3):
         assert lookup.find(ITEM).record.url == OLD
         run_background_refreshes()
     assert harness.fetched_ids == ["42"]
-    assert [record.exc_info is not None for record in caplog.records] == [True]
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (record.__dict__["source"], record.__dict__["id"]) == ("shop", "42")
+    assert lookup.find(ITEM).record.error == f"internal error, reference {record.__dict__['reference']}"
+
+
+def test_a_lookup_that_must_wait_joins_the_refresh_in_progress() -> None:
+    """An earlier version had two flights of one item in one worker, hence two fetches."""
+    harness, lookup = with_cached_cover()
+    go = Event()
+    harness.pages["42"] = blocked(go, "/new.jpg")
+    harness.pass_time(TTL)
+    assert lookup.find(ITEM).cache is CacheStatus.STALE
+    run_background_refreshes()
+    harness.pass_time(GRACE)
+    waiting = gevent.spawn(lookup.find, ITEM)
+    run_background_refreshes()
+    assert not waiting.ready()
+    go.set()
+    result = waiting.get()
+    assert (result.record.url, result.cache) == (NEW, CacheStatus.FETCHED)
+    assert harness.fetched_ids == ["42"]
+
+
+def test_a_fresh_record_is_never_reported_as_stale() -> None:
+    """A refresh is refused for overload, and meanwhile the next one of the item has succeeded.
+
+    An earlier version reported any record that it returned instead of an error as stale.
+    """
+
+    class SlowRelease(DictionaryStore):
+        go = Event()
+
+        def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+            is_saved = super().settle(key, token, entry, purge_number)
+            if entry is None:
+                self.go.wait()
+            return is_saved
+
+    store = SlowRelease()
+    harness, lookup = with_cached_cover(store=store)
+    harness.pages["42"] = failing(Overloaded("too many"))
+    harness.pass_time(TTL + GRACE)
+    refused = gevent.spawn(lookup.find, ITEM)
+    run_background_refreshes()
+    harness.pages["42"] = picture("/new.jpg")
+    assert lookup.find(ITEM).record.url == NEW
+    store.go.set()
+    result = refused.get()
+    assert (result.record.url, result.cache) == (NEW, CacheStatus.MEMORY)
+
+
+def test_a_caller_that_comes_after_a_flight_has_failed_does_not_get_its_error() -> None:
+    """The flight still releases its lease. The caller has its whole deadline before it."""
+
+    class SlowRelease(DictionaryStore):
+        go = Event()
+
+        def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+            is_saved = super().settle(key, token, entry, purge_number)
+            self.go.wait()
+            return is_saved
+
+    store = SlowRelease()
+    harness = LookupHarness({"42": failing(QueueTimeout("no slot in time"))}, store=store)
+    lookup = harness.lookup()
+    refused = gevent.spawn(lookup.find, ITEM)
+    run_background_refreshes()
+    harness.pages["42"] = picture("/new.jpg")
+    second = lookup.begin(ITEM)
+    store.go.set()
+    assert lookup.wait(second, lookup.deadline_from_now()).record.url == NEW
+    refused.join()

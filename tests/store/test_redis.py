@@ -1,6 +1,7 @@
 """Tests of the Redis store against a real redis-server: the contract, and the failures of a server."""
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -10,12 +11,17 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.server import StreamServer
 
+from app.store import redis as redis_store
 from app.store.base import StoreError
-from app.store.redis import CALL_TIMEOUT, MAX_CONNECTIONS, SOCKET_TIMEOUT, STREAM_START, RedisStore
-from tests.store.contract import LONG, Opener, StoreContract
+from app.store.redis import CALL_TIMEOUT, MAX_CONNECTIONS, STREAM_START, RedisStore
+from tests.store.contract import LONG, NOW, Opener, StoreContract, entry, look, read, save
 from tests.store.redis_server import RedisServer, reserve_port, serving_redis
+from tests.store.test_circuit_breaker import with_breaker
+from tests.support.recording_observer import RecordingObserver
+from tests.support.service import ROOT
 
 #: Seconds added to a time limit, for a machine that is busy with other processes.
 SLACK = 0.3
@@ -26,8 +32,10 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "put": lambda store: store.put("ozon:1", b"value", lifetime=LONG, is_positive=True),
     "forget": lambda store: store.forget("ozon:1"),
     "forgotten": lambda store: store.invalidations("1-1"),
-    "lease": lambda store: store.acquire_lease("ozon:1", "one", LONG),
-    "release": lambda store: store.release_lease("ozon:1", "one"),
+    "look": lambda store: look(store, "one"),
+    "renew": lambda store: store.renew_lease("ozon:1", "one", LONG),
+    "settle": lambda store: store.settle("ozon:1", "two", entry(), 0),
+    "release": lambda store: store.settle("ozon:1", "one", None, 0),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
@@ -145,28 +153,44 @@ def hub_lag() -> Iterator[list[float]]:
 class TestContract(StoreContract):
     """The contract of all stores."""
 
+    @pytest.fixture
+    def evict(self, server: RedisServer) -> Callable[[str], None]:
+        """Remove one record, as the server does when it is full."""
+        return lambda key: server.execute("DEL", f"covers:{{{key}}}:record") and None
+
+    @pytest.fixture
+    def lose_data(self, server: RedisServer) -> Callable[[], None]:
+        """Remove all data."""
+        return lambda: server.execute("FLUSHALL") and None
+
 
 class TestData:
     """The data in the server."""
 
-    def test_all_keys_have_one_prefix(self, server: RedisServer, store: RedisStore) -> None:
-        for call in CALLS.values():
-            call(store)
-        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.acquire_lease("ozon:1", "one", LONG)
+    def test_all_keys_have_one_prefix_and_those_of_an_item_one_hash_tag(
+        self, server: RedisServer, store: RedisStore
+    ) -> None:
+        store.put("@host:1", b"value", lifetime=LONG, is_positive=True)
+        store.forget("ozon:1")
+        save(store)
+        assert look(store, "one", "ozon:2").has_lease
         assert sorted(server.execute("KEYS", "*")) == [
             b"covers:forgotten",
-            b"covers:lease:ozon:1",
-            b"covers:value:ozon:1",
+            b"covers:purges",
+            b"covers:value:@host:1",
+            b"covers:{ozon:1}:purge",
+            b"covers:{ozon:1}:record",
+            b"covers:{ozon:2}:lease",
         ]
 
-    def test_keys_of_values_and_leases_do_not_collide(self, store: RedisStore) -> None:
-        for key in ("forgotten", "lease:ozon:1", "value:ozon:1", "ozon:1", ""):
+    def test_keys_of_items_and_values_do_not_collide(self, store: RedisStore) -> None:
+        keys = ("forgotten", "purges", "lease:ozon:1", "value:ozon:1", "ozon:1", "ozon:1}:lease", "{ozon:1}:purge", "")
+        for key in keys:
             store.put(key, key.encode(), lifetime=LONG, is_positive=True)
-        assert store.acquire_lease("ozon:1", "one", LONG)
+            save(store, key, entry(f"record {key}".encode()))
         assert store.forget("forgotten")
-        assert store.get("lease:ozon:1") == b"lease:ozon:1"
-        assert store.get("") == b""
+        assert [store.get(key) for key in keys] == [key.encode() for key in keys]
+        assert [read(store, key) for key in keys[1:]] == [f"record {key}".encode() for key in keys[1:]]
 
     @pytest.mark.parametrize(
         ("lifetime", "least", "most"),
@@ -176,9 +200,39 @@ class TestData:
         self, server: RedisServer, store: RedisStore, lifetime: float, least: int, most: int
     ) -> None:
         store.put("ozon:1", b"value", lifetime=lifetime, is_positive=True)
-        store.acquire_lease("ozon:1", "one", lifetime)
-        for name in ("covers:value:ozon:1", "covers:lease:ozon:1"):
+        look(store, "one", seconds=lifetime)
+        store.settle("ozon:1", "two", entry(lifetime=lifetime), 0)
+        for name in ("covers:value:ozon:1", "covers:{ozon:1}:lease", "covers:{ozon:1}:record"):
             assert least < server.execute("PTTL", name) <= most
+
+    def test_a_purge_is_kept_for_longer_than_a_fetch_may_last(self, server: RedisServer, store: RedisStore) -> None:
+        store.forget("ozon:1")
+        assert server.execute("PTTL", "covers:{ozon:1}:purge") > 3_500_000
+
+    @pytest.mark.parametrize("due", [float("inf"), NOW + 1e-6, 1e300])
+    def test_the_due_time_is_compared_exactly(self, store: RedisStore, due: float) -> None:
+        save(store, saved=entry(due=due))
+        assert not look(store, "one").has_lease
+        assert store.look("ozon:1", "one", LONG, due).has_lease
+
+    def test_a_record_that_is_too_short_is_due(self, server: RedisServer, store: RedisStore) -> None:
+        server.execute("SET", "covers:{ozon:1}:record", "x")
+        assert look(store, "one")[:2] == (b"", True)
+
+    def test_purge_numbers_do_not_decrease_with_the_clock_of_the_server(
+        self, server: RedisServer, store: RedisStore
+    ) -> None:
+        """The clock was set back, or a replica whose clock is behind has become the primary.
+
+        It fails if each number is the time at which it is made.
+        """
+        first, latest = 9_000_000_000_000_000, 9_000_000_000_000_005
+        server.execute("SET", "covers:purges", f"{first}:{latest}")
+        before = look(store, "one").purge_number
+        assert before == latest
+        store.forget("ozon:1")
+        assert not store.settle("ozon:1", "one", entry(), before)
+        assert store.settle("ozon:1", "one", entry(), look(store, "one").purge_number)
 
     @pytest.mark.parametrize("lifetime", [0.0, -1.0, 1e-9])
     def test_a_value_without_a_lifetime_expires_soon(self, store: RedisStore, lifetime: float) -> None:
@@ -189,14 +243,14 @@ class TestData:
 
     def test_only_the_holder_can_renew_a_lease(self, server: RedisServer, open_store: Callable[[], RedisStore]) -> None:
         one, two = open_store(), open_store()
-        one.acquire_lease("ozon:1", "one", 10)
-        assert one.acquire_lease("ozon:1", "one", 100)
-        assert not two.acquire_lease("ozon:1", "two", 1000)
-        assert 90_000 < server.execute("PTTL", "covers:lease:ozon:1") <= 100_000
+        look(one, "one", seconds=10)
+        assert one.renew_lease("ozon:1", "one", 100)
+        assert not two.renew_lease("ozon:1", "two", 1000)
+        assert 90_000 < server.execute("PTTL", "covers:{ozon:1}:lease") <= 100_000
 
     def test_invalidations_return_keys_with_surrogates_unchanged(self, store: RedisStore) -> None:
         cursor, _ = store.invalidations("")
-        store.put("ozon:\ud800", b"value", lifetime=LONG, is_positive=True)
+        save(store, "ozon:\ud800")
         assert store.forget("ozon:\ud800")
         assert store.invalidations(cursor)[1] == ["ozon:\ud800"]
 
@@ -223,18 +277,99 @@ class TestData:
         assert 1 <= len(server.connections()) <= MAX_CONNECTIONS
 
     def test_busy_greenlets_do_not_starve_others_of_connections(self, store: RedisStore) -> None:
-        """Four greenlets for each connection call the store all the time, for longer than one call may wait."""
+        """Four greenlets for each connection call the store all the time.
 
-        def call_until_deadline() -> int:
-            calls = 0
-            while time.monotonic() < deadline:
+        It fails if a connection is given to a newcomer while others wait, as gevent's semaphore does.
+        """
+        calls = [0] * 4 * MAX_CONNECTIONS
+
+        def call_until_all_have_called(number: int) -> None:
+            while sum(calls) < 40 * len(calls):
                 store.get("ozon:1")
-                calls += 1
-            return calls
+                calls[number] += 1
 
-        deadline = time.monotonic() + 4 * SOCKET_TIMEOUT
-        greenlets = [gevent.spawn(call_until_deadline) for _ in range(4 * MAX_CONNECTIONS)]
-        assert min(greenlet.get() for greenlet in greenlets) > 0
+        gevent.joinall([gevent.spawn(call_until_all_have_called, n) for n in range(len(calls))], raise_error=True)
+        assert min(calls) > 20
+
+
+class TestOverload:
+    """More calls than connections: the load of this worker is no failure of the server."""
+
+    def test_waiting_for_a_connection_is_no_failure(
+        self, server: RedisServer, open_url: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """256 lookups at once, and a server that answers within 20 ms.
+
+        It fails if the timeout of a command includes the wait for a connection.
+        """
+        monkeypatch.setattr(redis_store, "QUEUE_TIMEOUT", 30.0)
+
+        def forward(client: socket.socket, _address: object) -> None:
+            with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+                while data := client.recv(65536):
+                    upstream.sendall(data)
+                    response = upstream.recv(65536)
+                    gevent.sleep(0.02)
+                    client.sendall(response)
+
+        server.execute("FLUSHALL")
+        with serving(forward) as url:
+            observer = RecordingObserver()
+            store = with_breaker(open_url(url), observer=observer)
+
+            def find(number: int) -> bool:
+                _, has_lease, purge_number = store.look(f"ozon:{number}", "one", LONG, NOW)
+                return has_lease and store.settle(
+                    f"ozon:{number}", "one", "value", purge_number, due=NOW, lifetime=LONG, is_positive=True
+                )
+
+            callers = [gevent.spawn(find, number) for number in range(256)]
+            assert all(caller.get() for caller in callers)
+        assert observer.events == []
+        assert len(server.execute("KEYS", "covers:{*}:record")) == 256
+
+    def test_a_call_that_gets_no_connection_in_time_is_an_overload(
+        self, open_url: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is counted, the circuit stays closed, and those before it get their responses."""
+        monkeypatch.setattr(redis_store, "QUEUE_TIMEOUT", 0.01)
+        commands, go = [], Event()
+
+        def respond(client: socket.socket, _address: object) -> None:
+            while data := client.recv(65536):
+                commands.append(data)
+                go.wait()
+                client.sendall(b"$5\r\nvalue\r\n")
+
+        with serving(respond) as url:
+            observer = RecordingObserver()
+            store = with_breaker(open_url(url), observer=observer)
+            first = [gevent.spawn(store.read, "ozon:1", bytes.decode) for _ in range(MAX_CONNECTIONS)]
+            while len(commands) < MAX_CONNECTIONS:
+                gevent.sleep(0)
+            assert store.read("ozon:1", bytes.decode) is None
+            assert observer.events == [("store_overloaded",)]
+            go.set()
+            assert [greenlet.get() for greenlet in first] == ["value"] * MAX_CONNECTIONS
+            assert store.read("ozon:1", bytes.decode) == "value"
+        assert not store.is_bypassed
+
+    def test_calls_that_wait_when_the_server_fails_do_not_try_it(self, open_url: Callable[[str], RedisStore]) -> None:
+        """It fails if they time out one after the other."""
+        commands = []
+
+        def swallow(client: socket.socket, _address: object) -> None:
+            while data := client.recv(65536):
+                commands.append(data)
+
+        with serving(swallow) as url:
+            store = open_url(url)
+            calls = [gevent.spawn(seconds_to_fail, CALLS["get"], store) for _ in range(256)]
+            gevent.joinall(calls, raise_error=True)
+            assert len(commands) == MAX_CONNECTIONS
+            with pytest.raises(StoreError):
+                store.get("ozon:1")
+            assert len(commands) == MAX_CONNECTIONS + 1, "later calls try it"
 
 
 class TestConnections:
@@ -265,12 +400,13 @@ class TestConnections:
             "del",
             "xadd",
             "eval",
+            "time",
             "xrevrange",
             "xread",
             "config|resetstat",
             "info",
         }
-        assert calls_by_command["eval"] == 3
+        assert calls_by_command["eval"] == 5
         assert server.execute("INFO", "stats")["total_error_replies"] == 0  # a server before 7.2 does not know SETINFO
 
     def test_a_forked_process_opens_its_own_connections(self, server: RedisServer, store: RedisStore) -> None:
@@ -475,9 +611,10 @@ class TestErrors:
     def test_a_key_of_another_type_is_a_failure_and_put_replaces_it(
         self, server: RedisServer, store: RedisStore
     ) -> None:
-        for name in ("covers:value:ozon:1", "covers:lease:ozon:1", "covers:forgotten"):
+        names = "covers:value:ozon:1", "covers:{ozon:1}:record", "covers:{ozon:1}:lease", "covers:forgotten"
+        for name in names:
             server.execute("RPUSH", name, "x")
-        for name in ("get", "forget", "forgotten", "lease", "release"):
+        for name in [*(CALLS.keys() - {"put", "forget"}), "forget"]:
             with pytest.raises(StoreError, match="WRONGTYPE"):
                 CALLS[name](store)
         CALLS["put"](store)
@@ -493,13 +630,15 @@ class TestErrors:
     def test_after_a_flush_all_values_are_misses_and_invalidations_start_anew(
         self, server: RedisServer, store: RedisStore
     ) -> None:
-        store.put("ozon:1", b"value", lifetime=LONG, is_positive=True)
-        store.acquire_lease("ozon:1", "one", LONG)
+        CALLS["put"](store)
+        save(store)
+        look(store, "one", "ozon:2")
         store.forget("ozon:2")
         cursor, _ = store.invalidations("")
         server.execute("FLUSHALL")
         assert store.get("ozon:1") is None
-        assert store.acquire_lease("ozon:1", "two", LONG)
+        assert read(store) is None
+        assert look(store, "two", "ozon:2").has_lease
         cursor, keys = store.invalidations(cursor)
         assert (cursor, keys) == (STREAM_START, [])
         store.forget("ozon:3")
@@ -520,17 +659,26 @@ class TestErrors:
     def test_a_replica_can_be_read_but_not_written(
         self, own_server: RedisServer, open_url: Callable[[str], RedisStore]
     ) -> None:
-        """The connection is closed after that, since the host name may lead to another server by now."""
+        """The connections are closed after that, since the host name may lead to another server by now."""
         store = open_url(own_server.url)
         CALLS["put"](store)
+        save(store)
+        save(store, "ozon:2", entry(due=NOW))
+        look(store, "one", "ozon:3")
         own_server.execute("REPLICAOF", "127.0.0.1", "1")
+        gevent.joinall([gevent.spawn(store.get, "ozon:1") for _ in range(10)], raise_error=True)
         assert store.get("ozon:1") == b"value"
+        assert look(store, "one")[:2] == (b"value", False)
+        assert look(store, "one", "ozon:2")[:2] == (b"value", True)
         before = own_server.connections()
-        for name in ("put", "forget", "lease"):
+        assert len(before) > 1
+        for name in ("put", "forget", "settle"):
             with pytest.raises(StoreError, match="READONLY"):
                 CALLS[name](store)
+        with pytest.raises(StoreError, match="READONLY"):
+            store.renew_lease("ozon:3", "one", LONG)
         store.get("ozon:1")
-        assert own_server.connections() != before
+        assert not set(own_server.connections()) & set(before)
         own_server.execute("REPLICAOF", "NO", "ONE")
         for call in CALLS.values():
             call(store)
@@ -540,18 +688,42 @@ class TestErrors:
     ) -> None:
         store = open_url(own_server.url)
         CALLS["put"](store)
+        save(store)
+        save(store, "ozon:2", entry(due=NOW))
         cursor, _ = store.invalidations("")
+        before = look(store, "one").purge_number
         own_server.execute("CONFIG", "SET", "maxmemory", "1")
         assert store.get("ozon:1") == b"value"
-        for name in ("put", "lease"):
+        assert look(store, "one")[:2] == (b"value", False)
+        assert look(store, "one", "ozon:2")[:2] == (b"value", True)
+        for name in ("put", "settle"):
             with pytest.raises(StoreError, match="OOM"):
                 CALLS[name](store)
         assert store.forget("ozon:1")
-        assert not store.forget("ozon:2")
-        assert store.invalidations(cursor)[1] == ["ozon:1", "ozon:2"]
+        assert not store.forget("ozon:3")
+        assert store.invalidations(cursor)[1] == ["ozon:1", "ozon:3"]
+        assert not store.settle("ozon:1", "one", entry(), before)
         own_server.execute("CONFIG", "SET", "maxmemory", "0")
         for call in CALLS.values():
             call(store)
+
+    @pytest.mark.parametrize(
+        "command", [("REPLICAOF", "127.0.0.1", "1"), ("CONFIG", "SET", "maxmemory", "1")], ids=["replica", "full"]
+    )
+    def test_records_are_returned_while_the_circuit_of_the_writes_is_open(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore], command: tuple[str, ...]
+    ) -> None:
+        """It fails if a refused lease fails the look, or if a refused write opens the circuit of the reads."""
+        store = open_url(own_server.url)
+        save(store, "ozon:1")
+        save(store, "ozon:2", entry(due=NOW))
+        own_server.execute(*command)
+        breaker = with_breaker(store)
+        for _ in range(3):
+            assert breaker.look("ozon:1", "one", LONG, NOW)[:2] == ("value", False)
+            assert breaker.look("ozon:2", "one", LONG, NOW)[:2] == ("value", True)
+            breaker.settle("ozon:3", "one", "value", 0, due=NOW, lifetime=LONG, is_positive=True)
+            assert breaker.is_bypassed
 
     @pytest.mark.parametrize(
         "error",
@@ -580,6 +752,15 @@ class TestErrors:
 class TestPasswords:
     """Authentication."""
 
+    def test_the_documented_permissions_suffice(
+        self, server: RedisServer, store: RedisStore, open_url: Callable[[str], RedisStore]
+    ) -> None:
+        (rules,) = re.findall("ACL user with `([^`]+)` and `([^`]+)`", (ROOT / "docs" / "scaling.md").read_text())
+        server.execute("ACL", "SETUSER", "covers", "reset", "on", ">secret", *" ".join(rules).split())
+        restricted = open_url(f"redis://covers:secret@127.0.0.1:{server.port}/1")
+        for call in CALLS.values():
+            call(restricted)
+
     def test_all_calls_work_with_the_password(
         self, password_server: RedisServer, open_url: Callable[[str], RedisStore]
     ) -> None:
@@ -587,7 +768,7 @@ class TestPasswords:
             store = open_url(f"redis://{user}:open%2Fsesame@127.0.0.1:{password_server.port}/3")
             for call in CALLS.values():
                 call(store)
-            assert store.get("ozon:1") is None
+            assert store.get("ozon:9") is None
 
     @pytest.mark.parametrize(
         ("credentials", "error"), [("", "NOAUTH"), (":wrong-secret@", "WRONGPASS"), ("me:wrong-secret@", "WRONGPASS")]
@@ -670,7 +851,7 @@ class TestTLS:
     ) -> None:
         with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
             open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}").get("ozon:1")
-        assert open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}?ssl_cert_reqs=none").get("ozon:1") is None
+        assert open_url(f"rediss://127.0.0.1:{tls_endpoint[0]}?ssl_cert_reqs=none").get("ozon:9") is None
 
     def test_a_certificate_of_another_name_is_refused(
         self, tls_endpoint: tuple[int, Path], open_url: Callable[[str], RedisStore]
@@ -691,8 +872,8 @@ class TestTLS:
                 assert seconds_to_fail(CALLS["get"], frozen) < CALL_TIMEOUT + SLACK
         finally:
             tls_server.thaw()
-        assert store.get("ozon:1") is None
-        assert other.get("ozon:1") is None
+        assert store.get("ozon:9") is None
+        assert other.get("ozon:9") is None
 
     def test_a_call_with_a_handshake_that_trickles_in_times_out(self, open_url: Callable[[str], RedisStore]) -> None:
         def trickle(client: socket.socket, _address: object) -> None:

@@ -9,17 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import gevent
 import pytest
+from gevent import monkey
 
 from app.store import sqlite, sqlite_file
-from app.store.base import StoreError
+from app.store.base import StoreError, StoreOverloaded
 from app.store.sqlite import SqliteStore
-from tests.store.contract import LONG, Opener, StoreContract
+from tests.store.contract import LONG, NOW, Opener, StoreContract, entry, look, read, save
+from tests.store.test_circuit_breaker import with_breaker
 from tests.support.clock import ManualClock
+from tests.support.recording_observer import RecordingObserver
 from tests.support.service import ROOT
 
 #: Seconds to wait for another process.
@@ -203,6 +206,30 @@ class TestContract(StoreContract):
         for store in opened:
             store.close()
 
+    @pytest.fixture
+    def evict(self, path: Path) -> Callable[[str], None]:
+        """Remove one record, as the store does when it is full."""
+        return lambda key: sql(path, f"DELETE FROM covers WHERE key = '{key}'").clear()
+
+    @pytest.fixture
+    def lose_data(self, path: Path) -> Callable[[], None]:
+        """Remove the file, as when it is corrupt; the stores create a new one."""
+        return path.unlink
+
+
+#: The statements of version 1.
+VERSION_1 = """
+    CREATE TABLE covers (key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires REAL NOT NULL, is_precious INT);
+    CREATE INDEX covers_by_end ON covers (expires);
+    CREATE INDEX covers_by_worth ON covers (is_precious);
+    CREATE TABLE leases (key TEXT PRIMARY KEY, token TEXT NOT NULL, taken REAL NOT NULL, ends REAL NOT NULL);
+    CREATE TABLE purges (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, at REAL NOT NULL);
+    CREATE TABLE file (mark TEXT NOT NULL);
+    INSERT INTO file VALUES (lower(hex(randomblob(8))));
+    PRAGMA user_version = 1;
+    PRAGMA journal_mode = WAL
+"""
+
 
 class TestFile:
     """The file, its folder and the versions of its schema."""
@@ -234,13 +261,43 @@ class TestFile:
         old = open_sized(1000)
         put(old, "ozon:1")
         old.close()
+        version = len(sqlite_file.MIGRATIONS)
         more = "ALTER TABLE covers ADD COLUMN note TEXT; CREATE TABLE notes (note TEXT)"
         monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, more))
         workers = [open_sized(1000) for _ in range(8)]
         found = [gevent.spawn(worker.get, "ozon:1") for worker in workers]
         assert [greenlet.get() for greenlet in found] == [b"value"] * 8
-        assert sql(path, "PRAGMA user_version") == [(2,)]
+        assert sql(path, "PRAGMA user_version") == [(version + 1,)]
         assert sql(path, "SELECT key, note FROM covers") == [("ozon:1", None)]
+
+    @pytest.mark.parametrize("purges", [0, 3])
+    def test_migration_from_version_1_keeps_everything(
+        self, path: Path, open_sized: SizedOpener, clock: ManualClock, purges: int
+    ) -> None:
+        """The records are due, as far as the store knows. Invalidations and eviction continue where they were."""
+        path.parent.mkdir(parents=True)
+        for statement in VERSION_1.split(";"):
+            sql(path, statement)
+        for number in range(100):
+            row = f"'ozon:{number}', x'{number:02x}', {clock.now + 600}, {number % 2}"
+            sql(path, f"INSERT INTO covers VALUES ({row})")
+        for number in range(purges):
+            sql(path, f"INSERT INTO purges (key, at) VALUES ('gone:{number}', {clock.now})")
+        ((mark,),) = sql(path, "SELECT mark FROM file")
+        store = open_sized(100)
+        for number in range(100):
+            assert look(store, "one", f"ozon:{number}")[:2] == (bytes([number]), True)
+            store.settle(f"ozon:{number}", "one", None, 0)
+        assert store.invalidations(f"{mark}:0")[1] == [f"gone:{number}" for number in range(purges)]
+        before = look(store, "one", "ozon:1").purge_number
+        cursor, _ = store.invalidations(f"{mark}:{purges}")
+        store.forget("ozon:1")
+        assert store.invalidations(cursor)[1] == ["ozon:1"]
+        assert not store.settle("ozon:1", "one", entry(), before)
+        for number in range(3):
+            put(store, f"new:{number}")
+        assert [read(store, f"ozon:{number}") for number in (0, 2, 4, 3)] == [None, None, bytes([4]), bytes([3])]
+        assert sql(path, "PRAGMA integrity_check") == [("ok",)]
 
     def test_a_failed_migration_is_rolled_back(
         self, path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
@@ -474,7 +531,86 @@ class TestLocks:
             writing = [gevent.spawn(put, store, f"ozon:{number}") for number in range(50)]
             with gevent.Timeout(5):
                 gevent.joinall(writing)
-        assert {type(greenlet.exception) for greenlet in writing} == {StoreError}
+        assert {type(greenlet.exception) for greenlet in writing} <= {StoreError, StoreOverloaded}
+
+    @pytest.mark.parametrize("limit", ["another process holds the lock", "the file cannot be written"])
+    def test_records_are_returned_while_nothing_can_be_written(
+        self, path: Path, store: SqliteStore, monotonic: ManualClock, limit: str
+    ) -> None:
+        """It fails if a lease that cannot be acquired fails the look, or if a failed write opens the reads' circuit."""
+        save(store, "ozon:1")
+        save(store, "ozon:2", entry(due=NOW))
+        breaker = with_breaker(store)
+        with ExitStack() as stack:
+            if limit == "another process holds the lock":
+                stack.enter_context(process(LOCKER, path))
+            else:
+                run_pragma(store, "query_only = ON")
+            for _ in range(3):
+                assert breaker.look("ozon:1", "one", LONG, NOW)[:2] == ("value", False)
+                assert breaker.look("ozon:2", "one", LONG, NOW)[:2] == ("value", True)
+                assert breaker.look("ozon:3", "one", LONG, NOW)[:2] == (None, True)
+                breaker.settle("ozon:3", "one", "value", 0, due=NOW, lifetime=LONG, is_positive=True)
+                assert breaker.is_bypassed
+        assert files_set_aside(path) == []
+        if limit == "another process holds the lock":
+            assert sql(path, "SELECT * FROM leases") == []
+            assert look(store, "one", "ozon:2").has_lease, "during the pause"
+            assert sql(path, "SELECT * FROM leases") == []
+            monotonic.now += 1
+            assert look(store, "one", "ozon:2").has_lease
+            assert not look(store, "two", "ozon:2").has_lease
+
+    def test_looks_do_not_wait_for_the_lock_one_after_the_other(self, path: Path, store: SqliteStore) -> None:
+        """It fails if each look waits until SQLite gives up: 100 would take ten seconds, and the last ones fail."""
+        save(store, "ozon:1")
+        attempts = []
+        with process(LOCKER, path):
+            run_trace(store, lambda statement: attempts.append(statement) if "BEGIN" in statement else None)
+            looks = [gevent.spawn(look, store, "one", f"new:{number}") for number in range(100)]
+            assert all(greenlet.get()[:2] == (None, True) for greenlet in looks)
+        assert len(attempts) == 1
+
+    def test_waiting_for_earlier_calls_is_an_overload(
+        self, path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It fails if the timeout of a call includes the wait for those before it: the circuit would open."""
+        monkeypatch.setattr(sqlite, "QUEUE_TIMEOUT", 0.01)
+        observer = RecordingObserver()
+        breaker = with_breaker(store, observer=observer)
+        put(store, "ozon:1")
+        with slow_calls(store) as go:
+            first = gevent.spawn(breaker.read, "ozon:1", bytes.decode)
+            gevent.sleep(0)
+            assert breaker.read("ozon:1", bytes.decode) is None
+            go()
+            assert first.get() == "value"
+        assert observer.events == [("store_overloaded",)]
+        assert breaker.read("ozon:1", bytes.decode) == "value"
+
+    def test_calls_come_in_the_order_of_their_arrival(self, store: SqliteStore) -> None:
+        """It fails if a greenlet that calls the store again passes those that wait, as with gevent's semaphore."""
+        calls = [0] * 8
+
+        def call_until_all_have_called(number: int) -> None:
+            while sum(calls) < 40 * len(calls):
+                store.get("ozon:1")
+                calls[number] += 1
+
+        gevent.joinall([gevent.spawn(call_until_all_have_called, n) for n in range(len(calls))], raise_error=True)
+        assert min(calls) > 20
+
+    def test_the_thread_is_not_given_up_for_a_call_whose_greenlet_was_killed(self, store: SqliteStore) -> None:
+        """The renewal of a lease is killed when the fetch ends. It fails if the next call is refused meanwhile."""
+        put(store, "ozon:1")
+        with slow_calls(store) as go:
+            killed = gevent.spawn(store.get, "ozon:1")
+            gevent.sleep(0)
+            killed.kill()
+            following = gevent.spawn(store.get, "ozon:1")
+            gevent.sleep(0)
+            go()
+            assert following.get() == b"value"
 
     def test_calls_fail_at_once_while_the_thread_hangs(self, path: Path, store: SqliteStore) -> None:
         """The lock that the test holds keeps the thread from opening the file."""
@@ -501,15 +637,35 @@ class TestLocks:
     def test_a_full_disk_is_an_error_and_the_file_is_kept(self, path: Path, store: SqliteStore) -> None:
         """A limit on the size of the file causes the same error as a full disk."""
         put(store, "ozon:1")
-        handle = store._handle
-        assert handle is not None
-        handle.thread_pool.spawn(
-            handle.file.run, lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchall()
-        ).get()
+        run_pragma(store, "max_page_count = 1")
         with pytest.raises(StoreError, match="database or disk is full"):
             put(store, "ozon:2", b"x" * 100_000)
         assert store.get("ozon:1") == b"value"
         assert files_set_aside(path) == []
+
+
+def run_pragma(store: SqliteStore, pragma: str) -> None:
+    """Run a pragma on the connection of a store."""
+    store._run(lambda connection: connection.execute(f"PRAGMA {pragma}").fetchall())
+
+
+def run_trace(store: SqliteStore, trace: Callable[[str], object]) -> None:
+    """Call ``trace`` with each statement of a store."""
+    store._run(lambda connection: connection.set_trace_callback(trace))
+
+
+@contextmanager
+def slow_calls(store: SqliteStore) -> Iterator[Callable[[], None]]:
+    """Let calls of a store wait in its thread until the function is called that this yields."""
+    lock = monkey.get_original("_thread", "allocate_lock")()  # one of threads, not of greenlets
+    lock.acquire()
+
+    def wait(_statement: str) -> None:
+        with lock:
+            pass
+
+    run_trace(store, wait)
+    yield lock.release
 
 
 def eventually(is_true: Callable[[], bool]) -> bool:
@@ -592,11 +748,48 @@ class TestBounds:
         assert store.invalidations(cursor)[1] == ["ozon:1"]
         assert sql(path, "SELECT count(*) FROM purges") == [(1,)]
 
+    def test_purges_are_kept_however_long_the_time_between_them_is(
+        self, open_sized: SizedOpener, clock: ManualClock
+    ) -> None:
+        """It fails if the limit on their number is taken for a difference of times."""
+        store = open_sized(100)
+        cursor, _ = store.invalidations("")
+        numbers = []
+        for number in range(10):
+            numbers.append(look(store, "one", f"ozon:{number}").purge_number)
+            store.forget(f"ozon:{number}")
+            clock.now += 60
+            put(store, "@host:1")
+        assert store.invalidations(cursor)[1] == [f"ozon:{number}" for number in range(10)]
+        for number, before in enumerate(numbers):
+            assert not store.settle(f"ozon:{number}", "one", entry(), before)
+
+    def test_a_result_is_refused_if_purges_since_have_been_deleted(
+        self, open_sized: SizedOpener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The key may have been among them. It fails if a purge that is no longer stored does not count."""
+        monkeypatch.setattr(sqlite, "_MAX_INVALIDATIONS", 20)
+        store = open_sized(100)
+        before = look(store, "one").purge_number
+        store.forget("ozon:1")
+        for number in range(100):
+            store.forget(f"more:{number}")
+        assert not store.settle("ozon:1", "one", entry(), before)
+        assert store.settle("ozon:1", "one", entry(), look(store, "one").purge_number)
+
+    def test_purge_numbers_do_not_decrease_with_the_clock(self, store: SqliteStore, clock: ManualClock) -> None:
+        """It fails if each number is the time at which it is made."""
+        before = look(store, "one").purge_number
+        clock.now -= 3600
+        store.forget("ozon:1")
+        assert not store.settle("ozon:1", "one", entry(), before)
+        assert store.settle("ozon:1", "one", entry(), look(store, "one").purge_number)
+
     def test_expired_leases_are_deleted(self, path: Path, open_sized: SizedOpener, monotonic: ManualClock) -> None:
         store = open_sized(100)
         for number in range(10):
-            store.acquire_lease(f"ozon:{number}", "one", 5)
-        store.acquire_lease("ozon:live", "one", 100)
+            look(store, "one", f"ozon:{number}", seconds=5)
+        look(store, "one", "ozon:live", seconds=100)
         monotonic.now += 6
         put(store, "ozon:1")
         assert sql(path, "SELECT key FROM leases") == [("ozon:live",)]
@@ -608,26 +801,55 @@ class TestLeases:
     def test_a_lease_expires_by_the_monotonic_clock(
         self, store: SqliteStore, clock: ManualClock, monotonic: ManualClock
     ) -> None:
-        assert store.acquire_lease("ozon:1", "one", 5)
+        assert look(store, "one", seconds=5).has_lease
         clock.now += 1e6
-        assert not store.acquire_lease("ozon:1", "two", 5)
+        assert not look(store, "two", seconds=5).has_lease
         monotonic.now += 5
-        assert store.acquire_lease("ozon:1", "two", 5)
+        assert look(store, "two", seconds=5).has_lease
+
+    def test_a_renewal_counts_from_the_time_at_which_it_is_made(
+        self, store: SqliteStore, monotonic: ManualClock
+    ) -> None:
+        look(store, "one", seconds=5)
+        monotonic.now += 4
+        assert store.renew_lease("ozon:1", "one", 5)
+        monotonic.now += 4
+        assert not look(store, "two", seconds=5).has_lease
 
     def test_a_lease_from_before_a_restart_of_the_machine_has_expired(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.acquire_lease("ozon:1", "one", 5)
+        assert look(store, "one", seconds=5).has_lease
         monotonic.now = 10
-        assert store.acquire_lease("ozon:1", "two", 5)
-        assert not store.acquire_lease("ozon:1", "three", 5)
+        assert look(store, "two", seconds=5).has_lease
+        assert not look(store, "three", seconds=5).has_lease
 
     def test_a_process_that_read_the_clock_before_the_holder_does_not_acquire_it(
         self, store: SqliteStore, monotonic: ManualClock
     ) -> None:
-        assert store.acquire_lease("ozon:1", "one", 5)
+        assert look(store, "one", seconds=5).has_lease
         monotonic.now -= 0.3
-        assert not store.acquire_lease("ozon:1", "two", 5)
+        assert not look(store, "two", seconds=5).has_lease
+
+    def test_the_record_is_read_again_when_the_lease_is_acquired(
+        self, path: Path, store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The holder of the lease settles between the two steps of a look.
+
+        It fails if the look returns what it has read first: the page would be fetched a second time.
+        """
+        number = look(store, "one").purge_number
+
+        @contextmanager
+        def settle_first(connection: sqlite3.Connection) -> Iterator[None]:
+            sql(path, "DELETE FROM leases")
+            sql(path, f"INSERT INTO covers VALUES ('ozon:1', x'01', {clock.now + 600}, 1, {NOW + 60})")
+            with sqlite_file.write_transaction(connection):
+                yield
+
+        monkeypatch.setattr(sqlite, "write_transaction", settle_first)
+        assert look(store, "two") == (b"\x01", False, number)
+        assert sql(path, "SELECT * FROM leases") == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")

@@ -1,5 +1,7 @@
 """A store without values: the base class of the scripted stores in tests."""
 
+from app.store.base import Entry, Look
+
 
 class EmptyStore:
     """A store that is always empty and grants every lease."""
@@ -19,12 +21,17 @@ class EmptyStore:
         """Return the same cursor and no keys."""
         return since, []
 
-    def acquire_lease(self, key: str, token: str, seconds: float) -> bool:
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
         """Return True: the token holds the lease."""
         return True
 
-    def release_lease(self, key: str, token: str) -> None:
-        """Do nothing."""
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        """Return no record and the lease."""
+        return Look(None, has_lease=True, purge_number=0)
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        """Store nothing."""
+        return True
 
     def close(self) -> None:
         """Do nothing."""

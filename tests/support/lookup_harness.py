@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import gevent
 from gevent.event import Event
 
+from app.concurrency.deadline import Deadline
 from app.config.rules import Regex, Rule
 from app.config.source import Duration, Source
 from app.config.source_registry import SourceRegistry
@@ -25,6 +27,7 @@ from app.lookup.single_flight import SingleFlight
 from app.store.base import Store
 from app.store.circuit_breaker import CircuitBreakingStore
 from app.store.lru import LruCache
+from app.store.purge_log import PurgeLog, allocate
 from tests.support.clock import ManualClock
 from tests.support.recording_observer import RecordingObserver
 
@@ -37,6 +40,9 @@ SHOP = Source(
     negative_ttl=Duration(50),
     error_ttl=Duration(10),
 )
+
+#: Workers of one harness, at most.
+_MAX_WORKERS = 8
 
 T = TypeVar("T")
 
@@ -54,13 +60,15 @@ class LookupHarness(PoliteClient):
     """A client with scripted pages instead of an origin, and the lookup services that use it.
 
     ``pages`` maps the id of an item to the script of its page, and ``validators`` are those of all pages.
-    ``asked`` lists the ids whose pages were fetched, and ``sent_validators`` the validators of those requests.
+    ``fetched_ids`` lists the ids whose pages were fetched; ``sent_validators`` and ``deadlines`` are those of the
+    requests. ``sleep`` is how the services sleep.
     """
 
     pages: dict[str, Script] = field(default_factory=dict)
     fetched_ids: list[str] = field(default_factory=list)
     validators: Validators = field(default_factory=Validators)
     sent_validators: list[Validators | None] = field(default_factory=list)
+    deadlines: list[Deadline] = field(default_factory=list)
     clock: ManualClock = field(default_factory=lambda: ManualClock(1_700_000_000.0))
     sources: SourceRegistry = field(
         default_factory=lambda: SourceRegistry({"shop": SHOP, "other": SHOP}, default="shop")
@@ -68,41 +76,52 @@ class LookupHarness(PoliteClient):
     store: Store | None = None
     deadline: float = 5.0
     jitter: float = 0.0
+    sleep: Callable[[float], None] = gevent.sleep
     observer: RecordingObserver = field(default_factory=RecordingObserver)
+    purges: "memoryview[float]" = field(default_factory=lambda: allocate(_MAX_WORKERS))
+    workers: int = 0
 
     def fetch(
         self,
         source: Source,
         url: str,
-        max_wait: float,
+        deadline: Deadline,
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
         """Run the script of the page and return what ``read`` makes of the body."""
         assert source in self.sources.values()
-        assert 0 <= max_wait <= self.deadline
+        assert deadline.at <= self.clock.now + self.deadline
         item_id = url.rpartition("/")[2]
         self.fetched_ids.append(item_id)
         self.sent_validators.append(validators)
+        self.deadlines.append(deadline)
         body = self.pages[item_id]()
         return None if body is None else read(Page(url=url, body=body, validators=self.validators))
 
     def record_throttled(self, source: Source, url: str, error: OriginError) -> None:
         """Do nothing: the harness has no host health."""
 
-    def lookup(self) -> LookupService:
+    def lookup(self, *, memory_size: int = 1000, max_flights: int = 1000) -> LookupService:
         """Return the lookup service of one more worker."""
         store = CircuitBreakingStore(self.store, encode=encode_record, decode=decode_record, clock=self.clock)
+        self.workers += 1
         return LookupService(
             sources=self.sources,
             repository=CoverRepository(
-                sources=self.sources, memory=new_memory(), store=store, clock=self.clock, observer=self.observer
+                sources=self.sources,
+                memory=new_memory(memory_size),
+                store=store,
+                clock=self.clock,
+                purge_log=PurgeLog(self.purges, self.workers - 1),
+                observer=self.observer,
             ),
-            single_flight=SingleFlight[str, LookupResult](1000),
+            single_flight=SingleFlight[str, LookupResult](max_flights),
             cover_pages=CoverPageReader(self),
             deadline=self.deadline,
             clock=self.clock,
             jitter=lambda: self.jitter,
+            sleep=self.sleep,
             observer=self.observer,
         )
 
@@ -131,10 +150,19 @@ def unchanged() -> None:
     """Respond with 304: the page has not changed."""
 
 
-def failing(error: Exception) -> Script:
+def failing(error: BaseException) -> Script:
     """Return the script of a page whose fetch raises ``error``."""
 
     def fail() -> bytes:
         raise error
 
     return fail
+
+
+def run_until(condition: Callable[[], bool]) -> None:
+    """Let other greenlets run until the condition is true. Raises AssertionError if it never becomes true."""
+    for _ in range(1000):
+        if condition():
+            return
+        gevent.sleep(0)
+    raise AssertionError("the condition did not become true")

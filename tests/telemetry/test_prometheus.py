@@ -178,19 +178,20 @@ def test_workers_whose_clocks_differ_agree_on_a_hosts_state(server: Server) -> N
             return server.clock.now + offset
 
         store = CircuitBreakingStore[str](None, encode=str.encode, decode=bytes.decode, clock=clock)
-        return HostHealth(shared=store.namespace("@host:", HostState), clock=clock, observer=server.start_worker())
+        shared = store.namespace("@host:", HostState)
+        return HostHealth(HOST, shared=shared, clock=clock, observer=server.start_worker())
 
     def is_open() -> float:
         return server.samples()["covers_circuit_open", {"host": HOST}]
 
     ahead, behind = host_health(offset=3600), host_health(offset=0)
     for _ in range(FAILURE_THRESHOLD):
-        ahead.record_failure(HOST, "it is down", was_trial=False)
+        ahead.record_failure(ahead.admit(5), "it is down")
     assert is_open() == 1
     server.clock.now += 100
     assert is_open() == 0
     for _ in range(FAILURE_THRESHOLD):
-        behind.record_failure(HOST, "it is down", was_trial=False)
+        behind.record_failure(behind.admit(5), "it is down")
     assert is_open() == 1
 
 
@@ -234,7 +235,10 @@ def test_counters_without_labels_are_exported(server: Server) -> None:
     worker.flight_joined()
     worker.store_operation_failed()
     worker.store_operation_failed()
+    for _ in range(3):
+        worker.store_overloaded()
     samples = server.samples()
     assert samples.total("covers_flights_shared_total") == 1
     assert samples.total("covers_store_failures_total") == 2
+    assert samples.total("covers_store_overloads_total") == 3
     assert samples.total("covers_build_info") == 1

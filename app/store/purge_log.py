@@ -1,0 +1,98 @@
+"""The purge log: what the workers of one server have forgotten lately, in memory that they share.
+
+It takes the place of a store's purge numbers and invalidations where there is no store. Each worker appends to its own
+part only, so no lock is needed. A *position* in the log is the number of purges that each worker has made. It needs no
+clock: a purge that is not visible at a position is after it, however long the process that writes it is suspended.
+"""
+
+import mmap
+from collections.abc import Iterable
+from typing import Final, Self, TypeAlias
+
+#: The number of purges by each worker.
+Position: TypeAlias = tuple[float, ...]
+
+#: Purges that the log keeps of each worker. If a worker makes as many while a page is fetched, the page's record is not
+#: saved: that costs one more fetch, and nothing is missed.
+ENTRIES: Final = 256
+
+_HASH_MASK: Final = (1 << 53) - 1  # what a double holds exactly
+
+_DOUBLE_BYTES: Final = 8
+
+
+class PurgeLog:
+    """The log in ``memory``, which ``allocate`` returned; ``part`` is the number of this worker's part.
+
+    The memory begins with the position. After that, each part has the hashes of the latest ``ENTRIES`` keys.
+    """
+
+    def __init__(self, memory: "memoryview[float]", part: int) -> None:
+        self._memory = memory
+        self._parts = len(memory) // (1 + ENTRIES)
+        self._part = part
+        self._read_position = self.position()
+
+    @classmethod
+    def create(cls, parts: int = 1) -> Self:
+        """Return a new log, which this process shares with those that are forked from it."""
+        return cls(allocate(parts), 0)
+
+    def position(self) -> Position:
+        """Return the present position, the end of the log."""
+        return tuple(self._memory[: self._parts].tolist())
+
+    def add(self, key: str) -> None:
+        """Record that this worker has forgotten a key. ``has_unread`` and ``purged_keys`` are about the others."""
+        count = int(self._memory[self._part])
+        # The entry must be complete before the position says that it exists.
+        self._memory[self._entry(self._part, count)] = _hash(key)
+        self._memory[self._part] = count + 1
+        read = self._read_position
+        if read[self._part] == count:  # not if another worker writes to the same part, since all parts are taken
+            self._read_position = (*read[: self._part], count + 1, *read[self._part + 1 :])
+
+    def is_purged(self, key: str, since: Position) -> bool:
+        """Return whether the key was forgotten after the position ``since``."""
+        hashes = self._hashes_since(since)
+        return hashes is None or _hash(key) in hashes
+
+    def has_unread(self, key: str) -> bool:
+        """Return whether another worker has forgotten the key since the last call of ``purged_keys``."""
+        return self.is_purged(key, self._read_position)
+
+    def purged_keys(self, keys: Iterable[str]) -> list[str]:
+        """Return those of ``keys`` that other workers have forgotten since the last call."""
+        since, self._read_position = self._read_position, self.position()
+        hashes = self._hashes_since(since)
+        if hashes is None:
+            return list(keys)
+        return [key for key in keys if _hash(key) in hashes] if hashes else []
+
+    def _hashes_since(self, since: Position) -> set[float] | None:
+        """Return the hashes of the keys forgotten after ``since``, or None if some have been overwritten already."""
+        hashes: set[float] = set()
+        if since == self.position():
+            return hashes  # the usual case
+        for part, start in enumerate(since):
+            end = self._memory[part]
+            if end - start < ENTRIES:
+                hashes.update(self._memory[self._entry(part, number)] for number in range(int(start), int(end)))
+            # Read the count again: the worker may have overwritten an entry meanwhile. It writes an entry before it
+            # increases the count, so the oldest of ENTRIES entries may be overwritten already.
+            if self._memory[part] - start >= ENTRIES:
+                return None
+        return hashes
+
+    def _entry(self, part: int, number: int) -> int:
+        return self._parts + part * ENTRIES + number % ENTRIES
+
+
+def allocate(parts: int) -> "memoryview[float]":
+    """Return memory for so many workers, which this process shares with those that are forked from it."""
+    return memoryview(mmap.mmap(-1, parts * (1 + ENTRIES) * _DOUBLE_BYTES)).cast("d")
+
+
+def _hash(key: str) -> int:
+    # Python's own hash of a string is cached in the string, and the same in all processes that are forked from one.
+    return hash(key) & _HASH_MASK
