@@ -107,7 +107,7 @@ def test_an_invalid_store_url_is_a_usage_error(origin: Origin, tmp_path: Path) -
 )
 def test_an_unusable_source_is_reported_in_one_line(name: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        check_sources([name], load_settings({}), lambda: pytest.fail("no page must be fetched"))
+        check_sources([name], load_settings({}), lambda _clock: pytest.fail("no page must be fetched"))
     assert (message in str(raised.value), "\n" in str(raised.value)) == (True, False)
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from gevent.event import Event
 
-from app.config.sources import SourceRegistry
+from app.config.source_registry import SourceRegistry
 from app.domain.errors import NoSuchItem, OriginFailed, Overloaded
 from app.domain.records import CacheStatus, ItemId, Outcome, decode_record
 from app.fetch.page_fetcher import Validators
