@@ -1,6 +1,6 @@
 """Health checks: when a worker is ready, and the reasons why it is not."""
 
-from app.store.base import Store, StoreError
+from app.store.base import Look, Store, StoreError
 from app.store.circuit_breaker import OPEN_SECONDS, CircuitBreakingStore
 from app.telemetry.hub_lag import HubLagMonitor
 from app.web.health import MAX_LAG, Health
@@ -10,9 +10,9 @@ from tests.support.empty_store import EmptyStore
 
 
 class FailingStore(EmptyStore):
-    """A store whose reads fail."""
+    """A store that fails to look up records."""
 
-    def get(self, key: str) -> bytes | None:
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
         raise StoreError("down")
 
 
@@ -36,7 +36,7 @@ class Worker:
 def started_worker(store: Store | None) -> Worker:
     """Return a worker that has used its store."""
     worker = Worker(store)
-    worker.store.invalidations("")
+    worker.store.look("key", "token", 2, 0)
     return worker
 
 
