@@ -8,8 +8,8 @@ in one of three states:
 - *half-open*: the next call after that, the trial, goes to the store, while the others still bypass it. Success closes
   the circuit, failure opens it again.
 
-The outcome of a call changes nothing if the circuit has opened or closed since the call began: it is out of date. While
-the circuit of the reads is not closed, writes bypass the store too.
+Only the trial closes a circuit, and a failure opens it only if the circuit has not opened since the failed call began:
+otherwise the outcome is out of date. While the circuit of the reads is not closed, writes bypass the store too.
 
 Opening and closing are logged once each.
 """
@@ -44,8 +44,8 @@ class _Circuit:
     #: When the circuit becomes half-open; None if it is closed.
     open_until: float | None = None
     is_trial_in_progress: bool = False
-    #: How often the circuit has opened or closed.
-    changes: int = 0
+    #: How often the circuit has opened.
+    openings: int = 0
 
 
 class CircuitBreakingStore(Generic[V]):
@@ -182,7 +182,7 @@ class CircuitBreakingStore(Generic[V]):
             if circuit.is_trial_in_progress or self._clock() < circuit.open_until:
                 return default
             circuit.is_trial_in_progress = True
-        changes = circuit.changes
+        openings = circuit.openings
         try:
             result = operation(self._store)
         except StoreOverloaded:
@@ -190,7 +190,7 @@ class CircuitBreakingStore(Generic[V]):
             return default
         except StoreError as error:
             self._observer.store_operation_failed()
-            if changes == circuit.changes:
+            if openings == circuit.openings:
                 self._open(circuit, error)
             return default
         finally:
@@ -206,12 +206,11 @@ class CircuitBreakingStore(Generic[V]):
             _log.warning(circuit.opened_message, error)
             self._observer.store_bypassed()
         circuit.open_until = self._clock() + OPEN_SECONDS
-        circuit.changes += 1
+        circuit.openings += 1
 
     def _close(self, circuit: _Circuit) -> None:
         _log.warning(circuit.closed_message)
         circuit.open_until = None
-        circuit.changes += 1
         if not self.is_bypassed:
             self._observer.store_recovered()
 

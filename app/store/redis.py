@@ -10,6 +10,7 @@ negative entries.
 import re
 import ssl
 import struct
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,8 +53,8 @@ MAX_INVALIDATIONS = 1000
 #: A century in milliseconds. Redis refuses an expiry after the year 292 million.
 MAX_LIFETIME_MS = 100 * 365 * 86_400_000
 
-# The scripts are sent in full each time (EVAL). EVALSHA saves nothing that can be measured, and would need a fallback
-# for scripts that the server has lost. A stored record begins with the time at which it is due, as a big-endian double.
+# The scripts are sent in full each time (EVAL). EVALSHA saves 3 of some 50 microseconds, and would need a fallback for
+# scripts that the server has lost. A stored record begins with the time at which it is due, as a big-endian double.
 # KEYS are the record, the lease and the purge number of an item. No command has more than ten arguments: a server with
 # a password would answer a longer one with a protocol error, not with the error that says that the password is missing.
 #
@@ -236,6 +237,7 @@ class RedisStore:
                 self._pool.disconnect(inuse_connections=False)
             if not isinstance(error, ResponseError):
                 self._failures += 1
+            _clear_frames(error)
             # redis-py's parser raises exceptions of any class for bytes that are no Redis response.
             raise StoreError(f"{self._address}: {self._describe(error)}") from error
         finally:
@@ -251,6 +253,13 @@ class RedisStore:
         text = str(error) if isinstance(error, (RedisError, OSError)) else f"{type(error).__name__}: {error}"
         line = " ".join(f"{code or ''} {text}".split())
         return line.replace(self._password, "***") if self._password else line
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Clear the frames of redis-py, one of which keeps the error of a connection that was refused in a variable."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 #: How the time at which a record is due precedes it.

@@ -289,7 +289,10 @@ class SqliteStore:
         while handle.file.log_messages:
             _log.error(handle.file.log_messages.pop())
         if isinstance(result, StoreError):
-            raise result
+            try:
+                raise result
+            finally:
+                del call, result  # the traceback refers to this frame, as that of the timeout does
         return result  # type: ignore[no-any-return]  # gevent's stubs add None to the result of a call
 
     def _open(self) -> _Handle:

@@ -80,9 +80,8 @@ class StoreFile:
         except StoreError as error:
             return error
         except Exception as error:  # noqa: BLE001 - a file with unexpected contents may raise anything
-            failure = StoreError(f"{self._path}: {error}")
-            failure.__cause__ = error
-            return failure
+            # Without the cause, whose traceback refers to this frame.
+            return StoreError(f"{self._path}: {error}")
 
     def close(self) -> None:
         """Close the connection. Later calls fail."""
