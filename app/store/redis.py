@@ -85,8 +85,7 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 local number, lifetime = tonumber(ARGV[2]), tonumber(ARGV[3])
 local purge = redis.call('GET', KEYS[3])
 if purge and tonumber(purge) > number then return 0 end
-local first, _, is_new = read_purges()
-if number > 0 and (is_new or tonumber(first) > number) then return 0 end
+if number > 0 and tonumber((read_purges())) > number then return 0 end
 if lifetime > 0 then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end
 if lifetime == 0 then redis.call('DEL', KEYS[1]) end
 return 1

@@ -301,21 +301,23 @@ class StoreContract:
         assert not one.settle("ozon:1", "one", entry(b"old"), before)
         assert read(two) == value
 
-    @pytest.mark.parametrize("forgets", [True, False], ids=["forget after the loss", "forget before the loss"])
+    @pytest.mark.parametrize("events", ["loss, forget", "forget, loss", "forget, loss, look", "forget, loss, forget 2"])
     def test_a_result_from_before_a_forgetting_is_refused_after_a_loss_of_data(
-        self, open_store: Opener, lose_data: Callable[[], None], *, forgets: bool
+        self, open_store: Opener, lose_data: Callable[[], None], events: str
     ) -> None:
         """It fails if numbers start again from 0, or if only the note of the forgetting counts."""
         one, two = open_store(), open_store()
         for _ in range(3):
             two.forget("ozon:2")
         before = look(one, "one").purge_number
-        if forgets:
-            lose_data()
-            two.forget("ozon:1")
-        else:
-            two.forget("ozon:1")
-            lose_data()
+        steps: dict[str, Callable[[], object]] = {
+            "loss": lose_data,
+            "forget": lambda: two.forget("ozon:1"),
+            "forget 2": lambda: two.forget("ozon:2"),
+            "look": lambda: look(two, "two", "ozon:3"),
+        }
+        for event in events.split(", "):
+            steps[event]()
         assert not one.settle("ozon:1", "one", entry(b"old"), before)
         assert look(one, "one")[:2] == (None, True)
 

@@ -298,18 +298,20 @@ class TestOverload:
     def test_waiting_for_a_connection_is_no_failure(
         self, server: RedisServer, open_url: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """256 lookups at once, and a server that answers within 20 ms.
+        """256 lookups at once, and a server whose responses take a twentieth of the timeout.
 
-        It fails if the timeout of a command includes the wait for a connection.
+        It fails if the timeout of a command includes the wait for a connection: the last one waits for 1.6 seconds.
         """
         monkeypatch.setattr(redis_store, "QUEUE_TIMEOUT", 30.0)
+        for name in ("CALL_TIMEOUT", "SOCKET_TIMEOUT"):
+            monkeypatch.setattr(redis_store, name, 1.0)
 
         def forward(client: socket.socket, _address: object) -> None:
             with socket.create_connection(("127.0.0.1", server.port)) as upstream:
                 while data := client.recv(65536):
                     upstream.sendall(data)
                     response = upstream.recv(65536)
-                    gevent.sleep(0.02)
+                    gevent.sleep(0.05)
                     client.sendall(response)
 
         server.execute("FLUSHALL")
@@ -332,7 +334,8 @@ class TestOverload:
         self, open_url: Callable[[str], RedisStore], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is counted, the circuit stays closed, and those before it get their responses."""
-        monkeypatch.setattr(redis_store, "QUEUE_TIMEOUT", 0.01)
+        for name, seconds in {"QUEUE_TIMEOUT": 0.01, "CALL_TIMEOUT": 30.0, "SOCKET_TIMEOUT": 30.0}.items():
+            monkeypatch.setattr(redis_store, name, seconds)
         commands, go = [], Event()
 
         def respond(client: socket.socket, _address: object) -> None:
@@ -354,13 +357,19 @@ class TestOverload:
             assert store.read("ozon:1", bytes.decode) == "value"
         assert not store.is_bypassed
 
-    def test_calls_that_wait_when_the_server_fails_do_not_try_it(self, open_url: Callable[[str], RedisStore]) -> None:
+    @pytest.mark.parametrize("response", [b"", b"x"], ids=["nothing", "a response that trickles in"])
+    def test_calls_that_wait_when_the_server_fails_do_not_try_it(
+        self, open_url: Callable[[str], RedisStore], response: bytes
+    ) -> None:
         """It fails if they time out one after the other."""
         commands = []
 
         def swallow(client: socket.socket, _address: object) -> None:
             while data := client.recv(65536):
                 commands.append(data)
+                while response:
+                    client.sendall(response)
+                    gevent.sleep(0.05)
 
         with serving(swallow) as url:
             store = open_url(url)
@@ -605,6 +614,12 @@ class TestFailures:
                 assert seconds_to_fail(CALLS["get"], open_url(f"redis://127.0.0.1:{port}")) < CALL_TIMEOUT + SLACK
 
 
+#: Commands after which a server refuses writes.
+WRITE_REFUSALS = pytest.mark.parametrize(
+    "command", [("REPLICAOF", "127.0.0.1", "1"), ("CONFIG", "SET", "maxmemory", "1")], ids=["replica", "full"]
+)
+
+
 class TestErrors:
     """Error responses of a server, and lost data."""
 
@@ -707,9 +722,14 @@ class TestErrors:
         for call in CALLS.values():
             call(store)
 
-    @pytest.mark.parametrize(
-        "command", [("REPLICAOF", "127.0.0.1", "1"), ("CONFIG", "SET", "maxmemory", "1")], ids=["replica", "full"]
-    )
+    @WRITE_REFUSALS
+    def test_an_empty_server_that_cannot_be_written_grants_leases(
+        self, own_server: RedisServer, open_url: Callable[[str], RedisStore], command: tuple[str, ...]
+    ) -> None:
+        own_server.execute(*command)
+        assert look(open_url(own_server.url), "one")[:2] == (None, True)
+
+    @WRITE_REFUSALS
     def test_records_are_returned_while_the_circuit_of_the_writes_is_open(
         self, own_server: RedisServer, open_url: Callable[[str], RedisStore], command: tuple[str, ...]
     ) -> None:
