@@ -1,8 +1,8 @@
 """A clock of seconds since the epoch that never jumps.
 
-The clock reads the wall clock once, when it is created, and then adds the elapsed monotonic time. If the system's time
-is changed, the cached records of a process therefore do not expire early or late. Times written by other processes may
-be in the future. ``app.lookup.freshness.clamp_to_clock`` limits such times when they are read.
+The clock reads the wall clock once, when it is created, and then adds the elapsed monotonic time. So the cached records
+of a process do not expire early or late if the system's time is changed. Times that other processes have written may be
+in the future. ``app.lookup.freshness.clamp_to_clock`` limits these times when a record is read.
 """
 
 import time

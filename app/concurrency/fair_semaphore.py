@@ -1,7 +1,8 @@
 """A semaphore that serves greenlets in order of arrival.
 
-gevent's own semaphore gives a slot to whoever asks next, even if others have been waiting for it. A greenlet that
-releases a slot and acquires it again without a switch in between never lets the others have it.
+The semaphore of gevent gives a free slot to the greenlet that asks next, even if other greenlets wait for a slot. So a
+greenlet that releases a slot, and acquires it again without a switch in between, can keep the other greenlets waiting
+for ever.
 """
 
 from collections import deque
@@ -10,15 +11,16 @@ from gevent.event import Event
 
 
 class FairSemaphore:
-    """A semaphore with so many ``slots``, for the greenlets of one thread."""
+    """A semaphore that grants up to ``slots`` slots at a time to the greenlets of one thread."""
 
     def __init__(self, slots: int) -> None:
         self._free = slots
-        #: Those that wait, in order of arrival; the event is set when the slot is theirs. Empty if a slot is free.
+        #: The events of the waiting greenlets, in order of arrival. An event is set when its greenlet gets a slot.
+        #: No greenlet waits while a slot is free.
         self._waiting: deque[Event] = deque()
 
     def acquire(self, timeout: float) -> bool:
-        """Acquire a slot; return False if none became free within ``timeout`` seconds."""
+        """Acquire a slot. Return False if no slot became free within ``timeout`` seconds."""
         if self._free > 0:
             self._free -= 1
             return True
@@ -27,7 +29,7 @@ class FairSemaphore:
         try:
             granted.wait(timeout)
         except BaseException:
-            # The greenlet was killed, or a timeout of the caller has expired.
+            # The greenlet was killed, or a timeout of the caller has expired. It must not keep a slot.
             if granted.is_set():
                 self.release()
             else:
@@ -38,7 +40,7 @@ class FairSemaphore:
         return granted.is_set()
 
     def release(self) -> None:
-        """Release a slot, and pass it to the greenlet that has waited longest."""
+        """Release a slot. If greenlets wait, the greenlet that has waited longest gets the slot."""
         if self._waiting:
             self._waiting.popleft().set()
         else:

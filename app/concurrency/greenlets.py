@@ -15,15 +15,16 @@ def yield_to_hub() -> None:
     """Let all ready greenlets run, and let the event loop poll its sockets and timers once.
 
     ``gevent.sleep(0)`` may end before the event loop polls, because the loop runs up to fifty ready greenlets first. If
-    each of them works for 2 ms, no timeout fires for a tenth of a second. Any longer sleep ends only after a poll.
+    each of these works for 2 ms, no timeout fires for a tenth of a second. Any longer sleep ends only after a poll.
     """
     gevent.sleep(1e-9)
 
 
 def spawn(function: Callable[..., T], *args: Any) -> "gevent.Greenlet[..., T]":
-    """Start a greenlet in a copy of the caller's context. ``gevent.spawn`` starts a greenlet in an empty context.
+    """Start a greenlet in a copy of the caller's context.
 
-    Work that a request starts therefore has the id of the request.
+    A greenlet that a request starts therefore has the id of the request in its context. ``gevent.spawn`` would start
+    the greenlet in an empty context.
     """
     greenlet = gevent.spawn(function, *args)
     greenlet.gr_context = copy_context()
@@ -80,7 +81,7 @@ class _PooledGreenlet(greenlet):
 
     def _run_function(self) -> None:
         function = self.function
-        del self.function  # an idle greenlet must not keep alive what the function refers to
+        del self.function  # an idle greenlet must not keep the objects alive that the function refers to
         function()
 
 
@@ -96,13 +97,13 @@ def run_in_thread(function: Callable[[], T], threads: ThreadPool | None = None) 
     try:
         raise error
     finally:
-        del error  # its traceback refers to this frame: a reference cycle
+        del error  # its traceback refers to this frame, so the variable would be part of a reference cycle
 
 
 def _call(function: Callable[[], T]) -> tuple[T | None, Exception | None]:
     """Return the result of ``function`` and None, or None and the exception that it raised.
 
-    gevent would print an exception that is raised in a thread, even if the caller catches it.
+    If the thread raised the exception, gevent would print it even if the caller catches it.
     """
     try:
         return function(), None

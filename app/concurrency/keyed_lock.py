@@ -16,7 +16,8 @@ class KeyedLock:
     def hold(self, key: str, timeout: float | None = None) -> Iterator[None]:
         """Hold the lock of ``key`` in a ``with`` block.
 
-        Raises TimeoutError if the lock is not acquired within ``timeout`` seconds. None means no limit.
+        Raises TimeoutError if the lock is not acquired within ``timeout`` seconds. If ``timeout`` is None, there is no
+        limit.
         """
         lock = self._locks.setdefault(key, BoundedSemaphore(1))
         try:

@@ -6,14 +6,14 @@ _SECONDS = 60.0
 
 
 class OncePerMinute:
-    """Allows each kind of event once a minute. ``clock`` returns seconds and does not jump."""
+    """Allows one event of each kind per minute. ``clock`` returns seconds and does not jump."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._allowed_at: dict[str, float] = {}
 
     def allows(self, kind: str) -> bool:
-        """Return whether the latest event of this kind that was allowed is a minute ago."""
+        """Return whether this event is allowed: no event of its kind was allowed within the last minute."""
         now = self._clock()
         if now < self._allowed_at.get(kind, float("-inf")) + _SECONDS:
             return False

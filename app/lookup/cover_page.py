@@ -1,4 +1,4 @@
-"""The page of an item: fetched from its origin, classified by response patterns, and searched for a cover by rules."""
+"""Finds the cover of an item: fetches the item's page, checks its response patterns, and applies the rules."""
 
 import functools
 
@@ -15,20 +15,21 @@ from app.fetch.http_request import authority_of
 from app.fetch.page_fetcher import Page, Validators
 from app.fetch.polite_client import PoliteClient
 
-#: Pages of more bytes are parsed in threads, since parsing them would block the hub for too long. HTML takes some 150
-#: microseconds per kilobyte, JSON less than ten. The worst regular expressions take a millisecond in the smaller pages.
+#: Pages with more bytes are parsed in threads, because parsing them would block the hub for too long. Parsing takes
+#: about 150 microseconds per kilobyte of HTML, and less than 10 per kilobyte of JSON. The slowest regular expressions
+#: take about a millisecond in a page of at most this size.
 _MAX_INLINE_HTML, _MAX_INLINE_TEXT = 16_384, 65_536
 
-#: Parsing HTML runs mostly in Python and so holds the GIL: more threads would only compete for it.
+#: The HTML parser runs mostly Python code, which holds the GIL. More threads would only compete for the GIL.
 _PARSER_THREADS = 2
 
 
 class CoverPageReader:
     """Fetches pages of items and extracts their covers.
 
-    Small pages are parsed in the calling greenlet, large ones in threads, one page per host at a time. A hostile page
-    takes up to a second to parse. So a single origin can occupy only one of the threads with such pages, and the other
-    thread stays free for the pages of other origins.
+    Small pages are parsed in the calling greenlet. Large pages are parsed in threads, one page per host at a time,
+    because a hostile page takes up to a second to parse. A single host can thus occupy only one of the threads, and the
+    other thread stays free for the pages of other hosts.
     """
 
     def __init__(self, client: PoliteClient) -> None:
@@ -41,11 +42,11 @@ class CoverPageReader:
     ) -> FoundCover | None:
         """Return the cover on the item's page. The requests wait for slots until ``deadline``.
 
-        With ``validators`` the request is conditional (RFC 9110, 13.1), and None means that the page has not changed.
+        With ``validators`` the request is conditional (RFC 9110, 13.1). The result is None if the page has not changed.
 
         Raises:
-            LookupFailed: there is no cover; the class and the text say why.
-            Overloaded: the queue of the item's host is full, or the wait in it too long.
+            LookupFailed: there is no cover. The class and the text of the exception say why.
+            Overloaded: the queue of the host is full, or the request waited in the queue for too long.
 
         """
         url = source.page_url_for(item_id)
@@ -73,7 +74,7 @@ class CoverPageReader:
     def _classified_error(
         self, source: Source, url: str, page: Page, outcome: Outcome, matched_pattern: str
     ) -> LookupFailed:
-        """Return the error that the matched response pattern stands for."""
+        """Return the error for the outcome of the matched response pattern, and tell the client about throttling."""
         text = f"{authority_of(page.url)} answered {page.status} with a page that matches {matched_pattern}"
         if outcome is Outcome.NO_SUCH_ITEM:
             text = f"no such item: {text}"
@@ -86,7 +87,7 @@ class CoverPageReader:
         """Apply the source's response patterns and rules to the page.
 
         Raises:
-            TooSlow: the parsing of other pages of the host has taken longer than the source's timeout.
+            TooSlow: other pages of the host took longer to parse than the timeout of the source.
 
         """
         run = functools.partial(

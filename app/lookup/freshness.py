@@ -1,16 +1,16 @@
-"""The freshness of cover records: turns the durations of a source (``ttl``, ``grace``, ``keep``, ...) into times.
+"""The freshness of cover records, which follows from the durations of the source (``ttl``, ``grace``, ``keep``, ...).
 
-A record of a found cover passes through four states, in the vocabulary of RFC 9111 (4.2) and RFC 5861:
+A record of a found cover passes through four states, which have their names from RFC 9111 (4.2) and RFC 5861:
 
 1. *fresh*, for ``ttl``: the record is served from the cache;
 2. *stale-while-revalidate*, for ``grace``: the record is served, and a background refresh fetches the page;
-3. *stale-if-error*, for ``keep``: the page is fetched first, and the record is served if that fails;
+3. *stale-if-error*, for ``keep``: the page is fetched first, and the record is served if the fetch fails;
 4. *expired*: the record is not served any more.
 
-Any other record (a negative entry or an error) is fresh and then expired.
+A record without a cover has only two states: it is fresh, and then expired.
 
-All functions are pure. ``now`` is in seconds since the epoch. ``jitter`` is a number from 0 to 1 that shortens a
-lifetime at random, so that records that were saved together do not expire together.
+All functions are pure. ``now`` is in seconds since the epoch. ``jitter`` is a random number from 0 to 1 that shortens a
+lifetime, so that records that were saved together do not expire together.
 """
 
 import enum
@@ -21,12 +21,12 @@ from app.config.source import Source
 from app.domain.errors import LookupFailed, NoCover, NoSuchItem, OriginError, Throttled
 from app.domain.records import CoverRecord, FoundCover, Outcome, outcome_of
 
-#: The share of a lifetime by which jitter shortens it at most.
+#: A jitter of 1 shortens a lifetime by this share.
 _MAX_JITTER = 0.1
 
 
 class Freshness(enum.Enum):
-    """The states of a record; the module's docstring says what each allows."""
+    """The states of a record. The docstring of the module explains them."""
 
     FRESH = enum.auto()
     STALE_WHILE_REVALIDATE = enum.auto()
@@ -61,9 +61,10 @@ def retention_seconds(record: CoverRecord, source: Source, now: float) -> float:
 
 
 def clamp_to_clock(record: CoverRecord, now: float) -> CoverRecord:
-    """Return the record with its times moved back so that it was fetched at ``now`` at the latest.
+    """Return the record; if it was fetched in the future, move its times back so that it was fetched at ``now``.
 
-    The clock of the process that saved the record may be ahead of this one.
+    The times of a record may be in the future if another process saved the record and the clock of that process is
+    ahead.
     """
     ahead = record.fetched_at - now
     if ahead <= 0:
@@ -94,7 +95,7 @@ def found_record(source: Source, cover: FoundCover, *, now: float, jitter: float
 
 
 def revalidated_record(record: CoverRecord, source: Source, *, now: float, jitter: float) -> CoverRecord:
-    """Return the record, fresh again, of a cover whose page has not changed: the origin responded with 304."""
+    """Return the record with a new lifetime. The origin has responded that its page has not changed (304)."""
     fresh_until = now + _jittered(source.ttl, jitter)
     return msgspec.structs.replace(record, fetched_at=now, fresh_until=fresh_until, not_before=None, error="")
 
@@ -104,9 +105,9 @@ def failed_record(
 ) -> CoverRecord:
     """Return the record to save after a fetch that failed with ``error``.
 
-    A previous record of a found cover is kept until it expires, and the next refresh is postponed. That applies also
-    when the rules find no cover on the page, since rules break more often than covers vanish. Only the origin's own
-    "no such item" replaces a found cover. In all other cases the failure itself is recorded.
+    A previous record with a cover is kept until it expires, and its next refresh is postponed. It is kept even if the
+    rules find no cover on the page, because a changed page layout is a more frequent cause of that than a removed
+    cover. Only ``NoSuchItem`` replaces a cover that has not expired. If no record is kept, the failure is recorded.
     """
     lifetime = _failure_lifetime(source, error, jitter)
     if (
@@ -133,10 +134,10 @@ def _failure_lifetime(source: Source, error: LookupFailed, jitter: float) -> flo
     if isinstance(error, Throttled):
         return error.retry_after or source.error_ttl
     if isinstance(error, OriginError) and error.retry_after:
-        return min(error.retry_after, source.error_ttl)  # the host may be asked again then
+        return min(error.retry_after, source.error_ttl)  # after ``retry_after`` the host may be asked again
     return source.error_ttl
 
 
 def _jittered(seconds: float, jitter: float) -> float:
-    """Return the duration, shortened by the jitter: it is never longer than configured."""
+    """Return the duration shortened by the jitter. The result is never longer than the configured duration."""
     return seconds * (1 - _MAX_JITTER * jitter)

@@ -1,7 +1,7 @@
-"""The repository of cover records: the worker's memory in front of the store, which workers may share.
+"""The repository of cover records: the memory of the worker and, if there is one, the store that workers share.
 
-A record holds its times (``app.domain.records``), and ``app.lookup.freshness`` derives its freshness from them. The
-repository sends no request to an origin.
+A record holds times (``app.domain.records``), from which ``app.lookup.freshness`` derives the freshness of the record.
+The repository sends no requests to origins.
 """
 
 import math
@@ -23,13 +23,15 @@ from app.store.purge_log import Position, PurgeLog
 class Look(NamedTuple):
     """The result of ``CoverRepository.look``.
 
-    ``record`` is None if there is none, or it has expired. ``is_unconfirmed`` says that only this worker's memory has
-    it, and that another worker may have forgotten the item: ``CoverRepository.apply_invalidations`` tells. If so,
-    ``stored`` is the record to use instead, that of the store.
+    ``record`` is None if there is no record, or the record has expired.
 
-    ``may_fetch`` is false if the store granted no lease: another worker has it, or the record is not due.
-    ``purge_number`` and ``purge_position`` are for ``settle``: those of the store, and of the purge log if there is no
-    store.
+    ``is_unconfirmed`` says that another worker may have forgotten the item, and that the record in memory may be from
+    before that. ``CoverRepository.apply_invalidations`` returns the keys that were forgotten. If it returns the key of
+    the item, use ``stored`` instead of ``record``. ``stored`` is the record of the store, or None.
+
+    ``may_fetch`` is false if the store granted no lease, because another worker holds the lease or because the record
+    is not due for a refresh. ``settle`` needs ``purge_number``, which is that of the store. If there is no store,
+    ``settle`` needs ``purge_position``, which is that of the purge log.
     """
 
     record: CoverRecord | None
@@ -44,10 +46,10 @@ class Look(NamedTuple):
 class CoverRepository:
     """Reads and saves records. ``clock`` returns seconds since the epoch and does not jump.
 
-    ``purge_log`` has what the workers of this machine have forgotten; it is used if there is no store.
+    ``purge_log`` has the keys that the workers of this machine have forgotten. It is used only if there is no store.
 
-    A flight that is not current (``Flight.is_current``) puts nothing into the memory. Its item was forgotten while it
-    waited for the store, so what the store has returned may be from before that.
+    A flight that is not current (``Flight.is_current``) puts nothing into the memory. The item was forgotten while the
+    flight waited for the store, so the record that the store returned may be from before that.
     """
 
     def __init__(
@@ -73,9 +75,10 @@ class CoverRepository:
         return self._memory.get(str(item))
 
     def look(self, item: ItemId, flight: Flight[Any]) -> Look:
-        """Return the newest record of memory and store, and acquire the item's lease unless that is not due.
+        """Return the better record of memory and store; ``_rank`` says which one is better.
 
-        The record is kept in memory.
+        If the store has no record, or its record is due for a refresh, the lease of the item is acquired unless another
+        worker holds it. If the record of the store is the better one, it is put into memory.
         """
         if not self._store.is_shared:
             return self._look_in_memory(item)
@@ -84,10 +87,10 @@ class CoverRepository:
         value, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
         stored = None if value is None else self._unexpired(item, clamp_to_clock(value, now))
         if value is not None and stored is None and not is_refresh_due(value, now) and not has_lease:
-            # The record is not due, so the store granted no lease. But it has expired: the settings have changed, or
-            # the origin asked to wait for longer than the record is kept.
+            # The store granted no lease, because its record is not due. But the record has expired, because the
+            # settings have changed or because the origin asked to wait for longer than the record is kept.
             _, has_lease, _ = self._store.look(key, token, LEASE_SECONDS, math.inf)
-        # A record that only this worker has: the store has evicted it, was not available to save it, or forgot it.
+        # The store does not have ``record``: it has evicted the record, was not available to save it, or forgot it.
         is_unconfirmed = record is not None and (stored is None or _rank(stored, now) < _rank(record, now))
         if stored is not None and (record is None or _rank(stored, now) > _rank(record, now)):
             record = stored
@@ -105,14 +108,14 @@ class CoverRepository:
         return None if record is None or self.freshness(item, record) is Freshness.EXPIRED else record
 
     def freshness(self, item: ItemId, record: CoverRecord) -> Freshness:
-        """Return the freshness of a record of this item now."""
+        """Return the present freshness of a record of ``item``."""
         return freshness_of(record, self._sources[item.source], self._clock())
 
     def settle(self, item: ItemId, flight: Flight[Any], look: Look, record: CoverRecord) -> bool:
-        """Save the record in memory and in the store, and release the lease of ``look``; return whether it was saved.
+        """Save the record in memory and in the store, and release the lease of ``look``.
 
-        A record is not saved if the item was forgotten after ``look``. A record that must not be kept, since its
-        lifetime is zero, still replaces an older one.
+        Returns false, and saves nothing, if the item was forgotten after ``look``. A record whose lifetime has ended
+        is not kept, but the older record is deleted.
         """
         key, now = str(item), self._clock()
         lifetime = retention_seconds(record, self._sources[item.source], now)
@@ -140,10 +143,10 @@ class CoverRepository:
         return is_saved
 
     def validity_check(self, item: ItemId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
-        """Return a function that returns whether a fresh record is still in memory, unchanged, and still fresh.
+        """Return a function that says whether ``record`` may be served again: it is fresh, and unchanged in memory.
 
-        Call the function only when the record is about to be served again: if it is valid, the function counts a
-        lookup, and a call of ``method`` if that is not empty.
+        If the record may be served, the function also counts a lookup, and a call of ``method`` unless ``method`` is
+        empty. So call the function only when the record is about to be served.
         """
         key, fresh_until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
         cached = memory.get_encoded(key)
@@ -158,25 +161,26 @@ class CoverRepository:
         return is_valid
 
     def forget(self, item: ItemId) -> bool:
-        """Delete the item's record from memory and the store, and notify other workers; return whether there was one.
+        """Delete the record of ``item`` from memory and store, and notify other workers; return whether it existed.
 
         Raises:
-            Overloaded: the store is not available, so the record would come back from it later.
+            Overloaded: the store is not available, so it may return the record again later.
 
         """
         key = str(item)
         try:
             was_stored = self._store.forget(key)
         finally:
-            was_in_memory = self._memory.forget(key)  # not earlier: a lookup may have read the record meanwhile
+            # The memory comes last, because a lookup may have read the record from the store during the call.
+            was_in_memory = self._memory.forget(key)
         if not self._store.is_shared:
             self._purge_log.add(key)
         return was_stored or was_in_memory
 
     def apply_invalidations(self, keys_in_flight: Iterable[str]) -> list[str]:
-        """Delete from memory what other workers have forgotten since the last call; return the keys.
+        """Delete from memory the records that other workers have forgotten since the last call; return their keys.
 
-        Keys that are neither in memory nor in ``keys_in_flight`` may be missing.
+        Forgotten keys that are neither in memory nor in ``keys_in_flight`` may be missing from the result.
         """
         if not self._store.is_shared:
             keys = self._purge_log.purged_keys([*self._memory.keys(), *keys_in_flight])
@@ -184,8 +188,8 @@ class CoverRepository:
             since = self._invalidation_cursor
             self._invalidation_cursor, keys = self._store.invalidations(since)
             if not since and self._invalidation_cursor:
-                # The first cursor says nothing about what was forgotten before. The memory may have records from then,
-                # if the store was not available at first.
+                # The store returned its first cursor, and no keys. If the store was not available before, the memory
+                # may have records that were forgotten before this cursor, so all records are deleted.
                 keys = [*self._memory.keys(), *keys_in_flight]
         for key in keys:
             self._memory.forget(key)
@@ -193,8 +197,9 @@ class CoverRepository:
 
 
 def _rank(record: CoverRecord, now: float) -> tuple[bool, float, float]:
-    """Return what is greater for the better one of two records: not due, or newer.
+    """Return a sort key that is greater for the better record: one that is not due for a refresh, or is newer.
 
-    A failed refresh changes only the time at which a record is due.
+    A failed refresh changes only the time at which the record is due. So the record that is due later is the newer one
+    of two records with the same ``fetched_at``.
     """
     return not is_refresh_due(record, now), record.fetched_at, record.refresh_due_at

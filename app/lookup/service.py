@@ -1,23 +1,26 @@
 """The lookup service: the order of the steps that find the cover of an item.
 
-1. A record in memory is used if possible (RFC 5861):
+1. A record in memory is used if its freshness allows (RFC 5861):
 
-   - *fresh*: it is returned;
-   - *stale-while-revalidate*: it is returned, and refreshed in the background;
-   - *stale-if-error*: it is returned only for a while after a failed refresh, before the page is fetched again.
+   - *fresh*: the record is returned;
+   - *stale-while-revalidate*: the record is returned, and a background refresh fetches the page;
+   - *stale-if-error*: the record is returned only for some time after a failed refresh. After that, the page is
+     fetched first.
 
-2. Otherwise the item's flight is joined or started. All callers of this worker share it, and so does a background
-   refresh, which is a flight without waiters. The flight (``_run_flight``)
+2. Otherwise the caller joins the item's flight, or starts one. All callers in this worker share the flight. A
+   background refresh is a flight without waiters. The flight (``_run_flight``)
 
-   - looks into the store: the record, the item's lease and the purge number come in one step;
-   - waits, if another worker holds the lease, for the record that it saves;
+   - looks into the store: one operation returns the record, the item's lease and the purge number;
+   - waits for the record of another worker if that worker holds the lease;
    - fetches the item's page;
-   - settles: it saves the record, a cover or a failure, and releases the lease. Nothing is saved if the item was
-     forgotten since the look, so a page that was requested before that never decides a result after it.
+   - settles: it saves the record of the cover or of the failure, and releases the lease. Nothing is saved if the item
+     was forgotten since the look. So a page that was requested before the item was forgotten never decides a result
+     after that.
 
-A stale cover that has not expired is returned instead of any failure, the caller's timeout and overload included.
+A stale cover that has not expired is returned instead of any failure except "no such item". Timeouts of the caller and
+overload count as failures here.
 
-The service imports neither requests nor gunicorn nor XML-RPC: its collaborators are passed to the constructor.
+The service imports neither requests nor gunicorn nor XML-RPC. The constructor receives all collaborators.
 """
 
 import logging
@@ -46,28 +49,29 @@ from app.lookup.single_flight import Flight, FlightResult, SingleFlight
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two checks whether another worker has saved the record: the first interval, and the longest.
+#: While another worker fetches the page, a flight polls the store for the record. These are the first and the longest
+#: poll interval, in seconds.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.15
 
 
 class PendingLookup(msgspec.Struct, frozen=True):
-    """A lookup whose result comes from a flight, which has ``deadline``."""
+    """A lookup that waits for the result of a flight. ``deadline`` is the deadline of the flight."""
 
     item: ItemId
     result: FlightResult[LookupResult]
     deadline: Deadline
 
 
-#: The return value of ``LookupService.begin``: a result from memory, or the flight to wait for.
+#: The return value of ``LookupService.begin``: a result from memory, or a lookup to wait for.
 StartedLookup = LookupResult | PendingLookup
 
 
 class LookupService:
     """Finds covers.
 
-    ``deadline`` is in seconds: a caller waits no longer for its result, and a fetch no longer in the queue of its host.
-    ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0 to 1.
-    ``sleep`` lets other greenlets run for some seconds.
+    ``deadline`` is in seconds. It limits how long a caller waits for a result, and how long a fetch waits in the queue
+    of the host. ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0
+    to 1. ``sleep`` suspends the calling greenlet for a number of seconds.
     """
 
     def __init__(
@@ -93,15 +97,15 @@ class LookupService:
         self._sleep = sleep
         self._observer = observer
         self._traceback_limit = OncePerMinute(clock)
-        #: ``CoverRepository.validity_check``: whether a result from memory may be served once more.
+        #: Returns a function that says whether a result from memory may be served again.
         self.validity_check = repository.validity_check
 
     def find(self, item: ItemId) -> LookupResult:
-        """Return the item's record: from memory, from the store, or from its origin.
+        """Return the item's record from memory, from the store or from the origin.
 
         Raises:
             TooSlow: there is no result within the deadline, and no stale cover.
-            Overloaded: too many lookups are in progress.
+            Overloaded: too many lookups are in progress or wait for the host, and there is no stale cover.
 
         """
         return self.wait(self.begin(item), self.deadline_from_now())
@@ -111,10 +115,10 @@ class LookupService:
         return self._clock() + self._deadline
 
     def begin(self, item: ItemId) -> StartedLookup:
-        """Return the result from memory, or join or start the flight that will have it.
+        """Return the result from memory, if it may be served. Otherwise join or start a flight that will have a result.
 
         Raises:
-            Overloaded: too many lookups are in progress.
+            Overloaded: too many lookups are in progress, and there is no stale cover.
 
         """
         record = self._repository.from_memory(item)
@@ -135,11 +139,11 @@ class LookupService:
         return result
 
     def wait(self, started: StartedLookup, deadline: float) -> LookupResult:
-        """Return the result of what ``begin`` returned. ``deadline`` is the time, by the clock, to wait until.
+        """Return the result of a lookup that ``begin`` has started. ``deadline`` is a time of the clock.
 
         Raises:
             TooSlow: there is no result at the deadline, and no stale cover. The flight continues.
-            Overloaded: too many lookups are in progress.
+            Overloaded: too many lookups wait for the host, and there is no stale cover.
 
         """
         if isinstance(started, LookupResult):
@@ -171,18 +175,28 @@ class LookupService:
             raise TooSlow(text) from None
 
     def forget(self, item: ItemId) -> bool:
-        """Delete the item's record everywhere; return whether there was one. Raises as ``CoverRepository.forget``."""
+        """Delete the item's record from memory and store; return whether there was a record.
+
+        Raises:
+            Overloaded: the store is not available.
+
+        """
         try:
             return self._repository.forget(item)
         finally:
-            self._flights.forget(str(item))  # not earlier: a flight that started meanwhile may have read the record
+            # The flight comes last, because a flight that has started during the call may have read the record.
+            self._flights.forget(str(item))
 
     def apply_invalidations(self) -> None:
-        """Delete from memory what other workers have forgotten since the last call."""
+        """Delete from memory the records that other workers have forgotten since the last call."""
         self._apply_invalidations("")
 
     def _apply_invalidations(self, looked_up: str) -> list[str]:
-        """Return the forgotten keys. The flight of the key ``looked_up`` has begun after that, so it remains."""
+        """Delete the forgotten records from memory, and return their keys.
+
+        Callers may still join the flight of the key ``looked_up``. That flight has not requested the page yet, so its
+        page will be newer than the invalidation.
+        """
         keys = self._repository.apply_invalidations(self._flights)
         for key in keys:
             if key != looked_up:
@@ -190,7 +204,10 @@ class LookupService:
         return keys
 
     def _usable_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
-        """Return the result if the record may be served without a fetch, else None. ``cache`` is where it was read."""
+        """Return the record as a result, or None if the page must be fetched first.
+
+        ``cache`` is the place from which the record was read.
+        """
         freshness = self._repository.freshness(item, record)
         if freshness is Freshness.FRESH:
             return LookupResult(record, cache)
@@ -201,7 +218,11 @@ class LookupService:
         return None
 
     def _needs_refresh(self, item: ItemId, record: CoverRecord) -> bool:
-        """Return whether to start a flight without waiters. To join one would extend its deadline for nobody."""
+        """Return whether to start a background refresh.
+
+        If the item has a flight already, no refresh is needed. Joining that flight would extend its deadline, and no
+        caller needs the extension.
+        """
         if self._repository.freshness(item, record) is Freshness.FRESH or str(item) in self._flights:
             return False
         return is_refresh_due(record, self._clock())
@@ -217,7 +238,7 @@ class LookupService:
         return self._flights.join(str(item), partial(self._run_flight, item), self.deadline_from_now())
 
     def _run_flight(self, item: ItemId, flight: Flight[LookupResult]) -> LookupResult:
-        """Return the result from the store, from another worker, or from the origin. This is what a flight runs."""
+        """Return the result from the store, from another worker, or from the origin. Flights call this method."""
         try:
             look = self._look_or_wait(item, flight)
             with look.lease or nullcontext():
@@ -225,15 +246,15 @@ class LookupService:
                 return self._fetch(item, flight, look) if result is None else result
         except ServiceError:
             raise
-        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - it is logged here: a refresh has no caller
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - it is logged here
             raise self._internal_error(item, error) from None
 
     def _look_or_wait(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
-        """Return the look that decides the flight: with a result, or with the right to fetch the page.
+        """Repeat the look until there is a result, or until the flight may fetch the page; return the last look.
 
-        While another worker fetches the item, its record is waited for. The holder of the lease may wait in the queue
-        of the host until the flight's deadline, and then fetch until the timeout of the source. If the lease is still
-        held after that, the page is fetched without it.
+        While another worker holds the lease, the flight polls the store for the record of that worker. The other worker
+        may wait in the queue of the host until the flight's deadline, and then fetch for as long as the timeout of the
+        source. If the lease is still held after that, the flight fetches the page without the lease.
         """
         poll_interval = _MIN_POLL_SECONDS
         while not (look := self._look(item, flight)).may_fetch and self._result_of(item, look) is None:
@@ -247,23 +268,24 @@ class LookupService:
         return look
 
     def _look(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
-        """Return the repository's look, without a record that another worker has forgotten."""
+        """Return the look of the repository. A record that another worker has forgotten is replaced by ``stored``."""
         look = self._repository.look(item, flight)
-        # The purge number of the look is later than what is read here, so nothing is missed in between.
+        # The invalidations are read after the look, so they include all purges before the purge number of the look.
+        # ``settle`` checks for the purges after that number. So no purge is missed.
         if look.is_unconfirmed and (str(item) in self._apply_invalidations(str(item)) or not flight.is_current):
             return look._replace(record=look.stored)
         return look
 
     def _result_of(self, item: ItemId, look: Look) -> LookupResult | None:
-        """Return the record of a look as a result, or None if there is none or it is due for a refresh."""
+        """Return the record of a look as a result, or None if there is no record or it is due for a refresh."""
         if look.record is None or is_refresh_due(look.record, self._clock()):
             return None
         return self._usable_result(item, look.record, CacheStatus.STORE)
 
     def _fetch(self, item: ItemId, flight: Flight[LookupResult], look: Look) -> LookupResult:
-        """Fetch the item's page, and save the record of a cover or of a failure.
+        """Fetch the item's page, and save the record of the cover or of the failure.
 
-        If the record of ``look`` may be served meanwhile, the waiters of the flight get it at once.
+        If the record of ``look`` may be served during the fetch, the waiters of the flight get that record at once.
         """
         previous = look.record
         if previous is not None and (stale := self._usable_result(item, previous, CacheStatus.STORE)) is not None:
@@ -274,11 +296,17 @@ class LookupService:
         except LookupFailed as error:
             record = failed_record(previous, source, error, now=self._clock(), jitter=self._jitter())
             if previous is not None and previous.is_found and isinstance(error, NoCover):
-                consequence = "the old one is kept" if record.is_found else "the old one is dropped"
-                _log.warning("%s: its cover has vanished, %s: %s", item, consequence, error, extra=asdict(item))
+                fate = "kept" if record.is_found else "deleted"
+                _log.warning(
+                    "%s: the cover is no longer available; the cached one is %s: %s",
+                    item,
+                    fate,
+                    error,
+                    extra=asdict(item),
+                )
         except (Exception, gevent.Timeout) as error:
             if previous is None or isinstance(error, ServiceError):
-                # Releasing the lease takes a moment. A caller that comes now must not get this error.
+                # Releasing the lease takes some time. A caller that arrives meanwhile must not get this error.
                 self._flights.close(str(item), flight)
                 raise
             # A bug must not replace a cached cover.
@@ -292,7 +320,7 @@ class LookupService:
         return LookupResult(record, CacheStatus.STALE if record.is_found and record.error else CacheStatus.FETCHED)
 
     def _internal_error(self, item: ItemId, error: BaseException) -> InternalError:
-        """Log an exception that is a bug, and return the error for the callers: there may be none, as in a refresh."""
+        """Log an exception that is a bug, and return the error for the callers. A background refresh has no callers."""
         reference = secrets.token_hex(4)
         fields = asdict(item) | {"reference": reference}
         trace = error if self._traceback_limit.allows(type(error).__name__) else None
@@ -307,7 +335,7 @@ class LookupService:
         if (
             previous is not None
             and (previous.etag or previous.last_modified)
-            # If the rules have changed since, the cover must be extracted anew even from an unchanged page.
+            # If the rules have changed, the cover must be extracted again even if the page has not changed.
             and previous.source_fingerprint == source.fingerprint
         ):
             validators = Validators(etag=previous.etag, last_modified=previous.last_modified)

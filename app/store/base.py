@@ -1,8 +1,8 @@
-"""The protocol of a store: storage behind a worker's memory, shared by the workers of one machine or of many.
+"""The protocol of a store, which is the storage behind the memory of each worker.
 
-A store maps keys to opaque bytes. It is a cache: everything in it can be fetched again. So a store may be slow, return
-wrong bytes, or be unavailable. Each method may raise StoreError, and the caller then continues without the store (see
-``app.store.circuit_breaker``).
+The workers of one machine or of many machines share a store. A store maps keys to opaque bytes. It is a cache, because
+everything in it can be fetched again. So a store may be slow, return wrong bytes, or be unavailable. Each method may
+raise StoreError, and the caller then continues without the store (see ``app.store.circuit_breaker``).
 """
 
 from typing import NamedTuple, Protocol
@@ -13,18 +13,19 @@ class StoreError(Exception):
 
 
 class StoreOverloaded(StoreError):
-    """The operation did not start in time, because this worker has too many of them in progress.
+    """The operation did not start in time, because this worker has too many operations in progress.
 
-    It says nothing about the health of the store.
+    The error says nothing about the health of the store.
     """
 
 
 class Entry(NamedTuple):
     """A record to store.
 
-    ``due`` is when the record is due for a refresh, in seconds since the epoch: before that, ``Store.look`` grants no
-    lease. The record is stored for about ``lifetime`` seconds; with a ``lifetime`` of zero or less, the record that is
-    stored is deleted. When the store is full, it evicts records that are not positive first.
+    ``due`` is the time at which the record is due for a refresh, in seconds since the epoch. Before that time,
+    ``Store.look`` grants no lease. The record is stored for about ``lifetime`` seconds. If ``lifetime`` is zero or
+    less, the record is not stored, and an older record is deleted. A full store evicts the records that are not
+    positive before the others.
     """
 
     value: bytes
@@ -47,52 +48,56 @@ class Store(Protocol):
     The methods raise StoreError and nothing else. Keys are strings of up to a few hundred arbitrary characters; values
     are arbitrary bytes.
 
-    A store has a purge number, which never decreases. ``forget`` increases it and notes it for the key. A result that
-    was fetched after ``look`` returned some number is stored by ``settle`` only if the key was not forgotten since. So
-    a page that was requested before an item was forgotten never decides a result after that. This holds even if the
-    store has lost its data since the look, and the note with it: then nothing is stored either.
+    A store has a purge number, which never decreases. ``forget`` increases the number and keeps it with the key.
+    ``look`` returns the number, the caller passes it to ``settle``, and ``settle`` stores a record only if the key was
+    not forgotten since the look. So a page that was requested before an item was forgotten never decides a result after
+    that. If the store has lost its data since the look, it does not know what was forgotten, and ``settle`` stores
+    nothing.
     """
 
     def look(self, key: str, token: str, seconds: float, now: float) -> Look:
-        """Return the record, and acquire the key's lease for ``token`` unless the record is not due at ``now``.
+        """Return the record. If there is none, or it is due at ``now``, acquire the key's lease for ``token``.
 
-        The lease expires after ``seconds``. It is advisory, not a lock: a holder that is delayed for longer does not
-        notice that it has expired. If the store can be read but not written, the lease counts as acquired.
+        The lease is not acquired if another token holds it. The lease expires after ``seconds``. It is advisory and not
+        a lock, because a holder that is delayed for longer does not notice that the lease has expired. If the store can
+        be read but not written, the lease counts as acquired.
         """
 
     def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
         """Store ``entry``, if there is one, and release the key's lease if ``token`` holds it.
 
         Returns false, and stores nothing, if the key was forgotten after ``look`` returned ``purge_number``, or if the
-        store has lost its data since. The number is 0 if the look failed: then any forgetting of the last hour counts.
+        store has lost its data since then. If the look failed, ``purge_number`` is 0. The result is then false if the
+        key was forgotten within the last hour.
         """
 
     def renew_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Let the lease expire after ``seconds`` from now, if ``token`` still holds it; return whether it does."""
+        """If ``token`` still holds the lease, let it expire ``seconds`` from now. Return whether ``token`` holds it."""
 
     def get(self, key: str) -> bytes | None:
         """Return the value that ``put`` has stored, or None.
 
-        A value whose lifetime has ended may still be returned: the caller must check the times in the value.
+        The caller must check the times in the value, because the store may return a value whose lifetime has ended.
         """
 
     def put(self, key: str, value: bytes, *, lifetime: float, is_positive: bool) -> None:
         """Store the value for about ``lifetime`` seconds.
 
-        When the store is full, it evicts values that are not positive first. The keys of values must differ from those
-        of records.
+        A full store evicts the values that are not positive before the others. No key may have both a value and a
+        record.
         """
 
     def forget(self, key: str) -> bool:
         """Delete the record and the lease, and add the key to the invalidations; return whether there was a record.
 
-        Without its lease, a fetch in progress does not delay the next one: its result would be refused anyway.
+        The lease is deleted so that a fetch in progress does not delay the next fetch. ``settle`` refuses the result of
+        the fetch in progress.
         """
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
         """Return a new cursor, and the keys that were forgotten after the cursor ``since``, oldest first.
 
-        Cursors are opaque strings. With an empty one, only the current cursor is returned, and no keys.
+        Cursors are opaque strings. If ``since`` is empty, the result is the current cursor and no keys.
         """
 
     def close(self) -> None:

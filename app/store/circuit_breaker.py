@@ -1,17 +1,18 @@
-"""The circuit breakers around a store: a store that fails, hangs or returns garbage costs speed, not results.
+"""The circuit breakers around a store: lookups still succeed while the store fails, hangs or returns garbage.
 
-Reads and writes have a circuit each, since a store may be readable while it is full, locked or a replica. A circuit is
-in one of three states:
+Reads and writes have separate circuits, because a store that is full, locked or a replica can still be read. A circuit
+is in one of three states:
 
 - *closed*: each call goes to the store. A failure opens the circuit;
-- *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were none;
-- *half-open*: the next call after that, the trial, goes to the store, while the others still bypass it. Success closes
-  the circuit, failure opens it again.
+- *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were no store;
+- *half-open*: after that, the next call goes to the store as a trial, and all other calls still bypass the store. If
+  the trial succeeds, the circuit closes. If it fails, the circuit opens again.
 
-Only the trial closes a circuit, and a failure opens it only if the circuit has not opened since the failed call began:
-otherwise the outcome is out of date. While the circuit of the reads is not closed, writes bypass the store too.
+Calls may overlap, so the success or failure of a call may be out of date when the call ends. Therefore only a trial
+closes a circuit, and a failed call opens a circuit only if the circuit has not opened since the call began. While the
+circuit of the reads is not closed, writes bypass the store too.
 
-Opening and closing are logged once each.
+The change from closed to open is logged, and so is the change back to closed. A failed trial is not logged.
 """
 
 import logging
@@ -37,11 +38,14 @@ OPEN_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _Circuit:
-    """The state of a circuit. The messages are logged when it opens, with the reason, and when it closes."""
+    """The state of a circuit, and the messages that are logged when the circuit opens and closes.
+
+    ``opened_message`` has a placeholder for the reason.
+    """
 
     opened_message: str
     closed_message: str
-    #: When the circuit becomes half-open; None if it is closed.
+    #: The time at which the circuit becomes half-open; None if the circuit is closed.
     open_until: float | None = None
     is_trial_in_progress: bool = False
     #: How often the circuit has opened.
@@ -49,11 +53,11 @@ class _Circuit:
 
 
 class CircuitBreakingStore(Generic[V]):
-    """The operations of a store on values of type ``V`` instead of bytes. None of them raises, except ``forget``.
+    """The operations of a store on values of type ``V`` instead of bytes. Only ``forget`` raises an exception.
 
-    ``store`` is None if there is no store: then ``is_shared`` is false and each operation returns its default.
+    If ``store`` is None, there is no store: ``is_shared`` is false, and each operation returns its default.
     ``decode`` raises ValueError for bytes that it cannot decode. ``clock`` must not jump. ``has_been_tried`` says
-    whether an operation has succeeded or failed yet; it is true from the start if there is no store.
+    whether a call of the store has ended yet. It is true from the start if there is no store.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class CircuitBreakingStore(Generic[V]):
 
     @property
     def is_bypassed(self) -> bool:
-        """Whether reads or writes bypass the store: one has failed, and none has succeeded since."""
+        """Whether reads or writes bypass the store, because a call failed and no trial has succeeded since."""
         return self._reads.open_until is not None or self._writes.open_until is not None
 
     def look(self, key: str, token: str, seconds: float, now: float) -> tuple[V | None, bool, int]:
@@ -89,8 +93,8 @@ class CircuitBreakingStore(Generic[V]):
         look = self._look(key, token, seconds, now)
         record = self._decoded(key, look.value, self._decode)
         if record is None and look.value is not None and not look.has_lease:
-            # The record is not due, but invalid, or of a release with another encoding. It counts as a miss, so the
-            # lease is needed after all.
+            # The store granted no lease, since its record may not be due. But the bytes are invalid, or a release with
+            # another encoding wrote them. They count as a miss, so the lease is needed.
             look = self._look(key, token, seconds, math.inf)
             record = self._decoded(key, look.value, self._decode)
         return record, look.has_lease, look.purge_number
@@ -146,10 +150,10 @@ class CircuitBreakingStore(Generic[V]):
         self._write(lambda store: store.put(key, data, lifetime=lifetime, is_positive=is_positive), None)
 
     def forget(self, key: str) -> bool:
-        """Delete the value and notify other workers; return whether there was one.
+        """Delete the value and notify other workers; return whether there was a value.
 
         Raises:
-            Overloaded: the store is unavailable, so the value would come back from it later.
+            Overloaded: the store is unavailable, so it may return the value again later.
 
         """
         if self._store is None:
@@ -160,7 +164,7 @@ class CircuitBreakingStore(Generic[V]):
         return was_stored
 
     def invalidations(self, since: str) -> tuple[str, list[str]]:
-        """Return what ``Store.invalidations`` returns; the same cursor and no keys if the store is bypassed."""
+        """Return the result of ``Store.invalidations``, or ``since`` and no keys if the store is bypassed."""
         no_keys: list[str] = []
         return self._read(lambda store: store.invalidations(since), (since, no_keys))
 
@@ -168,13 +172,19 @@ class CircuitBreakingStore(Generic[V]):
         return self._call(self._reads, operation, default)
 
     def _write(self, operation: Callable[[Store], T], default: T, *, may_be_trial: bool = True) -> T:
-        """Call an operation that writes; one that may succeed without writing anything must not be a trial."""
+        """Call an operation that writes, and return its result.
+
+        ``may_be_trial`` is false for an operation that may succeed without writing anything.
+        """
         if self._reads.open_until is not None or not (may_be_trial or self._writes.open_until is None):
             return default
         return self._call(self._writes, operation, default)
 
     def _call(self, circuit: _Circuit, operation: Callable[[Store], T], default: T) -> T:
-        """Return the operation's result; ``default`` if there is no store, it is bypassed, or the operation fails."""
+        """Return the result of the operation.
+
+        If there is no store, the store is bypassed or the operation fails, return ``default``.
+        """
         if self._store is None:
             return default
         is_trial = circuit.open_until is not None
@@ -216,7 +226,7 @@ class CircuitBreakingStore(Generic[V]):
 
 
 class StoreNamespace(Generic[T]):
-    """A view of a store for values of one type, under a key prefix of its own. The values count as not positive."""
+    """A view of a store for values of one type, whose keys have a prefix. The values count as not positive."""
 
     def __init__(self, store: CircuitBreakingStore[Any], prefix: str, kind: type[T]) -> None:
         self._store = store
@@ -225,7 +235,7 @@ class StoreNamespace(Generic[T]):
         self._decode = msgspec.msgpack.Decoder(kind).decode
 
     def get(self, key: str) -> T | None:
-        """Return the value, or None if the store has none or is bypassed."""
+        """Return the value, or None if the store does not have it or is bypassed."""
         return self._store.read(self._prefix + key, self._decode)
 
     def put(self, key: str, value: T, *, lifetime: float) -> None:

@@ -1,4 +1,4 @@
-"""Leases: among workers and machines, the holder of a key's lease fetches, and the others wait for its result."""
+"""Leases: the worker that holds the lease of a key fetches, and all other workers wait for the result."""
 
 import secrets
 from types import TracebackType
@@ -8,7 +8,7 @@ import gevent
 
 from app.store.circuit_breaker import CircuitBreakingStore
 
-#: Seconds after which a lease expires unless it is renewed: the delay for the others when its holder is killed.
+#: Seconds after which a lease expires unless it is renewed. If the holder is killed, the other workers wait that long.
 LEASE_SECONDS = 2.0
 
 _RENEWAL_INTERVAL = LEASE_SECONDS / 3
@@ -20,9 +20,9 @@ def new_token() -> str:
 
 
 class Lease:
-    """A lease that ``token`` holds. As a context manager it is renewed during the block.
+    """A lease that ``token`` holds. It is a context manager, which renews the lease during the block.
 
-    At the end of the block the lease is released, unless ``is_settled`` says that it has been.
+    At the end of the block the lease is released, unless ``is_settled`` is true: ``Store.settle`` has released it.
     """
 
     def __init__(self, store: CircuitBreakingStore[Any], key: str, token: str) -> None:
@@ -33,14 +33,14 @@ class Lease:
 
     def __enter__(self) -> Self:
         """Start the renewals."""
-        # Most blocks end before the first renewal: a greenlet that has not started costs next to nothing.
+        # Most blocks end before the first renewal. A greenlet that never starts costs almost nothing.
         self._renewals = gevent.spawn_later(_RENEWAL_INTERVAL, self._renew)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the renewals and release the lease."""
+        """Stop the renewals, and release the lease unless it has been released."""
         self._renewals.kill(block=False)
         if not self.is_settled:
             self._store.release(self._key, self.token)

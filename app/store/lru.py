@@ -1,6 +1,6 @@
 """A worker's memory: a bounded cache that evicts the least recently used entry.
 
-Values are kept encoded, which takes a quarter of the memory of their objects; decoding one takes less than a
+Values are kept in encoded form, which takes a quarter of the memory of the objects. Decoding a value takes less than a
 microsecond. Positive and negative entries have separate limits, so a million requests for made-up keys evict only
 negative entries.
 """
@@ -11,16 +11,16 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-#: Encoded values by key, the most recently used at the end. cachetools' LRUCache keeps two tables, and a read takes
-#: three times as long.
+#: Encoded values by key, with the most recently used value at the end. The LRUCache of cachetools is not used, because
+#: it keeps two tables and its reads take three times as long.
 _Entries = OrderedDict[str, bytes]
 
 
 class LruCache(Generic[V]):
-    """At most ``size`` positive entries, and a tenth as many negative ones. ``is_positive`` tells which a value is.
+    """A cache of up to ``size`` positive entries and a tenth as many negative entries.
 
-    Entries have no lifetime here: the caller checks the times in a value. The cache is for one thread; greenlets may
-    share it, since no operation switches.
+    ``is_positive`` says whether a value is positive. Entries have no lifetime, so the caller must check the times in
+    the values. The cache is for one thread. Greenlets may share the cache, because no operation switches greenlets.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LruCache(Generic[V]):
         return len(self._positive) + len(self._negative)
 
     def keys(self) -> Iterator[str]:
-        """Yield all keys. The cache must not change meanwhile."""
+        """Yield all keys. The cache must not change during the iteration."""
         yield from self._positive
         yield from self._negative
 
@@ -51,7 +51,7 @@ class LruCache(Generic[V]):
         return None if data is None else self._decode(data)
 
     def get_encoded(self, key: str) -> bytes | None:
-        """Return the encoded value, or None. It is the same object each time, until another value is put."""
+        """Return the encoded value, or None. Each call returns the same object until another value is put."""
         entries = self._positive
         data = entries.get(key)
         if data is None:
@@ -62,7 +62,7 @@ class LruCache(Generic[V]):
         return data
 
     def put(self, key: str, value: V) -> None:
-        """Add the value, or replace the key's value."""
+        """Add the value, or replace the value of the key."""
         self.forget(key)
         entries, limit = self._positive, self._size
         if not self._is_positive(value):
@@ -72,5 +72,5 @@ class LruCache(Generic[V]):
             entries.popitem(last=False)
 
     def forget(self, key: str) -> bool:
-        """Delete the value; return whether there was one."""
+        """Delete the value; return whether there was a value."""
         return (self._positive.pop(key, None) or self._negative.pop(key, None)) is not None

@@ -1,8 +1,9 @@
-"""The purge log: what the workers of one server have forgotten lately, in memory that they share.
+"""The purge log: the keys that the workers of one server have forgotten lately, in memory that the workers share.
 
-It takes the place of a store's purge numbers and invalidations where there is no store. Each worker appends to its own
-part only, so no lock is needed. A *position* in the log is the number of purges that each worker has made. It needs no
-clock: a purge that is not visible at a position is after it, however long the process that writes it is suspended.
+If there is no store, the log replaces the purge numbers and invalidations of a store. Each worker appends only to its
+own part of the log, so no lock is needed. A *position* in the log is the number of purges that each worker has made.
+Positions need no clock. A purge that is not visible yet when a position is read comes after that position, even if the
+process that makes the purge is suspended for a long time.
 """
 
 import mmap
@@ -12,19 +13,19 @@ from typing import Final, Self, TypeAlias
 #: The number of purges by each worker.
 Position: TypeAlias = tuple[float, ...]
 
-#: Purges that the log keeps of each worker. If a worker makes as many while a page is fetched, the page's record is not
-#: saved: that costs one more fetch, and nothing is missed.
+#: The number of purges that the log keeps for each worker. If a worker makes as many purges while a page is fetched,
+#: the record of the page is not saved. That costs another fetch, but no purge is missed.
 ENTRIES: Final = 256
 
-_HASH_MASK: Final = (1 << 53) - 1  # what a double holds exactly
+_HASH_MASK: Final = (1 << 53) - 1  # a double represents all integers up to this one exactly
 
 _DOUBLE_BYTES: Final = 8
 
 
 class PurgeLog:
-    """The log in ``memory``, which ``allocate`` returned; ``part`` is the number of this worker's part.
+    """The log in ``memory``, which ``allocate`` returned. ``part`` is the number of this worker's part.
 
-    The memory begins with the position. After that, each part has the hashes of the latest ``ENTRIES`` keys.
+    The memory begins with the position. The parts follow, each with the hashes of the latest ``ENTRIES`` keys.
     """
 
     def __init__(self, memory: "memoryview[float]", part: int) -> None:
@@ -35,25 +36,25 @@ class PurgeLog:
 
     @classmethod
     def create(cls, parts: int = 1) -> Self:
-        """Return a new log, which this process shares with those that are forked from it."""
+        """Return a new log, which this process shares with the processes that are forked from it."""
         return cls(allocate(parts), 0)
 
     def position(self) -> Position:
-        """Return the present position, the end of the log."""
+        """Return the present position, which is the end of the log."""
         return tuple(self._memory[: self._parts].tolist())
 
     def add(self, key: str) -> None:
-        """Record that this worker has forgotten a key. ``has_unread`` and ``purged_keys`` are about the others."""
+        """Record that this worker has forgotten a key. ``has_unread`` and ``purged_keys`` ignore own purges."""
         count = int(self._memory[self._part])
-        # The entry must be complete before the position says that it exists.
+        # The entry must be complete before the position includes it.
         self._memory[self._entry(self._part, count)] = _hash(key)
         self._memory[self._part] = count + 1
         read = self._read_position
-        if read[self._part] == count:  # not if another worker writes to the same part, since all parts are taken
+        if read[self._part] == count:  # false if all parts were taken, and another worker writes to the same part
             self._read_position = (*read[: self._part], count + 1, *read[self._part + 1 :])
 
     def is_purged(self, key: str, since: Position) -> bool:
-        """Return whether the key was forgotten after the position ``since``."""
+        """Return whether the key was forgotten after the position ``since``, or true if that is no longer known."""
         hashes = self._hashes_since(since)
         return hashes is None or _hash(key) in hashes
 
@@ -62,7 +63,10 @@ class PurgeLog:
         return self.is_purged(key, self._read_position)
 
     def purged_keys(self, keys: Iterable[str]) -> list[str]:
-        """Return those of ``keys`` that other workers have forgotten since the last call."""
+        """Return those of ``keys`` that other workers have forgotten since the last call.
+
+        If the log does not have all of these purges any more, all ``keys`` are returned.
+        """
         since, self._read_position = self._read_position, self.position()
         hashes = self._hashes_since(since)
         if hashes is None:
@@ -78,8 +82,8 @@ class PurgeLog:
             end = self._memory[part]
             if end - start < ENTRIES:
                 hashes.update(self._memory[self._entry(part, number)] for number in range(int(start), int(end)))
-            # Read the count again: the worker may have overwritten an entry meanwhile. It writes an entry before it
-            # increases the count, so the oldest of ENTRIES entries may be overwritten already.
+            # Read the count again, because the worker may have overwritten an entry in the meantime. The worker writes
+            # an entry before it increases the count, so the oldest of ENTRIES entries may be overwritten already.
             if self._memory[part] - start >= ENTRIES:
                 return None
         return hashes
@@ -89,10 +93,11 @@ class PurgeLog:
 
 
 def allocate(parts: int) -> "memoryview[float]":
-    """Return memory for so many workers, which this process shares with those that are forked from it."""
+    """Return memory for a log of ``parts`` parts. Processes that are forked from this process share the memory."""
     return memoryview(mmap.mmap(-1, parts * (1 + ENTRIES) * _DOUBLE_BYTES)).cast("d")
 
 
 def _hash(key: str) -> int:
-    # Python's own hash of a string is cached in the string, and the same in all processes that are forked from one.
+    # Python caches the hash of a string in the string. All processes that are forked from one process use the same hash
+    # function.
     return hash(key) & _HASH_MASK

@@ -1,4 +1,4 @@
-"""The file of the SQLite store: opens it, migrates its schema, and sets it aside if it is corrupt.
+"""The file of the SQLite store. This module opens the file, migrates its schema, and sets aside a corrupt file.
 
 All methods run in the store's thread (see ``app.store.sqlite``). Many processes may have the same file open.
 """
@@ -16,17 +16,17 @@ from app.store.base import StoreError
 
 T = TypeVar("T")
 
-#: Seconds that SQLite waits for a lock of another process (SQLITE_BUSY).
+#: Seconds that SQLite waits for a lock of another process before it fails with SQLITE_BUSY.
 _BUSY_TIMEOUT = 0.1
 
-#: Each migration leads from one version of the schema to the next; ``user_version`` holds the version of a file. The
-#: statements are separated by semicolons, and ``:now`` is the present time in microseconds since the epoch.
+#: Each migration leads from one version of the schema to the next. ``user_version`` is the version of a file's schema.
+#: The statements of a migration are separated by semicolons. ``:now`` is the time in microseconds since the epoch.
 #:
-#: REPLACE gives a row of covers a new rowid, so the rowids are in the order of age even if the clock jumps. The random
-#: mark of a file distinguishes its cursors from those of an earlier file at the same path.
+#: REPLACE gives a row of covers a new rowid. Rows that were written later thus have higher rowids, even if the clock
+#: jumps. The random mark of a file distinguishes its cursors from the cursors of an earlier file at the same path.
 #:
-#: Version 2: the numbers of purges start at ``:now``, so those of an earlier file at the same path are lower.
-#: ``first_number`` is the lowest one after which the file has all purges.
+#: In version 2 the purge numbers of a file start at ``:now``, so they are higher than the purge numbers of an earlier
+#: file at the same path. The file has all purges with a number above ``first_number``.
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE covers (key TEXT NOT NULL UNIQUE, value BLOB NOT NULL, expires REAL NOT NULL, is_precious INT);
@@ -50,10 +50,10 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 class StoreFile:
-    """A connection to the file, reopened as needed until ``close``.
+    """A connection to the file, which is reopened as needed until ``close``.
 
-    The store's thread must not log: the locks of log handlers are gevent's and belong to the hub's thread. So messages
-    are added to ``log_messages``, and the hub's thread logs them as errors.
+    The store's thread must not log, because the locks of log handlers are gevent locks of the hub's thread. Instead, it
+    adds messages to ``log_messages``, and the hub's thread logs them as errors.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -65,9 +65,10 @@ class StoreFile:
         self._is_closed = False
 
     def run(self, query: Callable[[sqlite3.Connection], T]) -> T | StoreError:
-        """Call ``query`` with a connection and return its result; a second time if the file had to be set aside.
+        """Call ``query`` with a connection and return the result.
 
-        Errors are returned, not raised: gevent's thread pool prints what is raised in it.
+        If the file is unusable, it is set aside, and ``query`` is called again with a connection to a new file. Errors
+        are returned and not raised, because gevent's thread pool prints exceptions that are raised in it.
         """
         try:
             try:
@@ -80,7 +81,7 @@ class StoreFile:
         except StoreError as error:
             return error
         except Exception as error:  # noqa: BLE001 - a file with unexpected contents may raise anything
-            # Without the cause, whose traceback refers to this frame.
+            # The new error has no cause, because the traceback of a cause would refer to this frame.
             return StoreError(f"{self._path}: {error}")
 
     def close(self) -> None:
@@ -91,7 +92,7 @@ class StoreFile:
         self._disconnect()
 
     def _connect(self) -> sqlite3.Connection:
-        """Return the connection; reconnect if the file at the path has been replaced or removed."""
+        """Return the connection. Reconnect if the file at the path has been replaced or removed."""
         if self._is_closed:
             raise StoreError(f"{self._path} was closed during the call")
         if self._connection is not None and self._inode == self._inode_at_path():
@@ -103,7 +104,7 @@ class StoreFile:
                     self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
                 )
             finally:
-                # Also if the file cannot be opened: _set_aside compares the inodes.
+                # The inode is needed even if the file cannot be opened, because _set_aside compares it.
                 self._inode = self._inode_at_path()
             try:
                 self._migrate(connection)
@@ -124,21 +125,21 @@ class StoreFile:
         if version < len(MIGRATIONS):
             parameters = {"now": int(self._clock() * 1e6)}
             with write_transaction(connection):
-                # Read again inside the transaction: another process may have migrated the file meanwhile.
+                # Read the version again in the transaction, because another process may have migrated the file.
                 for number in range(_schema_version(connection), len(MIGRATIONS)):
                     for statement in MIGRATIONS[number].split(";"):
                         connection.execute(statement, parameters)
                     connection.execute(f"PRAGMA user_version = {number + 1}")
 
     def _is_unusable(self, error: sqlite3.DatabaseError) -> bool:
-        """Return whether the error means a corrupt or unreadable file, and not, say, a lock or a full disk."""
+        """Return whether the file is corrupt or not accessible. A lock or a full disk does not make it unusable."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
             return self._path.is_file() and not os.access(self._path, os.R_OK | os.W_OK)
         return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
-        """Rename the file and those that belong to it, so that the next connection creates a new one."""
+        """Rename the file and the -wal and -shm files, so that the next connection creates a new file."""
         with self._exclusive_lock():
             # A different inode means that another process has set the corrupt file aside already.
             if self._inode == self._inode_at_path():
@@ -147,7 +148,7 @@ class StoreFile:
                     with suppress(FileNotFoundError):
                         Path(f"{self._path}{suffix}").rename(f"{new_path}{suffix}")
                 self.log_messages.append(f"{self._path}: {error}; it is set aside as {new_path}, and a new one created")
-            # After the renaming: when SQLite closes a file, it deletes -wal by name, unless the file has been moved.
+            # Disconnect only now: when SQLite closes a file that has not been moved, it deletes the -wal file by name.
             self._disconnect()
 
     def _unused_path(self) -> str:
@@ -159,7 +160,7 @@ class StoreFile:
     @contextmanager
     def _exclusive_lock(self) -> Iterator[None]:
         """Hold the lock under which processes open, close and rename the file."""
-        # Only this user may enter the folder: any user that can read the files could also hold their locks for ever.
+        # Only this user may enter the folder, because a user who can read the files could hold their locks for ever.
         self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
         with Path(f"{self._path}.lock").open("ab") as lock_file:
             fcntl.flock(lock_file, fcntl.LOCK_EX)
@@ -187,8 +188,8 @@ def _schema_version(connection: sqlite3.Connection) -> int:
 def write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Run the block in a transaction that takes the write lock at its start.
 
-    A transaction that reads before it writes fails at once, without the busy timeout, if another process has written
-    meanwhile (SQLITE_BUSY_SNAPSHOT).
+    If a transaction took the lock only after a read, it would fail at once, without the busy timeout, if another
+    process has written since the read (SQLITE_BUSY_SNAPSHOT).
     """
     connection.execute("BEGIN IMMEDIATE")
     with connection:

@@ -1,6 +1,7 @@
-"""Tests that what was forgotten stays forgotten: no page that was requested before decides a result after that.
+"""Tests that a forgotten item stays forgotten.
 
-And what was not forgotten is not taken for it.
+No page that was requested before an item was forgotten decides a result after that. Items that were not forgotten are
+not treated as forgotten.
 """
 
 from collections.abc import Callable
@@ -32,11 +33,11 @@ def run_greenlets() -> None:
         gevent.sleep(0)
 
 
-def after(go: Event, script: Script) -> Script:
-    """Return a script that waits for the event first."""
+def delayed(may_respond: Event, script: Script) -> Script:
+    """Return a script that waits until ``may_respond`` is set, and then calls ``script``."""
 
     def fetch() -> bytes | None:
-        go.wait()
+        may_respond.wait()
         return script()
 
     return fetch
@@ -51,7 +52,7 @@ def new_harness(store: str) -> LookupHarness:
 
 
 def stored(harness: LookupHarness) -> Any:
-    """Return the record in the store of the harness; None if there is none, or no store."""
+    """Return the record in the store of the harness, or None if there is no record or no store."""
     data = None if harness.store is None else harness.store.get(KEY)
     return None if data is None else decode_record(data)
 
@@ -69,19 +70,19 @@ OUTCOMES = pytest.mark.parametrize(
 @pytest.mark.parametrize("order", ["finished before the invalidations are read", "finished after that"])
 def test_a_refresh_in_another_worker_does_not_restore_the_item(store: str, outcome: Script, order: str) -> None:
     """An earlier version stored the old cover for all workers."""
-    harness, go = new_harness(store), Event()
+    harness, may_respond = new_harness(store), Event()
     one, two = harness.lookup(), harness.lookup()
     for worker in (one, two):
         worker.apply_invalidations()
         worker.find(ITEM)
-    harness.pages["42"] = after(go, outcome)
+    harness.pages["42"] = delayed(may_respond, outcome)
     harness.pass_time(TTL)
     assert two.find(ITEM).cache is CacheStatus.STALE
     run_greenlets()
     assert one.forget(ITEM)
     if order == "finished after that":
         two.apply_invalidations()
-    go.set()
+    may_respond.set()
     run_greenlets()
     two.apply_invalidations()
     assert stored(harness) is None
@@ -95,17 +96,17 @@ def test_a_refresh_in_another_worker_does_not_restore_the_item(store: str, outco
 @STORES
 @OUTCOMES
 def test_a_first_lookup_in_this_worker_does_not_restore_the_item(store: str, outcome: Script) -> None:
-    """It finishes for its own caller. An earlier version also overwrote the newer cover that others had got."""
-    harness, go = new_harness(store), Event()
+    """The caller of that lookup gets its result. An earlier version overwrote the newer cover of other callers."""
+    harness, may_respond = new_harness(store), Event()
     lookup = harness.lookup()
-    harness.pages["42"] = after(go, picture("/old.jpg") if outcome is unchanged else outcome)
+    harness.pages["42"] = delayed(may_respond, picture("/old.jpg") if outcome is unchanged else outcome)
     first = gevent.spawn(lookup.find, ITEM)
     run_greenlets()
     assert not lookup.forget(ITEM)
     harness.pages["42"] = picture("/new.jpg")
     result = lookup.find(ITEM)
     assert (result.record.url, result.cache) == (NEW, CacheStatus.FETCHED)
-    go.set()
+    may_respond.set()
     assert first.get().cache is CacheStatus.FETCHED
     result = lookup.find(ITEM)
     assert (result.record.url, result.cache) == (NEW, CacheStatus.MEMORY)
@@ -116,11 +117,11 @@ def test_a_first_lookup_in_this_worker_does_not_restore_the_item(store: str, out
 @OUTCOMES
 @pytest.mark.parametrize("order", ["finished before the invalidations are read", "finished after that"])
 def test_a_first_lookup_in_another_worker_does_not_restore_the_item(store: str, outcome: Script, order: str) -> None:
-    """Nor is it joined by a lookup that starts once the worker has read the invalidation."""
-    harness, go = new_harness(store), Event()
+    """A lookup that starts after the worker has read the invalidation does not join the first lookup's flight."""
+    harness, may_respond = new_harness(store), Event()
     one, two = harness.lookup(), harness.lookup()
     two.apply_invalidations()
-    harness.pages["42"] = after(go, picture("/old.jpg") if outcome is unchanged else outcome)
+    harness.pages["42"] = delayed(may_respond, picture("/old.jpg") if outcome is unchanged else outcome)
     first = gevent.spawn(two.find, ITEM)
     run_greenlets()
     one.forget(ITEM)
@@ -128,7 +129,7 @@ def test_a_first_lookup_in_another_worker_does_not_restore_the_item(store: str, 
     if order == "finished after that":
         two.apply_invalidations()
         assert two.find(ITEM).record.url == NEW
-    go.set()
+    may_respond.set()
     assert first.get().record.url != NEW
     two.apply_invalidations()
     assert [worker.find(ITEM).record.url for worker in (two, one)] == [NEW, NEW]
@@ -137,7 +138,7 @@ def test_a_first_lookup_in_another_worker_does_not_restore_the_item(store: str, 
 @STORES
 @OUTCOMES
 def test_a_record_that_another_worker_has_forgotten_is_not_revalidated(store: str, outcome: Script) -> None:
-    """Even before the worker has read the invalidation. An earlier version stored the old cover for all workers."""
+    """The worker has not read the invalidation yet. An earlier version stored the old cover for all workers."""
     harness = new_harness(store)
     one, two = harness.lookup(), harness.lookup()
     for worker in (one, two):
@@ -159,18 +160,18 @@ def test_a_record_that_another_worker_has_forgotten_is_not_revalidated(store: st
 
 
 @STORES
-def test_an_evicted_entry_is_not_taken_for_a_forgotten_one(store: str) -> None:
-    """An earlier version threw its 304 or failure away, so each lookup fetched the page of a stale item again."""
+def test_an_item_that_the_memory_has_evicted_is_not_treated_as_forgotten(store: str) -> None:
+    """An earlier version did not save the 304 or the failure, so each lookup fetched the page of a stale item again."""
     for outcome in (unchanged, failing(OriginFailed("failed"))):
-        harness, go = new_harness(store), Event()
+        harness, may_respond = new_harness(store), Event()
         lookup = harness.lookup(memory_size=1)
         lookup.find(ITEM)
-        harness.pages |= {"42": after(go, outcome), "43": picture("/43.jpg")}
+        harness.pages |= {"42": delayed(may_respond, outcome), "43": picture("/43.jpg")}
         harness.pass_time(TTL)
         assert lookup.find(ITEM).cache is CacheStatus.STALE
         run_greenlets()
-        lookup.find(ItemId("shop", "43"))  # evicts the entry
-        go.set()
+        lookup.find(ItemId("shop", "43"))  # the memory evicts the record of ITEM
+        may_respond.set()
         run_greenlets()
         harness.fetched_ids.clear()
         for _ in range(3):
@@ -180,7 +181,7 @@ def test_an_evicted_entry_is_not_taken_for_a_forgotten_one(store: str) -> None:
 
 
 @STORES
-def test_an_item_that_the_store_has_evicted_is_not_taken_for_a_forgotten_one(store: str) -> None:
+def test_an_item_that_the_store_has_evicted_is_not_treated_as_forgotten(store: str) -> None:
     harness = new_harness(store)
     lookup = harness.lookup()
     lookup.apply_invalidations()
@@ -194,9 +195,9 @@ def test_an_item_that_the_store_has_evicted_is_not_taken_for_a_forgotten_one(sto
 
 
 @STORES
-@pytest.mark.parametrize("key", ["the same", "another"])
-def test_what_is_fetched_after_the_item_was_forgotten_is_kept(store: str, key: str) -> None:
-    """Also if the worker reads the invalidation only then."""
+@pytest.mark.parametrize("key", ["the same", "another"], ids=lambda key: f"{key} item was forgotten")
+def test_a_record_that_is_fetched_after_the_item_was_forgotten_is_kept(store: str, key: str) -> None:
+    """The worker reads the invalidation only after the fetch."""
     harness = new_harness(store)
     one, two = harness.lookup(), harness.lookup()
     two.apply_invalidations()
@@ -209,7 +210,7 @@ def test_what_is_fetched_after_the_item_was_forgotten_is_kept(store: str, key: s
 
 @STORES
 def test_a_record_that_must_not_be_kept_still_replaces_the_old_one(store: str) -> None:
-    """An earlier version answered "no such item", and the old cover was back in a restarted or in another worker."""
+    """After the answer "no such item", an earlier version returned the old cover in other and in restarted workers."""
     harness = new_harness(store)
     harness.sources = SourceRegistry(
         {"shop": msgspec.structs.replace(SHOP, negative_ttl=type(SHOP.negative_ttl)(0))}, default="shop"
@@ -227,9 +228,10 @@ def test_a_record_that_must_not_be_kept_still_replaces_the_old_one(store: str) -
 
 
 class DelayedStore(DictionaryStore):
-    """A store that delays the next call of one operation until ``arrival`` is set.
+    """A store that delays the next call of the operation ``delayed`` until ``arrival`` is set.
 
-    The response to ``look`` and ``settle`` is delayed, and the request of ``forget``.
+    A call of ``look`` or ``settle`` is executed at once, and its response is delayed. A call of ``forget`` is executed
+    only after the delay.
     """
 
     def __init__(self) -> None:
@@ -257,7 +259,7 @@ class DelayedStore(DictionaryStore):
         return super().forget(key)
 
 
-def with_delayed_store() -> tuple[LookupHarness, DelayedStore]:
+def delayed_store_harness() -> tuple[LookupHarness, DelayedStore]:
     store = DelayedStore()
     return LookupHarness({"42": picture("/old.jpg")}, store=store), store
 
@@ -276,8 +278,8 @@ def forget_elsewhere(one: LookupService, two: LookupService) -> None:
 def test_a_late_response_of_the_store_does_not_restore_the_item_in_memory(
     operation: str, forget: Callable[[LookupService, LookupService], None]
 ) -> None:
-    """The store executed the operation before it forgot the item, and its response arrives after that."""
-    harness, store = with_delayed_store()
+    """The store executes the operation before it forgets the item, and the response arrives after that."""
+    harness, store = delayed_store_harness()
     one, two = harness.lookup(), harness.lookup()
     one.apply_invalidations()
     if operation == "look":
@@ -293,9 +295,9 @@ def test_a_late_response_of_the_store_does_not_restore_the_item_in_memory(
     assert one.find(ITEM).record.url == NEW
 
 
-def test_a_lookup_that_reads_the_record_before_it_is_forgotten_does_not_keep_it() -> None:
-    """It starts while the store has not executed the call of ``forget`` yet."""
-    harness, store = with_delayed_store()
+def test_a_record_that_a_lookup_reads_during_the_call_of_forget_is_not_kept() -> None:
+    """The lookup starts before the store executes the call of ``forget``."""
+    harness, store = delayed_store_harness()
     lookup = harness.lookup()
     harness.lookup().find(ITEM)
     store.delayed = "forget"
@@ -309,8 +311,8 @@ def test_a_lookup_that_reads_the_record_before_it_is_forgotten_does_not_keep_it(
 
 
 def test_an_invalidation_that_is_read_during_a_look_is_not_missed() -> None:
-    """The look finds no record in the store, and then nothing new in the invalidations."""
-    harness, store = with_delayed_store()
+    """The look finds no record in the store, and after the look the invalidations have nothing new."""
+    harness, store = delayed_store_harness()
     one, two = harness.lookup(), harness.lookup()
     for worker in (one, two):
         worker.apply_invalidations()
@@ -327,8 +329,8 @@ def test_an_invalidation_that_is_read_during_a_look_is_not_missed() -> None:
     assert stored(harness).outcome is Outcome.ORIGIN_FAILED
 
 
-def test_a_forgotten_record_that_seems_newer_than_that_of_the_store_is_not_used() -> None:
-    """The clock of the worker that fetched the page again is behind."""
+def test_a_forgotten_record_that_seems_newer_than_the_record_of_the_store_is_not_used() -> None:
+    """The worker that fetched the page again has a clock that is behind."""
     harness = new_harness("shared")
     one, two = harness.lookup(), harness.lookup()
     two.apply_invalidations()
@@ -345,7 +347,7 @@ def test_a_forgotten_record_that_seems_newer_than_that_of_the_store_is_not_used(
 
 
 class UnavailableStore(DictionaryStore):
-    """A store that fails until ``is_available``."""
+    """A store that fails until ``is_available`` is true."""
 
     is_available = False
 
@@ -362,8 +364,8 @@ class UnavailableStore(DictionaryStore):
             raise StoreError("not available")
 
 
-def test_what_was_forgotten_before_the_first_read_of_the_invalidations_is_not_served() -> None:
-    """The store was not available to the worker at first. The first cursor does not tell what was forgotten before."""
+def test_a_record_that_was_forgotten_before_the_first_read_of_the_invalidations_is_not_served() -> None:
+    """The store was not available to the worker at first. With the first cursor, the store returns no keys."""
     store = UnavailableStore()
     harness = LookupHarness({"42": picture("/old.jpg")}, store=store)
     lookup = harness.lookup()
@@ -377,8 +379,8 @@ def test_what_was_forgotten_before_the_first_read_of_the_invalidations_is_not_se
     assert lookup.find(ITEM).record.url == NEW
 
 
-def test_if_the_store_cannot_forget_nothing_is_forgotten_silently() -> None:
-    """The caller gets an error, and what is in memory is not served meanwhile."""
+def test_if_the_store_cannot_forget_the_caller_gets_an_error() -> None:
+    """The record is deleted from memory in any case."""
 
     class Broken(DictionaryStore):
         def forget(self, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tests of stale records: what callers get while the origin responds, fails, or hangs."""
+"""Tests of stale records: the results that callers get while the origin responds, fails, or hangs."""
 
 import gevent
 import msgspec
@@ -39,7 +39,7 @@ FAILURES: list[LookupFailed] = [
 ]
 
 
-def with_cached_cover(**fields: object) -> tuple[LookupHarness, LookupService]:
+def cached_cover_harness(**fields: object) -> tuple[LookupHarness, LookupService]:
     """Return a harness with the given fields, and a worker that has just cached the old cover."""
     harness = LookupHarness({"42": picture("/old.jpg")}, **fields)  # type: ignore[arg-type]  # fields of the harness
     lookup = harness.lookup()
@@ -49,13 +49,13 @@ def with_cached_cover(**fields: object) -> tuple[LookupHarness, LookupService]:
 
 
 def run_background_refreshes() -> None:
-    """Yield to the hub until background refreshes have finished or blocked."""
+    """Yield to the hub until all background refreshes have finished or wait for an event."""
     for _ in range(5):
         gevent.sleep(0)
 
 
 def test_within_grace_the_stale_cover_is_returned_and_then_refreshed() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = picture("/new.jpg")
     harness.pass_time(TTL)
     result = lookup.find(ITEM)
@@ -67,14 +67,14 @@ def test_within_grace_the_stale_cover_is_returned_and_then_refreshed() -> None:
 
 
 def test_within_grace_many_lookups_start_one_refresh() -> None:
-    harness, lookup = with_cached_cover()
-    go = Event()
-    harness.pages["42"] = blocked(go, "/new.jpg")
+    harness, lookup = cached_cover_harness()
+    may_respond = Event()
+    harness.pages["42"] = blocked(may_respond, "/new.jpg")
     harness.pass_time(TTL)
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
     run_background_refreshes()
     assert {lookup.find(ITEM).record.url for _ in range(50)} == {OLD}
-    go.set()
+    may_respond.set()
     run_background_refreshes()
     assert lookup.find(ITEM).record.url == NEW
     assert harness.fetched_ids == ["42"]
@@ -83,7 +83,7 @@ def test_within_grace_many_lookups_start_one_refresh() -> None:
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("age", [TTL, TTL + GRACE - 1, TTL + GRACE, TTL + GRACE + KEEP - 1])
 def test_no_failure_replaces_a_cover_that_has_not_expired(error: LookupFailed, age: float) -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(error)
     harness.pass_time(age)
     for _ in range(3):
@@ -95,8 +95,8 @@ def test_no_failure_replaces_a_cover_that_has_not_expired(error: LookupFailed, a
 
 
 def test_a_page_without_a_cover_does_not_replace_a_cached_cover() -> None:
-    """Rules break more often than covers vanish."""
-    harness, lookup = with_cached_cover()
+    """The page may have a new layout, which the rules do not match yet."""
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = lambda: b"<p>our new design"
     harness.pass_time(TTL + GRACE)
     result = lookup.find(ITEM)
@@ -106,7 +106,7 @@ def test_a_page_without_a_cover_does_not_replace_a_cached_cover() -> None:
 
 @pytest.mark.parametrize("age", [TTL, TTL + GRACE])
 def test_no_such_item_replaces_a_cached_cover(age: float) -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(NoSuchItem("no such item"))
     harness.pass_time(age)
     lookup.find(ITEM)
@@ -115,32 +115,32 @@ def test_no_such_item_replaces_a_cached_cover(age: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "consequence"),
-    [(NoCover("no cover"), "the old one is kept: no cover"), (NoSuchItem("404"), "the old one is dropped: 404")],
+    ("error", "fate"),
+    [(NoCover("no cover"), "kept: no cover"), (NoSuchItem("404"), "deleted: 404")],
 )
-def test_a_cover_that_vanishes_is_logged(
-    error: LookupFailed, consequence: str, caplog: pytest.LogCaptureFixture
+def test_a_cover_that_is_no_longer_available_is_logged(
+    error: LookupFailed, fate: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An item that had no cover before is not logged."""
-    harness, lookup = with_cached_cover()
+    """Nothing is logged for an item that had no cover before."""
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = harness.pages["43"] = failing(error)
     harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
     lookup.find(ItemId("shop", "43"))
     (record,) = caplog.records
-    assert record.message == f"shop:42: its cover has vanished, {consequence}"
+    assert record.message == f"shop:42: the cover is no longer available; the cached one is {fate}"
     assert (record.__dict__["source"], record.__dict__["id"]) == ("shop", "42")
 
 
 def test_a_cover_expires_after_keep() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(Blocked("blocked"))
     harness.pass_time(TTL + GRACE + KEEP)
     assert lookup.find(ITEM).record.outcome is Outcome.BLOCKED
 
 
 def test_after_a_failure_the_page_is_not_fetched_for_error_ttl() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(OriginFailed("failed"))
     harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
@@ -153,7 +153,7 @@ def test_after_a_failure_the_page_is_not_fetched_for_error_ttl() -> None:
 
 
 def test_a_page_is_not_fetched_before_its_retry_after() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(Throttled("slow down", 300))
     harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
@@ -163,28 +163,28 @@ def test_a_page_is_not_fetched_before_its_retry_after() -> None:
 
 
 def test_a_stale_cover_is_returned_at_the_deadline() -> None:
-    harness, lookup = with_cached_cover()
-    go = Event()
-    harness.pages["42"] = blocked(go, "/new.jpg")
+    harness, lookup = cached_cover_harness()
+    may_respond = Event()
+    harness.pages["42"] = blocked(may_respond, "/new.jpg")
     harness.pass_time(TTL + GRACE)
     result = lookup.wait(lookup.begin(ITEM), deadline=harness.clock.now)
     assert (result.record.url, result.cache) == (OLD, CacheStatus.STALE)
-    go.set()
+    may_respond.set()
     run_background_refreshes()
     assert lookup.find(ITEM).record.url == NEW
 
 
 def test_a_stale_cover_is_returned_on_overload() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(Overloaded("too many"))
     harness.pass_time(TTL + GRACE)
     assert lookup.find(ITEM).record.url == OLD
 
 
 def test_validators_make_the_refresh_a_conditional_request() -> None:
-    """304 renews the times of the record without an extraction."""
+    """A 304 response renews the times of the record, and nothing is extracted."""
     validators = Validators(etag='"a"', last_modified="Wed, 21 Oct 2015 07:28:00 GMT")
-    harness, lookup = with_cached_cover(validators=validators)
+    harness, lookup = cached_cover_harness(validators=validators)
     harness.pages["42"] = unchanged
     harness.pass_time(TTL + GRACE)
     result = lookup.find(ITEM)
@@ -194,14 +194,14 @@ def test_validators_make_the_refresh_a_conditional_request() -> None:
 
 
 def test_without_validators_the_request_is_unconditional() -> None:
-    harness, lookup = with_cached_cover()
+    harness, lookup = cached_cover_harness()
     harness.pass_time(TTL + GRACE)
     lookup.find(ITEM)
     assert harness.sent_validators == [None, None]
 
 
 def test_a_successful_refresh_clears_the_error_of_a_failed_one() -> None:
-    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
+    harness, lookup = cached_cover_harness(validators=Validators(etag='"a"'))
     harness.pages["42"] = failing(OriginFailed("failed"))
     harness.pass_time(TTL)
     lookup.find(ITEM)
@@ -216,8 +216,8 @@ def test_a_successful_refresh_clears_the_error_of_a_failed_one() -> None:
 
 
 def test_jitter_shortens_the_lifetime_by_up_to_a_tenth() -> None:
-    """So that records saved together are not refreshed together."""
-    harness, lookup = with_cached_cover(jitter=1.0)
+    """Records that were saved together are therefore not refreshed together."""
+    harness, lookup = cached_cover_harness(jitter=1.0)
     harness.pass_time(TTL * 0.9 - 0.1)
     assert lookup.find(ITEM).cache is CacheStatus.MEMORY
     harness.pass_time(0.2)
@@ -225,8 +225,8 @@ def test_jitter_shortens_the_lifetime_by_up_to_a_tenth() -> None:
 
 
 def test_after_a_change_of_rules_the_request_is_unconditional() -> None:
-    """So 304 does not renew the cover that the old rules found."""
-    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
+    """A 304 response would renew the cover that the old rules found."""
+    harness, lookup = cached_cover_harness(validators=Validators(etag='"a"'))
     lookup.find(ITEM)
     changed = msgspec.structs.replace(SHOP, extract=[Rule(regex=Regex("(/new.jpg)"))])
     harness.sources = SourceRegistry({"shop": changed, "other": SHOP}, default="shop")
@@ -237,14 +237,14 @@ def test_after_a_change_of_rules_the_request_is_unconditional() -> None:
     assert harness.sent_validators == [None, None]
 
 
-@pytest.mark.parametrize("outcome", ["304", "a failure"])
-def test_a_flight_in_progress_does_not_restore_a_forgotten_item(outcome: str) -> None:
-    harness, lookup = with_cached_cover(validators=Validators(etag='"a"'))
-    go = Event()
+@pytest.mark.parametrize("response", ["304", "a failure"])
+def test_a_flight_in_progress_does_not_restore_a_forgotten_item(response: str) -> None:
+    harness, lookup = cached_cover_harness(validators=Validators(etag='"a"'))
+    may_respond = Event()
 
     def fetch() -> bytes | None:
-        go.wait()
-        if outcome == "304":
+        may_respond.wait()
+        if response == "304":
             return None
         raise OriginFailed("failed")
 
@@ -253,7 +253,7 @@ def test_a_flight_in_progress_does_not_restore_a_forgotten_item(outcome: str) ->
     lookup.find(ITEM)
     run_background_refreshes()
     assert lookup.forget(ITEM)
-    go.set()
+    may_respond.set()
     run_background_refreshes()
     harness.pages["42"] = picture("/new.jpg")
     result = lookup.find(ITEM)
@@ -264,8 +264,8 @@ def test_a_flight_in_progress_does_not_restore_a_forgotten_item(outcome: str) ->
 def test_an_internal_error_does_not_replace_a_cached_cover(
     bug: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, and the page is not fetched again for a while."""
-    harness, lookup = with_cached_cover()
+    """The error is logged, and the page is not fetched again for some time."""
+    harness, lookup = cached_cover_harness()
     harness.pages["42"] = failing(bug)
     harness.pass_time(TTL)
     for _ in range(3):
@@ -279,10 +279,10 @@ def test_an_internal_error_does_not_replace_a_cached_cover(
 
 
 def test_a_lookup_that_must_wait_joins_the_refresh_in_progress() -> None:
-    """An earlier version had two flights of one item in one worker, hence two fetches."""
-    harness, lookup = with_cached_cover()
-    go = Event()
-    harness.pages["42"] = blocked(go, "/new.jpg")
+    """An earlier version started a second flight of the item in the same worker, and fetched the page twice."""
+    harness, lookup = cached_cover_harness()
+    may_respond = Event()
+    harness.pages["42"] = blocked(may_respond, "/new.jpg")
     harness.pass_time(TTL)
     assert lookup.find(ITEM).cache is CacheStatus.STALE
     run_background_refreshes()
@@ -290,58 +290,62 @@ def test_a_lookup_that_must_wait_joins_the_refresh_in_progress() -> None:
     waiting = gevent.spawn(lookup.find, ITEM)
     run_background_refreshes()
     assert not waiting.ready()
-    go.set()
+    may_respond.set()
     result = waiting.get()
     assert (result.record.url, result.cache) == (NEW, CacheStatus.FETCHED)
     assert harness.fetched_ids == ["42"]
 
 
 def test_a_fresh_record_is_never_reported_as_stale() -> None:
-    """A refresh is refused for overload, and meanwhile the next one of the item has succeeded.
+    """A refresh is refused because of overload, and the next refresh of the item succeeds before the first one ends.
 
-    An earlier version reported any record that it returned instead of an error as stale.
+    An earlier version reported a record as stale whenever it returned the record instead of an error.
     """
 
     class SlowRelease(DictionaryStore):
-        go = Event()
+        """A store that responds to the release of a lease only when ``may_respond`` is set."""
+
+        may_respond = Event()
 
         def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
             is_saved = super().settle(key, token, entry, purge_number)
             if entry is None:
-                self.go.wait()
+                self.may_respond.wait()
             return is_saved
 
     store = SlowRelease()
-    harness, lookup = with_cached_cover(store=store)
+    harness, lookup = cached_cover_harness(store=store)
     harness.pages["42"] = failing(Overloaded("too many"))
     harness.pass_time(TTL + GRACE)
     refused = gevent.spawn(lookup.find, ITEM)
     run_background_refreshes()
     harness.pages["42"] = picture("/new.jpg")
     assert lookup.find(ITEM).record.url == NEW
-    store.go.set()
+    store.may_respond.set()
     result = refused.get()
     assert (result.record.url, result.cache) == (NEW, CacheStatus.MEMORY)
 
 
 def test_a_caller_that_comes_after_a_flight_has_failed_does_not_get_its_error() -> None:
-    """The flight still releases its lease. The caller has its whole deadline before it."""
+    """The caller comes while the flight is releasing its lease, and waits for a new flight."""
 
-    class SlowRelease(DictionaryStore):
-        go = Event()
+    class SlowSettle(DictionaryStore):
+        """A store that responds to ``settle`` only when ``may_respond`` is set."""
+
+        may_respond = Event()
 
         def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
             is_saved = super().settle(key, token, entry, purge_number)
-            self.go.wait()
+            self.may_respond.wait()
             return is_saved
 
-    store = SlowRelease()
+    store = SlowSettle()
     harness = LookupHarness({"42": failing(QueueTimeout("no slot in time"))}, store=store)
     lookup = harness.lookup()
     refused = gevent.spawn(lookup.find, ITEM)
     run_background_refreshes()
     harness.pages["42"] = picture("/new.jpg")
     second = lookup.begin(ITEM)
-    store.go.set()
+    store.may_respond.set()
     assert lookup.wait(second, lookup.deadline_from_now()).record.url == NEW
     refused.join()

@@ -136,11 +136,11 @@ def picture(name: str) -> Script:
     return lambda: body
 
 
-def blocked(go: Event, name: str) -> Script:
-    """Return the script of a page with this picture, whose fetch blocks until ``go`` is set."""
+def blocked(may_respond: Event, name: str) -> Script:
+    """Return the script of a page with this picture. The fetch of the page blocks until ``may_respond`` is set."""
 
     def fetch() -> bytes:
-        go.wait()
+        may_respond.wait()
         return f'<img src="{name}">'.encode()
 
     return fetch
