@@ -1,1 +1,1 @@
-"""HTTP client for origin servers: connections, limits, politeness. No other package makes requests to them."""
+"""HTTP client for origin servers: connections, limits, politeness. Only this package sends requests to them."""

@@ -1,7 +1,7 @@
 """One connection to an origin server, plain or over TLS.
 
-Data is received in pieces of bounded size, against a byte budget, and the connection regularly yields to the hub.
-gevent itself switches greenlets only where a socket would block, and the socket of a fast peer never does.
+A connection receives data in pieces of bounded size, counts the bytes against a budget, and regularly yields to the
+hub. gevent itself switches greenlets only when a socket would block, and the socket of a fast peer never blocks.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from app.fetch.tls import TlsSession
 
 _RECEIVE_SIZE = 65_536
 _EV_READ = 1  # libev's constant
-_original_poll = monkey.get_original("select", "poll")  # it is called with a timeout of 0 only, so it never blocks
-_RECEIVE_COST = 4096  # the fixed cost of one receive, counted as bytes
-_HANDSHAKE_BUDGET = 262_144  # a certificate chain has some kilobytes; OpenSSL itself accepts 100 kB of it
+_original_poll = monkey.get_original("select", "poll")  # called only with a timeout of 0, so it never blocks
+_RECEIVE_COST = 4096  # the fixed cost of one receive, expressed in bytes
+_HANDSHAKE_BUDGET = 262_144  # a certificate chain has a few kilobytes, and OpenSSL accepts up to 100 kB
 
 
 class ByteBudgetExceededError(Exception):
@@ -33,17 +33,17 @@ class ConnectionClosedError(ConnectionError):
 class Connection:
     """A connection to an endpoint, with TLS if the scheme is https.
 
-    ``has_received`` says whether any data of the response to the latest request has come.
+    ``has_received`` says whether any data of the response to the latest request has arrived.
     """
 
     __slots__ = (
         "_budget",
+        "_bytes_since_yield",
         "_poll",
         "_readable",
         "_socket",
         "_timeout",
         "_tls",
-        "_unyielding_bytes",
         "address",
         "endpoint",
         "has_received",
@@ -62,13 +62,13 @@ class Connection:
         self._timeout: float | None = None
         self._tls: TlsSession | None = None
         self._budget = 0
-        self._unyielding_bytes = 0
+        self._bytes_since_yield = 0
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Perform the TLS handshake and verify that the certificate is the one of the endpoint's host.
+        """Perform the TLS handshake and verify that the certificate is valid for the endpoint's host.
 
         Raises:
-            OSError: the handshake failed; ssl.SSLError is a subclass.
+            OSError: the handshake failed. ssl.SSLError is a subclass of OSError.
             ByteBudgetExceededError: the peer sent too many bytes.
 
         """
@@ -84,19 +84,23 @@ class Connection:
         self._tls = session
 
     def send(self, request: bytes, *, budget: int, timeout: float | None) -> None:
-        """Send a request, whose response may have ``budget`` bytes in all, and pauses of ``timeout`` seconds."""
+        """Send a request.
+
+        The response may have at most ``budget`` bytes. ``timeout`` limits each wait for the peer, in seconds. None
+        means no limit.
+        """
         self._budget = budget
         self.has_received = False
         self._timeout = timeout
         self._socket.settimeout(timeout)
         data = request if self._tls is None else self._tls.encrypt(request)
-        # The send buffer is empty, so that send() normally accepts all data; sendall() takes twice as long.
+        # The send buffer is empty, so one send() normally accepts all data. sendall() would take twice as long.
         sent = self._socket.send(data)
         if sent < len(data):
             self._socket.sendall(data[sent:])
 
     def receive(self) -> bytes:
-        """Return the next data of the response, some 64 KiB at most.
+        """Return the next data of the response, at most about 64 KiB.
 
         Raises:
             ConnectionClosedError: the peer has closed the connection.
@@ -112,12 +116,12 @@ class Connection:
         return data
 
     def is_usable(self) -> bool:
-        """Return whether an idle connection is open and has no data to read, so that it can carry a request."""
-        # recv() with MSG_PEEK would raise in the normal case, and take five times as long.
+        """Return whether this idle connection can carry a request: it is open and has no unread data."""
+        # recv() with MSG_PEEK would raise an exception in the normal case, which takes five times as long.
         return not self._poll.poll(0)
 
     def close(self) -> None:
-        """Close the connection, whatever its state."""
+        """Close the connection, which may be broken or closed already."""
         self._readable.close()
         with contextlib.suppress(OSError):
             self._socket.close()
@@ -134,14 +138,14 @@ class Connection:
 
     def _receive_raw(self) -> bytes:
         if not self.has_received:
-            # The response has not come yet: a recv() that would block costs as much as one that returns data.
+            # The response has probably not arrived yet, and a recv() that would block costs as much as one with data.
             socket.wait(self._readable, self._timeout)
         data = self._socket.recv(_RECEIVE_SIZE)
         self._budget -= len(data)
         if self._budget < 0:
             raise ByteBudgetExceededError
-        self._unyielding_bytes += _RECEIVE_COST + len(data)
-        if self._unyielding_bytes > _RECEIVE_SIZE:
-            self._unyielding_bytes = 0
+        self._bytes_since_yield += _RECEIVE_COST + len(data)
+        if self._bytes_since_yield > _RECEIVE_SIZE:
+            self._bytes_since_yield = 0
             yield_to_hub()
         return data

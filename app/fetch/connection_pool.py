@@ -1,4 +1,4 @@
-"""The connection pool: makes connections to allowed addresses and keeps idle ones for later requests."""
+"""The connection pool makes connections to allowed addresses, and keeps idle connections for later requests."""
 
 import ssl
 import time
@@ -19,7 +19,7 @@ _MAX_IDLE_SECONDS = 30.0
 
 
 class AddressNotAllowedError(Exception):
-    """None of a host's addresses is public, and private ones are not allowed."""
+    """None of a host's addresses is public, and ``private_network`` is not set."""
 
 
 class ConnectTimeoutError(TimeoutError):
@@ -31,7 +31,7 @@ class _AddressTimeoutError(OSError):
 
 
 class ConnectionPool:
-    """The connections of one process. At most ``_MAX_IDLE`` idle ones are kept, each for ``_MAX_IDLE_SECONDS``.
+    """The idle connections of one process: at most ``_MAX_IDLE``, each for at most ``_MAX_IDLE_SECONDS``.
 
     ``context`` is the TLS context for https endpoints.
     """
@@ -52,7 +52,7 @@ class ConnectionPool:
     def acquire_idle(self, endpoint: Endpoint, *, private_network: bool) -> Connection | None:
         """Return the most recently used idle connection to ``endpoint``, or None if there is none.
 
-        A connection to a private address is returned only if ``private_network`` is set.
+        A connection to an address that is not public is returned only if ``private_network`` is set.
         """
         self._close_expired()
         for position in range(len(self._idle) - 1, -1, -1):
@@ -65,7 +65,7 @@ class ConnectionPool:
         return None
 
     def release(self, connection: Connection) -> None:
-        """Keep a connection, whose last response was read to its end, for a later request."""
+        """Keep a connection for a later request. Its last response must have been read to the end."""
         self._close_expired()
         if len(self._idle) >= _MAX_IDLE:
             self._idle.pop(0).close()
@@ -79,6 +79,7 @@ class ConnectionPool:
             AddressNotAllowedError: none of the host's addresses is public, and ``private_network`` is not set.
             ByteBudgetExceededError: the peer sent too many bytes in the TLS handshake.
             OSError: the host cannot be resolved or reached, the timeout has passed, or TLS failed.
+            Overloaded: too many DNS lookups are in progress.
 
         """
         with gevent.Timeout(timeout, ConnectTimeoutError("the connection timed out")):
@@ -88,7 +89,7 @@ class ConnectionPool:
             if not allowed:
                 raise AddressNotAllowedError
             for untried in range(len(allowed) - 1, 0, -1):
-                # An address that does not respond must leave time for the others, and for the page itself.
+                # An address that does not respond must leave time for the other addresses and for the page itself.
                 share = None if deadline is None else max((deadline - self._clock()) / (untried + 2), 0.001)
                 try:
                     with gevent.Timeout(share, _AddressTimeoutError()):
@@ -104,7 +105,7 @@ class ConnectionPool:
         _close_all(self._idle)
 
     def _connect(self, endpoint: Endpoint, address: SocketAddress) -> Connection:
-        """Connect to the address that was checked: resolving the name again could return another one."""
+        """Connect to the address that was checked. Another DNS lookup could return another address."""
         family, sockaddr = address
         new_socket = socket.socket(family, socket.SOCK_STREAM)
         try:

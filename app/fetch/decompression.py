@@ -1,27 +1,28 @@
-"""The size limit and the Content-Encoding of a response body.
+"""The size limit and the decompression of a response body.
 
-A body of 65 kB may decompress to 65 MB, and each of the two sizes may exceed the limit. The functions here take and
-yield pieces of bounded size, so that a caller can stop, or yield to other greenlets, between two pieces.
+The size has to be limited both before and after decompression, because a body of 65 kB may decompress to 65 MB. The
+generators here take and produce pieces of bounded size. Between two pieces, the caller can stop or let other greenlets
+run.
 """
 
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 
-#: The largest piece of decompressed data, in bytes: some 0.3 ms of work.
+#: The largest piece of decompressed data, in bytes. Its decompression takes about 0.3 ms.
 MAX_PIECE = 262_144
 
 _MAX_MEMBERS = 1000
 
 
 class InvalidBodyError(Exception):
-    """A body cannot be used. The text says why."""
+    """A body cannot be used. The message says why."""
 
 
 def limit_bytes(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     """Yield the first ``max_bytes`` bytes of ``pieces``.
 
     Raises:
-        InvalidBodyError: there are more bytes. It is raised after the allowed ones have been yielded.
+        InvalidBodyError: there are more bytes. The error is raised after the allowed bytes have been yielded.
 
     """
     remaining = max_bytes
@@ -34,7 +35,9 @@ def limit_bytes(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
 
 
 def decode_content(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield the content behind a Content-Encoding (RFC 9110, 8.4): none, or gzip once, which is all that we accept.
+    """Return the pieces of a body without their Content-Encoding (RFC 9110, 8.4).
+
+    The encoding may be gzip, applied once, or none, because requests ask for no other encoding.
 
     Raises:
         InvalidBodyError: the encoding is another one, or the gzip data is invalid or truncated.
@@ -51,8 +54,8 @@ def decode_content(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 def _decompress_gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the content of gzip data (RFC 1952) in pieces of at most ``MAX_PIECE`` bytes.
 
-    The data may have several members, with padding of zero bytes after each. Trailing data that is not a member is
-    ignored, as browsers do.
+    The data may have several members, each followed by zero bytes as padding. Trailing data that is not a member is
+    ignored. Browsers ignore such data too.
     """
     member, member_count = _new_decompressor(), 1
     for piece in pieces:
@@ -63,7 +66,7 @@ def _decompress_gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if not data:
                     break
                 if not data.startswith(b"\x1f"):
-                    for _ in pieces:  # still reads the body to its end: a truncated one is an error
+                    for _ in pieces:  # read the body to its end, because a truncated body is an error
                         pass
                     return
                 member, member_count = _new_decompressor(), member_count + 1
@@ -75,7 +78,7 @@ def _decompress_gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _decompress_member(member: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes]:
-    """Yield the content of ``data``, a part of one member; return the data after the end of the member."""
+    """Yield the content of one member as far as ``data`` contains it. Return the data after the end of the member."""
     while data and not member.eof:
         try:
             content = member.decompress(data, MAX_PIECE)

@@ -1,8 +1,8 @@
 """DNS lookups that block neither the hub nor each other.
 
-The C library's resolver blocks, so it runs in threads. They are threads of our own: gevent's pool has ten, shared by
-all work that this process runs in threads, and ten names whose name servers do not respond would block it for half a
-minute.
+The C library's resolver blocks, so it runs in threads. It has its own thread pool. gevent's pool has ten threads for
+all work that this process runs in threads, so ten names whose name servers do not respond would block that pool for
+half a minute.
 """
 
 import ipaddress
@@ -24,18 +24,19 @@ Resolve = Callable[[str, int], list[SocketAddress]]
 
 _MAX_THREADS = 32
 
-#: How long a lookup waits for a free thread, in seconds. This wait is no fault of the host, so it must end before the
-#: timeout of a page.
+#: How long a lookup waits for a free thread, in seconds. The wait must end before the timeout of a page,
+#: because such a timeout counts as a failure of the host.
 _MAX_WAIT = 1.0
 
-#: The most concurrent lookups of names below one domain. A client that can choose host names could otherwise occupy all
-#: threads with names whose name servers do not respond, for half a minute each, even after every caller has timed out.
+#: The maximum number of concurrent lookups of names below one domain. Without this limit, a client that can choose host
+#: names could occupy all threads with names whose name servers do not respond. Such a lookup takes half a minute, even
+#: if all its callers have timed out.
 _MAX_LOOKUPS_PER_DOMAIN = 8
 
 
 def resolve(host: str, port: int) -> list[SocketAddress]:
-    """Return the addresses of a host name from the C library. Blocks the thread. Raises OSError."""
-    getaddrinfo = monkey.get_original("socket", "getaddrinfo")  # the patched one would use gevent's own threads
+    """Resolve a host name with the C library, and return its addresses. Blocks the thread. Raises OSError."""
+    getaddrinfo = monkey.get_original("socket", "getaddrinfo")  # the patched function would use gevent's thread pool
     try:
         results = getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except UnicodeError as error:  # a label that is empty or too long
@@ -44,7 +45,7 @@ def resolve(host: str, port: int) -> list[SocketAddress]:
 
 
 class DnsResolver:
-    """Resolves host names in threads of its own. Concurrent callers for the same name share one lookup."""
+    """Resolves host names in its own threads. Concurrent calls for the same host and port share one lookup."""
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
@@ -57,7 +58,7 @@ class DnsResolver:
 
         Raises:
             OSError: the name does not exist, or the lookup failed.
-            Overloaded: this process looks up too many other names at present.
+            Overloaded: this process is looking up too many other names.
 
         """
         literal = _parse_literal(host, port)
@@ -70,7 +71,7 @@ class DnsResolver:
             lookups = sum(_parent_domain(other) == domain for other, _ in self._in_flight)
             if lookups >= _MAX_LOOKUPS_PER_DOMAIN:
                 raise Overloaded(f"too many DNS lookups below {domain} are in progress")
-            # A greenlet of its own, so that the first caller may time out without failing the others.
+            # The lookup has its own greenlet, so the lookup continues for the other callers if the first one times out.
             lookup = self._in_flight[key] = gevent.spawn(self._look_up, key)
         result = lookup.get()
         if isinstance(result, Exception):
@@ -80,11 +81,11 @@ class DnsResolver:
     def _look_up(self, key: tuple[str, int]) -> list[SocketAddress] | OSError | Overloaded:
         try:
             if not self._free_threads.acquire(timeout=_MAX_WAIT):
-                return Overloaded(f"too many DNS lookups are in progress: that of {key[0]} has not begun")
+                return Overloaded(f"too many DNS lookups are in progress: the lookup of {key[0]} has not begun")
             try:
                 addresses: list[SocketAddress] = run_in_thread(lambda: self._resolve(*key), self._threads)
             except OSError as error:
-                return error  # gevent would print an exception that the greenlet raises
+                return error  # returned, because gevent prints exceptions that a greenlet raises
             else:
                 return addresses
             finally:
@@ -106,5 +107,5 @@ def _parse_literal(host: str, port: int) -> SocketAddress | None:
         return None
     if isinstance(parsed, ipaddress.IPv4Address):
         return socket.AF_INET, (host, port)
-    # A scope id is the name of an interface, which the C library has to resolve.
+    # A scope id is the name of a network interface. The C library has to resolve it.
     return (socket.AF_INET6, (host, port, 0, 0)) if parsed.scope_id is None else None

@@ -1,4 +1,4 @@
-"""Header fields in the form that requests uses: a mapping with case-insensitive names."""
+"""Header fields in the form that the requests library uses: a mapping with case-insensitive names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,15 @@ class InvalidHeaderFieldError(ValueError):
 
 
 class HeaderFields(CaseInsensitiveDict[str]):
-    """Immutable header fields whose names are unique, whatever their case. They are serialised once."""
+    """Immutable header fields, serialised at most once. No two names may differ only in case."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        # Fills the dict of CaseInsensitiveDict directly: its own constructor sets each item by a method call, which
-        # would make fetching a page a tenth slower.
+        # Fills the dict of CaseInsensitiveDict directly, because its constructor calls a method for each item. These
+        # calls would make fetching a page 10 % slower.
         self._store = {name.lower(): (name, value) for name, value in fields.items()}
 
-    # The inherited methods raise and catch a KeyError, through four functions, for each field that is missing.
+    # These two methods are overridden because the inherited ones are slow for a missing field: they raise a KeyError,
+    # which passes through four functions.
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._store
@@ -56,7 +57,7 @@ def serialize_fields(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
     """
     lines = [f"{name}: {_to_text(value)}\r\n" for name, value in fields]
     header = "".join(lines)
-    # A value with a line break could match as two fields; the number of lines shows it.
+    # A value with a line break could match as two fields, so the lines are counted too.
     if not _HEADER.fullmatch(header) or header.count("\n") != len(lines):
         raise InvalidHeaderFieldError("invalid header field")
     return f"{header}\r\n".encode("latin-1")

@@ -1,9 +1,10 @@
 """The health of one host: whether it is unavailable at present, and until when.
 
-A host that responds with 429, or with 503 and Retry-After, gets no request before that time. Each host also has a
-circuit breaker: repeated failures open the circuit for some seconds. Then it is half-open: one trial request is sent,
-which closes the circuit or opens it for longer. Workers share the states through the store, and read them before each
-page.
+A host that responds with 429, or with 503 and Retry-After, gets no request until the wait is over. Each host also has a
+circuit breaker. Consecutive failures open the circuit for some seconds. After that, the circuit is half-open, and the
+requests for one page are a probe (identifiers call it the trial). A successful probe closes the circuit. A failed probe
+opens the circuit for longer. Workers share the states of hosts through the store. They read the state of a host each
+time before they fetch a page from the host.
 """
 
 import logging
@@ -18,23 +19,24 @@ from app.store.circuit_breaker import StoreNamespace
 
 _log = logging.getLogger(__name__)
 
-#: The number of consecutive failures that open the circuit of a host. It equals the default ``concurrency``; with a
+#: The number of consecutive failures that open the circuit of a host. It equals the default ``concurrency``. With a
 #: lower threshold, a few bad pages that are fetched at once would open the circuit.
 FAILURE_THRESHOLD = 8
 
-#: How long the circuit is open, in seconds: the first time, and the maximum. The time doubles with each failed trial.
-#: An origin server that has recovered gets requests after the maximum, plus the time of one page, at the latest.
+#: How long the circuit is open, in seconds: the first time, and the maximum. The time doubles with each failed probe.
+#: An origin server that has recovered gets requests again, at the latest, after the maximum plus the time of one page.
 _MIN_OPEN_SECONDS, _MAX_OPEN_SECONDS = 1.0, 15.0
 
-#: How long a circuit stays half-open without a trial before it counts as closed, in seconds.
+#: How long a circuit stays half-open if no probe is sent, in seconds. After that, the circuit counts as closed.
 _HALF_OPEN_SECONDS = 60.0
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
-    """The state of a host since ``changed_at``: it gets no requests before ``unavailable_until``.
+    """The state of a host since ``changed_at``. The host gets no requests before ``unavailable_until``.
 
-    ``trips`` is how many times in a row the circuit has opened, 0 if it is closed. If it is closed, ``is_throttled``
-    says whether the host asked to wait. ``reason`` is a text for callers. Times are seconds since the epoch.
+    ``trips`` is how many times in a row the circuit has opened, or 0 if the circuit is closed. ``is_throttled`` says
+    whether the host asked to wait; the circuit is closed then. ``reason`` is the text of the error that callers get.
+    Times are seconds since the epoch.
     """
 
     changed_at: float
@@ -52,12 +54,12 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
         return self.trips > 0 and now < self.unavailable_until + _HALF_OPEN_SECONDS
 
 
-#: The state of a host of which nothing is known.
+#: The state of a host about which nothing is known.
 _AVAILABLE = HostState(changed_at=0.0)
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """The permission to send requests to a host: the state of the host, and whether they are its trial."""
+    """The permission to send requests to a host: the state of the host, and whether the requests are a probe."""
 
     state: HostState
     is_trial: bool
@@ -66,8 +68,8 @@ class Admission(msgspec.Struct, frozen=True):
 class HostHealth:
     """The state of one host, shared by all workers, and the number of its consecutive failures in this worker.
 
-    ``host`` is its authority, ``host:port``. ``shared`` is the part of the store through which workers share the
-    states of hosts.
+    ``host`` is the authority of the host, for example ``shop.example:8080``. ``shared`` is the part of the store
+    through which workers share the states of hosts.
     """
 
     def __init__(
@@ -78,16 +80,16 @@ class HostHealth:
         self._clock = clock
         self._observer = observer
         self._state = _AVAILABLE
-        #: The state that this worker read from the store last, or wrote to it.
+        #: The state that this worker last read from the store or wrote to the store.
         self._last_shared: HostState | None = None
         self._failures = 0
 
     def check(self) -> None:
-        """Check, by the state in this worker, that the host is available.
+        """Check that the host is available, according to the state in this worker.
 
         Raises:
             Throttled: the host asked to wait.
-            OriginFailed: its circuit is open.
+            OriginFailed: the circuit of the host is open, or a probe is in progress.
 
         """
         state = self._state
@@ -101,10 +103,10 @@ class HostHealth:
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(remaining)} seconds", remaining)
 
     def admit(self, seconds: float) -> Admission:
-        """Check, by the state that all workers share, that the host is available.
+        """Check that the host is available, according to the state that all workers share.
 
-        If the circuit is half-open, the caller's request is the trial. It may take ``seconds``, in which no other
-        request is admitted. Raises as ``check`` does.
+        If the circuit is half-open, the caller's requests are the probe. They may take ``seconds``, and no other
+        request is admitted during this time. Raises the same exceptions as ``check``.
         """
         self._refresh()
         self.check()
@@ -117,9 +119,9 @@ class HostHealth:
         return Admission(self._state, is_trial=False)
 
     def record_success(self, admission: Admission) -> None:
-        """Record that the host responds: reset its failures and close its circuit.
+        """Record that the host responds: reset the number of its failures and close its circuit.
 
-        A request that was sent before the circuit opened does not close it.
+        The response to a request that was sent before the circuit opened does not close the circuit.
         """
         self._failures = 0
         if self._state.trips and (admission.is_trial or admission.state is self._state):
@@ -127,7 +129,7 @@ class HostHealth:
             _log.info("%s responds again, its circuit is closed", self._host, extra={"host": self._host})
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
-        """Record that the host asked to wait, for ``error_ttl`` seconds if it did not say how long."""
+        """Record that the host asked to wait. If it did not say how long, the wait is ``error_ttl`` seconds."""
         self._failures = 0
         now = self._clock()
         state, seconds, reason = self._state, error.retry_after or error_ttl, str(error)
@@ -140,7 +142,7 @@ class HostHealth:
             )
 
     def record_failure(self, admission: Admission, reason: str) -> None:
-        """Record that a page, with all its retries, got no response or a 5xx. The failure may open the circuit."""
+        """Record that all attempts at a page got no response or a 5xx status. This failure may open the circuit."""
         now, state, is_trial = self._clock(), self._state, admission.is_trial
         if state.is_unavailable(now) and (state.is_throttled or not is_trial):
             return  # the request was sent before the host became unavailable, so its failure is nothing new
@@ -156,7 +158,7 @@ class HostHealth:
             _log.warning("%s fails, its circuit is open", self._host, extra={"host": self._host, "reason": reason})
 
     def record_error(self, admission: Admission, error: LookupFailed, error_ttl: float) -> None:
-        """Record what an error says about the host: throttled, failed, or, by any other response, successful."""
+        """Record what an error says about the host. Errors other than throttling and failures count as successes."""
         match error:
             case Throttled():
                 self.record_throttled(error, error_ttl)
@@ -173,10 +175,10 @@ class HostHealth:
             return
         now = self._clock()
         self._last_shared = shared
-        # The clock of another machine may differ from this one, so only the duration of the state is reliable.
+        # The clock of another machine may differ from this clock, so only the duration of the state is reliable.
         unavailable_until = min(shared.unavailable_until, now + shared.unavailable_until - shared.changed_at)
         if before.is_throttled and before.is_unavailable(now) and unavailable_until < before.unavailable_until:
-            return  # the host asked this worker to wait for longer
+            return  # the host asked this worker to wait longer
         self._state = msgspec.structs.replace(shared, unavailable_until=unavailable_until)
         self._notify_observer(self._state, now)
 

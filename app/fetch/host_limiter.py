@@ -1,12 +1,13 @@
 """The limiter of one host: how many of its pages are fetched at once, and the delay between the starts of two fetches.
 
-Both limits apply to all workers of a machine together. Callers that have to wait form a queue per host and worker, and
-are served first in, first out; a caller that arrives at the moment of a release waits behind them. The length of a
-queue and the time in it are limited. A waiting caller holds nothing: the slot of the host, the turn of the delay and
-the slot of this worker are acquired together or not at all.
+Both limits apply to all workers of a machine together. Callers that have to wait form one queue per host and worker.
+The queue is first in, first out: a caller that arrives at the moment of a release does not overtake the queue. The
+length of a queue and the time in a queue are limited. A waiting caller holds nothing, because it acquires three things
+together or not at all: a slot of the host, the turn of the host and a slot of this worker. The turn exists only if
+there is a delay: it is the right to start a fetch, and is released when the delay is over.
 
-Workers do not form a common queue. The first caller of each worker polls for what another worker holds. While another
-worker waits for the host, a worker pauses after every few slots, so that no worker starves.
+Workers have no common queue. The first caller in the queue of each worker polls for what other workers hold. A worker
+pauses after every few slots if another worker waits for the host, so that no worker starves.
 """
 
 from collections import deque
@@ -21,21 +22,21 @@ from app.domain.errors import Overloaded, QueueTimeout
 from app.fetch.process_semaphore import ProcessSemaphore
 from app.fetch.worker_limiter import WorkerLimiter
 
-#: How often the first caller in a queue polls for a slot that another process holds, in seconds; the interval grows up
+#: How often the first caller in a queue polls for a slot that another process holds, in seconds. The interval grows up
 #: to the maximum.
 _MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.005, 0.01
 
-#: After so many slots of a host, a worker lets the others have the next ones, if they wait for the host.
+#: How many slots of a host a worker acquires before it pauses, if another worker waits for the host.
 _SLOTS_BETWEEN_PAUSES = 8
 
-#: How long it lets them, in seconds: all of them poll within this time.
+#: The length of this pause, in seconds. Every other worker that waits polls within this time.
 _PAUSE = 2 * _MAX_POLL_INTERVAL
 
 
 class HostLimiter:
-    """Limits concurrent fetches of ``host``, and with ``worker_limiter`` those of this worker.
+    """Limits concurrent fetches from ``host``. ``worker_limiter`` limits the fetches of this worker from all hosts.
 
-    At most ``max_waiting`` callers may wait. ``clock`` must be monotonic; deadlines are its times.
+    At most ``max_waiting`` callers may wait. ``clock`` must be monotonic. Deadlines are times of this clock.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class HostLimiter:
         self._semaphore = semaphore
         self._max_waiting = max_waiting
         self._clock = clock
-        #: The callers that wait, in order of arrival. Each has an event that wakes it up, to try again.
+        #: The events of the waiting callers, in order of arrival. Setting an event wakes its caller up to try again.
         self._callers: deque[Event] = deque()
-        #: How many slots this worker has acquired since it last paused for other workers, and how many it holds.
+        #: How many slots this worker has acquired since it last checked for waiting workers, and how many it holds.
         self._acquired = self._in_use = 0
-        self._is_announced = False
+        self._is_waiting_announced = False
 
     @property
     def is_idle(self) -> bool:
@@ -67,10 +68,10 @@ class HostLimiter:
     def acquire(
         self, *, concurrency: int, delay: float, deadline: Deadline, check: Callable[[], None] = lambda: None
     ) -> Callable[[], None]:
-        """Acquire one of the ``concurrency`` slots of the host, ``delay`` seconds after the latest fetch started there.
+        """Acquire one of the ``concurrency`` slots of the host, and return a function that releases the slot.
 
-        ``check`` is called each time before the first caller in the queue tries to acquire anything, and may raise.
-        Returns a function that releases the slot.
+        At least ``delay`` seconds pass between the previous fetch and this one. ``check`` is called before each try to
+        acquire a slot, and may raise.
 
         Raises:
             Overloaded: the queue is full.
@@ -99,7 +100,7 @@ class HostLimiter:
         return partial(self._release, slot)
 
     def _try_acquire(self, caller: Event, concurrency: int, delay: float) -> int | None:
-        """Acquire a slot of the host, the turn of the delay and a slot of this worker, or nothing."""
+        """Acquire a slot of the host, its turn if there is a delay, and a slot of this worker, or nothing."""
         turn = None
         slot = self._semaphore.acquire(self._host, concurrency)
         if slot is not None and delay > 0:
@@ -129,9 +130,10 @@ class HostLimiter:
         return slot
 
     def _must_pause_for_other_workers(self) -> bool:
-        """Return whether this worker has had enough slots in a row, and another worker waits.
+        """Return whether this worker has acquired enough slots in a row and another worker waits.
 
-        The others only poll, while this worker is notified of its own releases and would always be first.
+        Without pauses, this worker would always be first: it is notified of its own releases, while others have to
+        poll.
         """
         if self._acquired < _SLOTS_BETWEEN_PAUSES:
             return False
@@ -139,12 +141,12 @@ class HostLimiter:
         return self._semaphore.is_awaited_elsewhere(self._host)
 
     def _announce_waiting(self, *, is_waiting: bool) -> None:
-        """Let other workers know whether this one waits for something that they may hold."""
+        """Tell other workers whether this worker waits for something that they may hold."""
         if is_waiting:
             self._semaphore.start_waiting(self._host)
-        elif self._is_announced:
+        elif self._is_waiting_announced:
             self._semaphore.stop_waiting(self._host)
-        self._is_announced = is_waiting
+        self._is_waiting_announced = is_waiting
 
     def _release(self, slot: int) -> None:
         self._semaphore.release(slot)
@@ -162,7 +164,7 @@ class HostLimiter:
             self._callers[0].set()
 
     def _sleep(self, caller: Event, deadline: Deadline, interval: float | None = None) -> None:
-        """Sleep until the caller is woken up, ``interval`` has passed, or the deadline. Raises QueueTimeout."""
+        """Sleep until the caller is woken up, or for ``interval`` seconds. Raises QueueTimeout after the deadline."""
         remaining = deadline.at - self._clock()
         waits_for_worker = self._worker_limiter.is_waiting(caller)
         if remaining <= 0:

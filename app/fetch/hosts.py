@@ -1,4 +1,4 @@
-"""The hosts that pages are fetched from: each has its queue, its slots, its delay, and its health, circuit included."""
+"""The hosts that pages are fetched from. Each host has a queue, slots, a delay, and a health with a circuit breaker."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from app.fetch.process_semaphore import ProcessSemaphore
 from app.fetch.worker_limiter import WorkerLimiter
 from app.store.circuit_breaker import StoreNamespace
 
-#: The number of hosts that a worker keeps. There are few hosts, unless ids select them.
+#: The number of hosts that a worker keeps. There are few hosts, unless ids select the hosts.
 _MAX_HOSTS = 4096
 
 
 class Host:
-    """One host, and all that a worker knows about it. ``name`` is its authority, ``host:port``."""
+    """One host, and all that a worker knows about it. ``name`` is the authority of the host."""
 
     def __init__(self, name: str, limiter: HostLimiter, health: HostHealth) -> None:
         self.name = name
@@ -33,17 +33,17 @@ class Host:
         return self._limiter.is_idle
 
     def acquire(self, source: Source, deadline: Deadline, seconds: float) -> "HostSlot":
-        """Return a slot of the host, when one is free and the delay has passed, if the host is available.
+        """Wait until a slot of the host is free and the delay has passed, and return the slot.
 
-        ``seconds`` is how long the request may take.
+        ``seconds`` is how long the requests may take.
 
         Raises:
             Throttled: the host asked to wait.
-            OriginFailed: its circuit is open.
+            OriginFailed: the circuit of the host is open, or a probe is in progress.
             Overloaded: the queue is full, or (QueueTimeout) no slot became free before the deadline.
 
         """
-        self._health.check()  # checked again with a slot; this check avoids a useless wait for one
+        self._health.check()  # avoids a useless wait; the host is checked again once a slot is free
         release = self._limiter.acquire(
             concurrency=source.concurrency, delay=source.delay, deadline=deadline, check=self._health.check
         )
@@ -55,15 +55,12 @@ class Host:
         return HostSlot(self.name, self._health, admission, release, source.error_ttl)
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
-        """Record that the host asked to wait, as the content of a page says."""
+        """Record that the host asked to wait, according to the content of a page."""
         self._health.record_throttled(error, error_ttl)
 
 
 class HostSlot:
-    """The permission to send one request after the other to ``host``, until ``release``.
-
-    ``is_trial`` says whether they are the trial of a half-open circuit.
-    """
+    """The permission to send requests to ``host``, one after the other, until ``release`` is called."""
 
     __slots__ = ("_admission", "_error_ttl", "_health", "_release", "host")
 
@@ -78,7 +75,7 @@ class HostSlot:
 
     @property
     def is_trial(self) -> bool:
-        """Whether the requests are the trial of a half-open circuit."""
+        """Whether the requests are the probe of a half-open circuit."""
         return self._admission.is_trial
 
     def record_success(self) -> None:
@@ -90,15 +87,15 @@ class HostSlot:
         self._health.record_error(self._admission, error, self._error_ttl)
 
     def release(self) -> None:
-        """Release the slot. Must be called once."""
+        """Release the slot. Must be called exactly once."""
         self._release()
 
 
 class Hosts:
-    """The hosts by name. All of them share the ``concurrency`` slots of this worker.
+    """The hosts by name. All hosts share the ``concurrency`` slots of this worker.
 
-    At most ``max_waiting`` callers may wait for one host. ``clock`` must not jump; deadlines are its times. ``shared``
-    is the part of the store through which workers share the states of hosts.
+    At most ``max_waiting`` callers may wait for one host. ``clock`` must not jump. Deadlines are times of this clock.
+    ``shared`` is the part of the store through which workers share the states of hosts.
     """
 
     def __init__(

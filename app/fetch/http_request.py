@@ -23,11 +23,11 @@ _URL = re.compile(
 
 
 class InvalidUrlError(ValueError):
-    """A URL is not one that can be requested."""
+    """The URL cannot be requested."""
 
 
 class Endpoint(NamedTuple):
-    """The target of a connection: the scheme ``http`` or ``https``, the host in lower case, the port."""
+    """The target of a connection: the scheme (``http`` or ``https``), the host in lower case, and the port."""
 
     scheme: str
     host: str
@@ -35,17 +35,17 @@ class Endpoint(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The host and the port as they are written in a URL (RFC 3986, 3.2), without the scheme's default port."""
+        """The host and the port as in a URL (RFC 3986, 3.2). The port is left out if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.has_default_port else f"{host}:{self.port}"
 
     @property
     def has_default_port(self) -> bool:
-        """Whether the port is the default one of the scheme."""
+        """Whether the port is the default of the scheme."""
         return self.port == _DEFAULT_PORTS[self.scheme]
 
     def is_same_host(self, other: "Endpoint") -> bool:
-        """Return whether both have the same host and port; the default ports of http and https count as the same."""
+        """Return whether both have the same host and port. The default ports of http and https count as the same."""
         return self.host == other.host and (
             self.port == other.port or (self.has_default_port and other.has_default_port)
         )
@@ -56,7 +56,8 @@ def parse_url(url: str) -> tuple[Endpoint, str]:
     """Return the endpoint of a URL and the request target in origin-form (RFC 9112, 3.2.1): path and query.
 
     Raises:
-        InvalidUrlError: it is not an http or https URL, has user information, or is not percent-encoded as it must be.
+        InvalidUrlError: the scheme is not http or https, the host or the port is invalid, the URL has user information,
+            or it has a character that must be percent-encoded.
 
     """
     match = _URL.fullmatch(url)
@@ -71,7 +72,7 @@ def parse_url(url: str) -> tuple[Endpoint, str]:
 
 
 def authority_of(url: str) -> str:
-    """Return the host of a URL, with the port unless it is the scheme's default. Raises InvalidUrlError."""
+    """Return the host of a URL, and the port unless it is the default of the scheme. Raises InvalidUrlError."""
     return parse_url(url)[0].authority
 
 
@@ -82,6 +83,6 @@ def origin_of(url: str) -> str:
 
 
 def serialize_get(endpoint: Endpoint, target: str, header: bytes) -> bytes:
-    """Return a GET request as bytes: the request line, a Host field, and ``header``, which is serialised already."""
-    # ``parse_url`` accepts no control characters, so neither value can contain a line break.
+    """Return a GET request as bytes: the request line, a Host field, and the serialised fields in ``header``."""
+    # ``parse_url`` accepts no control characters, so neither the target nor the authority can contain a line break.
     return f"GET {target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n".encode("latin-1") + header

@@ -1,7 +1,7 @@
-"""Fetches one page from an origin server: the page within its limits, or a domain error.
+"""Fetches one page from an origin server, within limits of time and size.
 
-The exceptions of requests are mapped to domain errors here. Requests share no state other than connections: there are
-no cookies, and no proxies or passwords from the environment.
+The exceptions of the requests library are mapped to domain errors here. Fetches share connections, but no other state:
+there are no cookies, and no proxies or passwords from the environment.
 """
 
 import http
@@ -29,14 +29,14 @@ _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([A-Za-z0-9._:-]+)""", re.IGNOR
 
 
 class Validators(msgspec.Struct, frozen=True, kw_only=True):
-    """The ETag and Last-Modified of a page (RFC 9110, 8.8), unchanged; empty if the origin server sent none."""
+    """The ETag and Last-Modified of a page (RFC 9110, 8.8). Each is empty if the page has none that is usable."""
 
     etag: str = ""
     last_modified: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page that was fetched: its final URL, its decompressed body, and the charset of its Content-Type."""
+    """A fetched page: its final URL, its decompressed body, and the charset of its Content-Type."""
 
     url: str
     body: bytes
@@ -48,7 +48,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class PageFetcher:
     """Fetches pages over the connections of a pool, which all greenlets of a process share.
 
-    ``wall_clock`` returns seconds since the epoch; dates in Retry-After are compared with it.
+    ``wall_clock`` returns seconds since the epoch. Dates in Retry-After are compared with this time.
     """
 
     def __init__(self, *, user_agent: str, wall_clock: Callable[[], float], pool: ConnectionPool | None = None) -> None:
@@ -68,17 +68,18 @@ class PageFetcher:
     ) -> Page | None:
         """Return the complete page at ``url``, following redirects.
 
-        ``timer`` limits the time of the requests. With ``validators`` the first request is conditional; None means that
-        the page has not been modified. ``follow`` is called with the target URL of each redirect before its request. It
-        may wait, which does not count as time of a request, and may raise.
+        ``timer`` limits the time of the requests. With ``validators`` the requests are conditional, and the result None
+        means that the page has not been modified. ``follow`` is called with the target URL of each redirect before the
+        target is requested. ``follow`` may raise. It may also wait, and the wait does not count as time of a request.
 
         Raises:
             NoSuchItem: status 404 or 410.
             Blocked: status 401, 403 or 451.
             Throttled: status 429, or 503 with Retry-After.
-            OriginDown: no connection, a broken one, or another 5xx status; a retry may succeed.
+            OriginDown: no connection, a broken connection, or another 5xx status. A retry may succeed.
             TooSlow: the time of ``timer`` is over.
             OriginFailed: the response is invalid or too large, or a host, address or redirect is not allowed.
+            Overloaded: too many DNS lookups are in progress.
             LookupFailed: the error that the response patterns of ``source`` assign to the status.
 
         """
@@ -88,7 +89,7 @@ class PageFetcher:
         return self._fetch(_PageRequest(source, url, endpoint, trusted, _conditions(validators)), timer, follow)
 
     def check(self, source: Source, url: str) -> None:
-        """If the ids of ``source`` select the host, check that it allows the host and port. Raises OriginFailed."""
+        """If ids select the host, check that ``source`` allows the host and port of ``url``. Raises OriginFailed."""
         if not source.id_selects_host:
             return
         endpoint = _endpoint_of(url)
@@ -109,11 +110,14 @@ class PageFetcher:
     ) -> Page:
         """Return the first ``size`` bytes, after decompression, of the resource at ``url``, without reading the rest.
 
-        Redirects may lead to any host. A host that is neither the URL's own nor in ``source.allowed_hosts`` must have a
-        public address. ``timer`` and ``follow`` are those of ``fetch``.
+        Redirects may lead to any host. The host must have a public address, unless ``source.private_network`` is set
+        and the host is that of ``url`` or one of ``source.allowed_hosts``. ``timer`` and ``follow`` are those of
+        ``fetch``.
 
         Raises:
-            LookupFailed: as ``fetch``, but the response patterns of ``source`` do not apply: they describe its pages.
+            LookupFailed: one of the errors of ``fetch``. The response patterns of ``source`` do not apply, because they
+                describe its pages.
+            Overloaded: too many DNS lookups are in progress.
 
         """
         try:
@@ -143,7 +147,7 @@ class PageFetcher:
     def _request(
         self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float
     ) -> "Page | _Redirect | None":
-        """Send one request, and return the page, where the response redirects to, or None if it was not modified."""
+        """Send one request. Return the page, or the redirect, or None if the page has not been modified."""
         response: requests.Response | None = None
         try:
             response = self._send(request, url, endpoint, timeout)
@@ -161,14 +165,14 @@ class PageFetcher:
         except requests.RequestException as error:
             raise _to_domain_error(endpoint, error, response) from error
         finally:
-            # Returns the connection to the pool if the response is complete, even if its body was not read.
+            # Returns the connection to the pool if the response is complete, even if nobody has read the body.
             if response is not None:
                 response.raw.close()
 
     def _send(self, request: "_PageRequest", url: str, endpoint: Endpoint, timeout: float) -> requests.Response:
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = "GET", url
-        prepared.headers = self._default_headers  # immutable, so it is shared by all requests
+        prepared.headers = self._default_headers  # immutable, so all requests share them
         if extra_fields := request.extra_fields_for(endpoint):
             prepared.headers = HeaderFields({**self._default_fields, **extra_fields})
         transport = TransportAdapter(
@@ -196,7 +200,7 @@ class _Redirect(msgspec.Struct, frozen=True):
 class _PageRequest(msgspec.Struct, frozen=True):
     """A request for a whole page, or for the first ``prefix_size`` bytes of a resource.
 
-    The source's header fields, which may contain credentials, are sent to the host of ``trusted_endpoint`` only.
+    The source's header fields, which may contain credentials, are sent only to the host of ``trusted_endpoint``.
     ``conditions`` are the fields of a conditional request.
     """
 
@@ -209,13 +213,13 @@ class _PageRequest(msgspec.Struct, frozen=True):
 
     @property
     def max_bytes(self) -> int:
-        # Compression makes incompressible data larger, so a prefix may need more bytes on the wire than it has.
+        # Compression makes incompressible data larger, so a compressed prefix may have more bytes than the prefix.
         return self.source.max_page if self.prefix_size is None else 2 * self.prefix_size + 1024
 
     def extra_fields_for(self, endpoint: Endpoint) -> dict[str, str]:
         """Return the header fields to send to ``endpoint`` besides those of every request."""
         trusted = self.trusted_endpoint
-        # A redirect from https to http must not send them unencrypted.
+        # After a redirect from https to http, the fields of the source would be sent unencrypted.
         if trusted is None or not endpoint.is_same_host(trusted) or endpoint.scheme not in {trusted.scheme, "https"}:
             return self.conditions
         return {**self.conditions, **self.source.headers}
@@ -250,15 +254,15 @@ def _page_url_endpoint(source: Source) -> Endpoint:
 def _to_domain_error(
     endpoint: Endpoint, error: requests.RequestException, response: requests.Response | None
 ) -> OriginFailed:
-    # SSLError is a subclass of ConnectionError, but a certificate that is not trusted will not be at a retry either.
+    # SSLError is a subclass of ConnectionError, but a retry does not make a certificate trusted.
     may_retry = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.exceptions.SSLError)
-    kind = OriginDown if may_retry else OriginFailed
+    error_class = OriginDown if may_retry else OriginFailed
     status = 0 if response is None else response.status_code
-    return kind(f"{endpoint.authority}: {printable_line(str(error))}", status=status)
+    return error_class(f"{endpoint.authority}: {printable_line(str(error))}", status=status)
 
 
 def _validator(response: requests.Response, name: str) -> str:
-    """Return a validator if it can be sent back; empty if it is missing, too long or not printable ASCII."""
+    """Return a validator, or an empty text if it is missing, too long or not printable ASCII."""
     text: str = response.headers.get(name, "")
     return text if len(text) <= _MAX_VALIDATOR and text.isascii() and text.isprintable() else ""
 

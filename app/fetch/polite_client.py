@@ -1,8 +1,9 @@
-"""The polite client: fetches pages within what robots.txt, the limits and the health of each host allow.
+"""The polite client fetches pages, as far as robots.txt, the limits and the health of each host allow.
 
-For a page it does this, in order: check robots.txt, acquire a slot of the host, fetch the page. A redirect is followed
-only after the same steps. A redirect to another host releases the slot before anything of the next host is waited for,
-so two hosts that redirect to each other cannot block each other. A failed attempt is retried.
+For each page, the client first checks robots.txt, then acquires a slot of the host, and then fetches the page. The same
+steps precede the request for the target of a redirect. If a redirect leads to another host, the client releases the
+slot before it waits for anything of the other host. Two hosts that redirect to each other therefore cannot block each
+other. A failed attempt may be retried.
 """
 
 import copy
@@ -25,10 +26,10 @@ from app.fetch.robots import MAX_SIZE, RobotsPolicy
 
 T = TypeVar("T")
 
-#: Called with the target URL of a redirect, before its request; may wait, and may raise.
+#: Called with the target URL of a redirect, before the target is requested. It may wait, and may raise.
 Follow = Callable[[str], None]
 
-#: Sends requests for one page or file.
+#: Sends the requests for one page or file. The result None means that the page has not been modified.
 Fetch = Callable[[RequestTimer, Follow], Page | None]
 
 #: Called with the outcome of an attempt, and the seconds that its requests took.
@@ -66,16 +67,17 @@ class PoliteClient:
     ) -> T | None:
         """Return the result of ``read`` for the page at ``url``.
 
-        The call waits for slots until ``deadline``. With ``validators`` the request is conditional; None means that the
-        page has not been modified. The slot of the host is held while ``read`` runs, since reading a page takes this
-        service as much time as fetching it.
+        The call waits for slots until ``deadline``. With ``validators`` the requests are conditional, and the result
+        None means that the page has not been modified. The slot of the host is held while ``read`` runs, because this
+        service needs as much time to read a page as to fetch it.
 
         Raises:
             LookupFailed: the page could not be fetched; see ``PageFetcher.fetch``.
-            Throttled: the host asked to wait; no request is sent.
-            OriginFailed: the circuit of the host is open; no request is sent.
-            Blocked: robots.txt disallows the page; it is not requested.
-            Overloaded: too many requests are waiting for a slot, or (QueueTimeout) none became free in time.
+            Throttled: the host asked to wait, in this response or before. If before, no request is sent.
+            OriginFailed: the circuit of the host is open, and no request is sent.
+            Blocked: robots.txt disallows the page, and the page is not requested.
+            Overloaded: too many requests are waiting for a slot, (QueueTimeout) no slot became free in time, or too
+                many DNS lookups are in progress.
 
         """
         self._fetcher.check(source, url)
@@ -89,7 +91,7 @@ class PoliteClient:
         return self._fetch_with_retries(source, url, deadline, fetch, read, check_robots=source.robots, report=report)
 
     def record_throttled(self, source: Source, url: str, error: Throttled) -> None:
-        """Record that the host of ``url`` throttles requests, as the content of its page says."""
+        """Record that the host of ``url`` throttles requests, according to the content of the page."""
         self._hosts[authority_of(url)].record_throttled(error, source.error_ttl)
 
     def _check_robots(self, source: Source, url: str, deadline: Deadline) -> None:
@@ -115,9 +117,9 @@ class PoliteClient:
         check_robots: bool = False,
         report: Report = lambda _outcome, _seconds: None,
     ) -> T | None:
-        """Acquire a slot, fetch and read the page; retry if the source and the error allow it.
+        """Acquire a slot, fetch the page and read it. Retry if the source and the error allow a retry.
 
-        All attempts together count as one failure of the host, and may take ``source.timeout`` seconds.
+        All attempts together may take ``source.timeout`` seconds. If all of them fail, the host has failed once.
         """
         timer = RequestTimer(source.timeout, self._clock)
         retries_left = source.retries
@@ -132,12 +134,12 @@ class PoliteClient:
                         report(outcome_label(error), attempt.seconds)
                     if retries_left and attempt.may_be_retried(error):
                         retries_left -= 1
-                        # A copy, without the traceback: that refers to this frame. Such a reference cycle would stay in
-                        # memory until the garbage collector runs.
+                        # The copy has no traceback. A traceback would refer to this frame, and the reference cycle
+                        # would stay in memory until the garbage collector runs.
                         failed = attempt, copy.copy(error)
                         continue
                     if attempt.is_queued and failed is not None:
-                        # There is no slot for a retry, so the previous attempt was the last one.
+                        # The retry got no slot, so the previous attempt was the last one.
                         failed_attempt, failure = failed
                         failed_attempt.record_error(failure)
                         raise copy.copy(failure) from None
@@ -158,9 +160,10 @@ class PoliteClient:
 
 
 class _Attempt:
-    """One attempt at a page or file. It holds at most one slot: that of the host of the request in progress.
+    """One attempt at a page or file. It holds at most one slot: a slot of the host to which it sends requests.
 
-    ``slot`` is None while the attempt waits for a slot (then ``is_queued`` is true) or for robots.txt.
+    ``slot`` is None while the attempt waits for a slot or for robots.txt. ``is_queued`` is true while the attempt waits
+    for a slot.
     """
 
     def __init__(self, hosts: Hosts, source: Source, deadline: Deadline, timer: RequestTimer) -> None:
@@ -188,10 +191,10 @@ class _Attempt:
         return self._seconds_left - self._timer.seconds_left
 
     def acquire_slot(self, url: str) -> None:
-        """Wait for a slot of the host of ``url``, unless this attempt holds one; release that of another host first.
+        """Wait for a slot of the host of ``url``, unless this attempt holds one. Release a slot of another host first.
 
         Raises:
-            ServiceError: as ``Host.acquire``.
+            ServiceError: one of the errors of ``Host.acquire``.
 
         """
         host = authority_of(url)
@@ -204,14 +207,14 @@ class _Attempt:
         self.has_sent_request = True
 
     def release_slot(self) -> None:
-        """Release the slot, if there is one, after a response."""
+        """Record that the host responded, and release its slot, if this attempt holds one."""
         if self.slot is not None:
             self.record_success()
             slot, self.slot = self.slot, None
             slot.release()
 
     def may_be_retried(self, error: Exception) -> bool:
-        """Return whether another attempt makes sense: any other error is likely to be the same a moment later."""
+        """Return whether a retry makes sense. Only ``OriginDown`` may be temporary. A probe is not retried."""
         is_down = isinstance(error, OriginDown) and self.slot is not None and not self.slot.is_trial
         return is_down and self._timer.seconds_left > 0
 
@@ -223,7 +226,7 @@ class _Attempt:
     def record_error(self, error: Exception) -> None:
         """Record what an error says about the host of the request in progress, if there is one.
 
-        A host that got only the rest of the time, because an earlier one had taken most of it, was not too slow.
+        ``TooSlow`` is recorded only for the host that took the most time. Another host got only the rest of the time.
         """
         if self.slot is None or not isinstance(error, LookupFailed):
             return
@@ -232,7 +235,7 @@ class _Attempt:
 
 
 def _read(page: Page | None, read: Callable[[Page], T], report: Report, seconds: float) -> T | None:
-    """Return the result of ``read``, and report the outcome of the attempt."""
+    """Read the page, return the result of ``read``, and report the outcome of the attempt."""
     if page is None:
         report(NOT_MODIFIED, seconds)
         return None

@@ -1,8 +1,8 @@
 """A semaphore that the processes of a machine share: each slot is a lock on one byte of a file.
 
-The file stays empty. The kernel holds the locks (POSIX record locks, fcntl), so it releases the slots of a process that
-is killed at once, and none remain after the last process has ended. A lock belongs to a whole process; the semaphore
-therefore keeps a set of the slots that greenlets of its own process hold.
+The file stays empty. The kernel holds the locks (POSIX record locks, fcntl), and releases all locks of a process as
+soon as the process ends or is killed. A lock belongs to a whole process. The semaphore therefore keeps a set of the
+slots that greenlets of its own process hold.
 """
 
 import fcntl
@@ -15,11 +15,11 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-#: The distance in bytes between the slots of two keys: more than any ``concurrency``.
+#: The number of bytes that a key has in the file. It is larger than any ``concurrency``.
 _SLOTS_PER_KEY = 1024
 
-#: The byte of a key on which each process that waits for a slot of the key holds a shared lock: the last one.
-_WAITING = _SLOTS_PER_KEY - 1
+#: The last byte of a key. Each process that waits for a slot of the key holds a shared lock on this byte.
+_WAITING_BYTE = _SLOTS_PER_KEY - 1
 
 
 def default_lock_path() -> Path:
@@ -33,8 +33,8 @@ def default_lock_path() -> Path:
 class ProcessSemaphore:
     """Slots by key, shared by all processes that open the file at ``path``.
 
-    If the file cannot be used, a warning is logged and the slots are those of this process alone. Each process makes
-    its own instance, after any fork.
+    If the file cannot be used, a warning is logged and the slots are those of this process alone. Each process must
+    make its own instance, after any fork.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,9 +48,9 @@ class ProcessSemaphore:
             _log.warning(message, path, error)
 
     def acquire(self, key: str, count: int) -> int | None:
-        """Return one of the ``count`` slots of ``key``, at most 1,023, or None if all are taken. Does not block."""
+        """Return one of the ``count`` (at most 1,023) slots of ``key``, or None if all are taken. Does not block."""
         first = _first_slot(key)
-        # Starts one slot further each time: the slot that was acquired longest ago is the most likely to be free.
+        # Each call starts one slot further, because the slot that was acquired longest ago is most likely to be free.
         self._start += 1
         for number in range(self._start, self._start + count):
             slot = first + number % count
@@ -66,17 +66,17 @@ class ProcessSemaphore:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
 
     def start_waiting(self, key: str) -> None:
-        """Tell other processes that this one waits for a slot of ``key``. May be repeated."""
-        self._lock(_first_slot(key) + _WAITING, fcntl.LOCK_SH)
+        """Tell other processes that this process waits for a slot of ``key``. May be called repeatedly."""
+        self._lock(_first_slot(key) + _WAITING_BYTE, fcntl.LOCK_SH)
 
     def stop_waiting(self, key: str) -> None:
-        """Tell other processes that this one does not wait for a slot of ``key``."""
+        """Tell other processes that this process does not wait for a slot of ``key``."""
         if self._file is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _first_slot(key) + _WAITING)
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _first_slot(key) + _WAITING_BYTE)
 
     def is_awaited_elsewhere(self, key: str) -> bool:
-        """Return whether another process waits for a slot of ``key``. This one counts as not waiting afterwards."""
-        is_awaited = not self._lock(_first_slot(key) + _WAITING)
+        """Return whether another process waits for a slot of ``key``. Afterwards this process counts as not waiting."""
+        is_awaited = not self._lock(_first_slot(key) + _WAITING_BYTE)
         self.stop_waiting(key)
         return is_awaited
 
@@ -92,7 +92,7 @@ class ProcessSemaphore:
             return True
         try:
             fcntl.lockf(self._file, kind | fcntl.LOCK_NB, 1, slot)
-        except OSError:  # another process holds it, or the kernel has no free locks at the moment
+        except OSError:  # another process holds the lock, or the kernel has no free locks at the moment
             return False
         return True
 
@@ -104,7 +104,7 @@ def _first_slot(key: str) -> int:
 
 
 def _open(path: Path) -> int:
-    """Open the file for this user only: in a folder that all users share, another user could hold the locks forever."""
+    """Open the file, which must belong to this user, because another user could hold the locks forever."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(file).st_uid != os.geteuid():

@@ -19,15 +19,15 @@ _MAX_URL = 8192  # characters; records store the final URL
 def resolve_redirect(
     response: requests.Response, url: str, endpoint: Endpoint, *, is_allowed: Callable[[Endpoint], bool]
 ) -> tuple[str, Endpoint]:
-    """Return the URL to which ``response`` redirects, and its endpoint.
+    """Return the URL to which ``response`` redirects, and the endpoint of this URL.
 
-    ``url`` and ``endpoint`` are those of the request; a relative Location is resolved against ``url``.
+    ``url`` and ``endpoint`` are those of the request. A relative Location is resolved against ``url``.
 
     Raises:
         OriginFailed: the target is not a valid URL, is too long, or ``is_allowed`` returned false for its endpoint.
 
     """
-    # Header fields are decoded as Latin-1; servers send other characters in UTF-8.
+    # Header fields are decoded as Latin-1, but servers send non-ASCII characters of URLs in UTF-8.
     target = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
     try:
         if len(target) <= _MAX_URL and len(target := normalize_url(urljoin(url, target))) <= _MAX_URL:

@@ -1,4 +1,4 @@
-"""The timer of the requests for one page: how much time they may take together, and which host took how much."""
+"""The timer of the requests for one page: it limits their total time, and records the time that each host took."""
 
 import time
 from collections.abc import Callable
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class RequestTimer:
     """Limits the requests for one page, redirects and retries included, to ``limit`` seconds in all.
 
-    Only time in which a request is in progress counts. Time in queues of this service does not. ``clock`` must be
-    monotonic.
+    Only the time during which a request is in progress counts. Time in queues of this service does not count. ``clock``
+    must be monotonic.
     """
 
     __slots__ = ("_clock", "_limit", "_seconds", "seconds_left")
@@ -33,11 +33,13 @@ class RequestTimer:
         return max(self._seconds, key=self._seconds.__getitem__)
 
     def call(self, host: str, request: Callable[..., T], *args: Any) -> T:
-        """Return the result of ``request(*args)``: a request to ``host``, which may take the seconds that are left.
+        """Call ``request(*args)``, which sends a request to ``host``, and return the result.
+
+        The call may take the seconds that are left.
 
         Raises:
-            TooSlow: the request took longer. The text names the host that took the most time, which need not be
-                ``host``.
+            TooSlow: the request took longer. The message names the host that took the most time, which may be another
+                host.
 
         """
         started_at = self._clock()
@@ -55,8 +57,8 @@ class RequestTimer:
             raise
         finally:
             timer.close()
-            # The timer may be the exception that was raised. Its traceback refers to this frame, which refers to the
-            # timer: a reference cycle that would keep the page in memory.
+            # The timer may be the exception that was raised. Its traceback refers to this frame, and this frame
+            # refers to the timer. This reference cycle would keep the page in memory.
             del timer
 
     def _error_text(self) -> str:

@@ -1,4 +1,4 @@
-"""The body of a response, with the interface that requests expects of ``Response.raw``."""
+"""The body of a response, with the interface that the requests library expects of ``Response.raw``."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -16,8 +16,8 @@ _PIECE_SIZE: Final = 65_536
 class ResponseBody:
     """The body of a response, read on demand and within ``max_bytes``, both before and after decompression.
 
-    As soon as the response is complete, its connection returns to the pool. ``close`` before that closes the
-    connection, without reading the rest.
+    As soon as the response is complete, its connection returns to the pool if it is reusable. If ``close`` is called
+    earlier, it closes the connection without reading the rest.
     """
 
     def __init__(
@@ -50,7 +50,11 @@ class ResponseBody:
             yield piece
 
     def read(self, size: int | None = None, *, decode_content: bool = False) -> bytes:
-        """Return the next ``size`` bytes, fewer only at the end, or the whole rest. Raises as ``stream`` does."""
+        """Return the next ``size`` bytes, or the whole rest if ``size`` is None.
+
+        There are fewer bytes only at the end of the body. Only the first call decides whether the body is decompressed.
+        Raises the same exceptions as ``stream``.
+        """
         if self._pieces is None:
             self._pieces = self._iterate(decode=decode_content)
         pieces, available = [self._buffer], len(self._buffer)
@@ -67,12 +71,12 @@ class ResponseBody:
         except BaseException:  # Timeout and GreenletExit
             self.close()
             raise
-        data = b"".join(filter(None, pieces))  # join() does not copy a single piece, which most pages consist of
+        data = b"".join(filter(None, pieces))  # most pages have one piece, which join() does not copy
         self._buffer = b"" if size is None else data[size:]
         return data if size is None else data[:size]
 
     def close(self) -> None:
-        """Release the connection to the pool if the response is complete; otherwise close it."""
+        """Release the connection to the pool if the response is complete and allows reuse. Otherwise close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -90,7 +94,7 @@ class ResponseBody:
             return
         for piece in limit_bytes(content, self._max_bytes):
             yield piece
-            yield_to_hub()  # one receive may expand to a thousand pieces
+            yield_to_hub()  # the data of one receive may decompress to a thousand pieces
 
     def _receive(self) -> Iterator[bytes]:
         """Yield the body as the server sends it, without its transfer coding."""

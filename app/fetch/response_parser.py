@@ -1,9 +1,9 @@
-"""A parser for the response to one request: strict, fed with bytes as they arrive, without I/O.
+"""A strict parser for the response to one request. It takes bytes as they arrive, and does no I/O.
 
-It is based on llhttp, the parser of httptools, which follows HTTP/1.1 strictly: it rejects bare line feeds, folded
-lines, lengths that are not digits, a length beside a transfer coding, and whitespace around the size of a chunk. This
-module also rejects what llhttp accepts: HTTP/0.9 and 2.0, statuses below 100, transfer codings other than ``chunked``,
-``chunked`` in HTTP/1.0, and unlimited numbers of interim responses, fields and bytes.
+It is based on llhttp, the parser of httptools, which follows HTTP/1.1 strictly. llhttp rejects bare line feeds, folded
+lines, lengths that are not digits, a length together with a transfer coding, and whitespace around the size of a chunk.
+This module also rejects some responses that llhttp accepts: HTTP/0.9 and 2.0, statuses below 100, transfer codings
+other than ``chunked``, ``chunked`` in HTTP/1.0, and too many interim responses, fields or bytes.
 """
 
 import httptools
@@ -16,13 +16,13 @@ _BODY_BYTES_PER_FRAMING_BYTE = 4
 
 
 class InvalidResponseError(Exception):
-    """A response cannot be used. The text says why."""
+    """A response cannot be used. The message says why."""
 
 
 def max_framing_bytes(body_bytes: int) -> int:
     """Return how many bytes a response may have besides ``body_bytes`` of body: header, chunk framing, trailer.
 
-    The framing of chunks of 24 bytes is a quarter of the body.
+    The framing may have a quarter of the size of the body, as with chunks of 24 bytes.
     """
     return _MAX_FRAMING + body_bytes // _BODY_BYTES_PER_FRAMING_BYTE
 
@@ -31,9 +31,9 @@ class ResponseParser:
     """Parses one final response; interim responses (1xx) before it are skipped.
 
     Once ``has_headers`` is true, these are set: ``status``; ``reason``; ``fields`` by lower-case name, the values of a
-    repeated field joined by commas (RFC 9110, 5.3); ``has_length``, whether the end of the body is delimited, without
-    which a truncated body cannot be detected. Once ``is_complete`` is true, ``is_reusable`` says whether the connection
-    may carry another request.
+    repeated field joined by commas (RFC 9110, 5.3); and ``has_length``, which says whether the end of the body is
+    delimited. If the end is not delimited, a truncated body cannot be detected. Once ``is_complete`` is true,
+    ``is_reusable`` says whether the connection may carry another request.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class ResponseParser:
         """Parse the next bytes.
 
         Raises:
-            InvalidResponseError: the header is invalid or too long. ``take_body`` raises the errors of the body.
+            InvalidResponseError: the header is invalid or too long. Errors in the body are raised by ``take_body``.
 
         """
         try:
@@ -72,7 +72,7 @@ class ResponseParser:
             self._error = self._error or f"{self._describe_invalid_part()} ({error})"
             if not self.has_headers:
                 raise InvalidResponseError(self._error) from error
-            # The body is invalid, which matters only to a caller that reads it: the status of a 404 is enough.
+            # The body is invalid. That matters only to a caller that reads it; for a 404, the status is enough.
         self._received_bytes += len(data)
         if self.is_complete:
             self.close()
@@ -82,7 +82,7 @@ class ResponseParser:
             self._error = f"the response has more than {limit} bytes of headers and framing"
 
     def close(self) -> None:
-        """Stop parsing. This breaks the reference cycle between the two parsers, which httptools' callbacks form."""
+        """Stop parsing. This breaks the reference cycle of this parser and the parser of httptools."""
         self.__dict__.pop("_parser", None)
 
     def take_body(self) -> bytes:
@@ -99,7 +99,7 @@ class ResponseParser:
         return "the response has invalid chunks" if self.has_headers else "the response has an invalid header"
 
     def _fail(self, text: str) -> InvalidResponseError:
-        """Return an exception for a callback to raise. httptools drops its text, so that is kept here."""
+        """Return an exception for a callback to raise. The text is also stored here, because httptools drops it."""
         self._error = text
         return InvalidResponseError(text)
 

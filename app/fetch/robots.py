@@ -18,11 +18,11 @@ from app.store.circuit_breaker import StoreNamespace
 #: How many bytes of a file are read. RFC 9309, 2.5, requires at least 500 KiB.
 MAX_SIZE = 512 * 1024
 
-#: A file is fetched again after a day (RFC 9309, 2.4). If that fails, the old one is used for up to another week.
+#: A file is fetched again after a day (RFC 9309, 2.4). If that fails, the old file is used for up to another week.
 _DAY = 86_400.0
 _WEEK = 7 * _DAY
 
-#: Files with more characters are parsed in gevent's thread pool: parsing 100 kB takes some 50 ms.
+#: Files with more characters are parsed in gevent's thread pool, because parsing 100 kB takes about 50 ms.
 _MAX_INLINE = 16_384
 
 #: The total size, in characters, of the files whose rules a worker caches. Parsed rules take up to forty times as much
@@ -39,7 +39,7 @@ _USER_AGENT_LINE = re.compile(r"user(?:-|\s*)agent\s*[:\s](.*)", re.IGNORECASE |
 
 
 class RobotsFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1):
-    """The robots.txt of an origin: its text, empty if there is none, and the time of the fetch.
+    """The robots.txt of an origin: its text and the time of the fetch. The text is empty if there is no file.
 
     If the file could not be fetched, ``problem`` says why, and everything is disallowed (RFC 9309, 2.3.1.4). The file
     is fetched again after ``fresh_until``. Times are seconds since the epoch.
@@ -85,19 +85,19 @@ class RobotsPolicy:
     def check(self, url: str, fetch: Callable[[str], bytes], error_ttl: float) -> None:
         """Check that the page at ``url`` may be fetched.
 
-        ``fetch`` returns the first ``MAX_SIZE`` bytes of a robots.txt file. If it fails, the failure is cached for
-        ``error_ttl`` seconds at most.
+        ``fetch`` returns the first ``MAX_SIZE`` bytes of a robots.txt file. If ``fetch`` fails, the failure is cached
+        for ``error_ttl`` seconds at most.
 
         Raises:
             Blocked: robots.txt disallows the page.
-            OriginFailed: robots.txt could not be fetched, so it might disallow the page.
+            OriginFailed: robots.txt could not be fetched, and might disallow the page.
             Throttled: the host asked to wait in response to the request for robots.txt.
 
         """
         origin = origin_of(url)
         rules = self._rules_of(origin, fetch, error_ttl)
         if rules.file.problem:
-            raise OriginFailed(f"{origin}/robots.txt cannot be fetched, so no page may be: {rules.file.problem}")
+            raise OriginFailed(f"{origin}/robots.txt cannot be fetched, so no page is fetched: {rules.file.problem}")
         if not rules.allow(url, self._user_agent):
             raise Blocked(f"{origin}/robots.txt does not allow this page")
 
@@ -121,7 +121,7 @@ class RobotsPolicy:
     def _refresh(
         self, origin: str, cached: RobotsFile | None, fetch: Callable[[str], bytes], error_ttl: float
     ) -> RobotsFile:
-        """Return the file from the store if it is fresh, otherwise from the origin server."""
+        """Return a fresh file from the store or the origin server. If there is none, an old file may be used."""
         shared, now = self._shared.get(origin), self._clock()
         if shared is not None and shared.fetched_at <= now < shared.fresh_until:
             return shared
@@ -151,8 +151,9 @@ def _fetch_file(url: str, fetch: Callable[[str], bytes], clock: Clock, error_ttl
 def _replace_other_crawlers(text: str, names: Collection[str]) -> str:
     """Return the file with one name in place of all crawlers that are not in ``names``.
 
-    Protego stores each rule once per crawler that it applies to: a file of 64 kB, half crawlers and half rules, takes
-    11 seconds and 360 MB. The User-agent lines must remain, since they end the group before them.
+    Protego stores each rule once for each crawler to which the rule applies. Without the replacement, a file of 64 kB,
+    half crawlers and half rules, takes 11 seconds and 360 MB. The User-agent lines must remain, because each of them
+    may end the group before it.
     """
     lines = []
     for line in text.splitlines():

@@ -1,8 +1,8 @@
 """Protection against server-side request forgery (SSRF): which IP addresses belong to the public internet.
 
-A hostile host name or redirect could otherwise lead to a server inside the operator's network. ``ipaddress`` alone is
-not enough: its ``is_global`` is true for multicast addresses, and for addresses that a translator or a tunnel maps to
-IPv4 addresses, private ones included.
+Without this check, a hostile host name or redirect could lead to a server inside the operator's network. ``is_global``
+of ``ipaddress`` is not enough, because it is also true for multicast addresses, and for addresses that a translator or
+a tunnel maps to IPv4 addresses, even to private ones.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _NOT_PUBLIC = tuple(
             "64:ff9b:1::/48",  # local-use NAT64 (RFC 8215)
             "2001::/32",  # Teredo (RFC 4380)
             "2002::/16",  # 6to4 (RFC 3056)
-            "3fff::/20",  # documentation (RFC 9637); ``ipaddress`` of Python 3.11 does not have it
+            "3fff::/20",  # documentation (RFC 9637); ``ipaddress`` of Python 3.11 does not know this network
             "fec0::/10",  # site-local, deprecated (RFC 3879)
         ),
     )
@@ -29,7 +29,7 @@ def is_public_address(address: str) -> bool:
     """Return whether ``address``, as a socket reports it, is a unicast address of the public internet.
 
     Private, loopback, link-local, carrier-grade NAT, multicast, reserved, unspecified, broadcast, translated and scoped
-    addresses are not public. Neither is a text that is not an IP address.
+    addresses are not public. A text that is not an IP address is not public either.
     """
     try:
         parsed = ipaddress.ip_address(address)

@@ -18,8 +18,9 @@ def error_for_response(
 ) -> LookupFailed:
     """Return the error that a response without a page stands for.
 
-    ``outcome`` is what a response pattern says, or None: then the status has its meaning in RFC 9110. ``now`` is the
-    wall clock time in seconds since the epoch, to which a date in Retry-After is relative.
+    ``outcome`` is the outcome that a response pattern assigns to the response. If ``outcome`` is None, the status has
+    its meaning in RFC 9110. A date in Retry-After is compared with ``now``, the wall clock time in seconds since the
+    epoch.
     """
     status = response.status_code
     text = f"{endpoint.authority} answered {status} {printable_line(response.reason or '')}".rstrip()

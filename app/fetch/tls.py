@@ -1,8 +1,8 @@
 """TLS without a socket: the context that verifies certificates, and a session that encrypts and decrypts bytes.
 
-An ``SSLSocket`` handles records without data, such as session tickets, inside one ``recv`` call, for as long as the
-peer sends them, and no other greenlet runs meanwhile. With ``TlsSession`` the caller reads the socket, in pieces of
-bounded size.
+An ``SSLSocket`` handles records without data, such as session tickets, inside ``recv``. As long as the peer sends such
+records, ``recv`` does not return and no other greenlet runs. With ``TlsSession``, the caller itself reads the socket,
+in pieces of bounded size.
 """
 
 import functools
@@ -19,15 +19,16 @@ _MAX_RECORD = 16_384  # the most plaintext bytes in one record (RFC 8446, 5.1)
 
 @functools.cache
 def default_context() -> ssl.SSLContext:
-    """Return the context of this process. It is shared, since loading a trust store takes 20 ms and a megabyte."""
+    """Return the context of this process. It is shared, because loading a trust store takes 20 ms and 1 MB."""
     return new_context(os.environ)
 
 
 def new_context(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Return a context that verifies certificates and host names.
 
-    The trusted certificates are those that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, as in requests; otherwise those
-    that OpenSSL's SSL_CERT_FILE and SSL_CERT_DIR name; otherwise those of the system and of certifi.
+    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names the trusted certificates, as in the requests library. If neither is set,
+    OpenSSL's SSL_CERT_FILE and SSL_CERT_DIR name them. If none of the four is set, the certificates of the system and
+    of certifi are trusted.
 
     Raises:
         SettingsError: the trust store that a variable names cannot be read.
@@ -48,7 +49,7 @@ def new_context(environ: Mapping[str, str]) -> ssl.SSLContext:
         if not environ.get("SSL_CERT_FILE") and not environ.get("SSL_CERT_DIR"):
             context.load_verify_locations(cafile=certifi.where())
     context.set_alpn_protocols(["http/1.1"])
-    context.options |= ssl.OP_NO_RENEGOTIATION  # each costs as much as a handshake, and the peer could repeat them
+    context.options |= ssl.OP_NO_RENEGOTIATION  # each one costs as much as a handshake, and the peer could start many
     return context
 
 
@@ -62,7 +63,7 @@ class TlsSession:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def do_handshake(self) -> bool:
-        """Continue the handshake; return whether it is complete. If it is not, more data of the peer is needed."""
+        """Continue the handshake, and return whether it is complete. An incomplete one needs more data of the peer."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -83,7 +84,7 @@ class TlsSession:
         return self._outgoing.read()
 
     def read_decrypted(self) -> bytes | None:
-        """Return all available plaintext: None if there is none yet, empty if the peer has closed the session."""
+        """Return all available plaintext, None if there is none yet, or ``b""`` if the peer has closed the session."""
         pieces: list[bytes] = []
         try:
             while piece := self._tls.read(_MAX_RECORD):

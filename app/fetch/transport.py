@@ -1,9 +1,9 @@
-"""A transport adapter for requests that limits every part of a response.
+"""A transport adapter for the requests library that limits every part of a response.
 
-It differs from the adapter of requests in these points: it connects to allowed addresses only; it reads no more bytes
-than allowed, whatever their framing and compression; it yields to other greenlets after each receive; and it takes no
-proxy, password or cookie from the environment. A ``gevent.Timeout`` of the caller may interrupt it at any point; no
-open connection remains then.
+It differs from the library's own adapter in these points: it connects only to allowed addresses; it limits the bytes
+that it reads, framing and decompressed content included; it regularly yields to other greenlets; and it uses no proxies
+or client certificates. A ``gevent.Timeout`` of the caller may interrupt it at any point. The connection in use is
+closed then.
 """
 
 import ssl
@@ -25,15 +25,15 @@ from app.fetch.response_body import ResponseBody
 from app.fetch.response_parser import ResponseParser, max_framing_bytes
 from app.fetch.transport_errors import LOW_LEVEL_ERRORS, to_requests_error
 
-#: A longer Content-Type is ignored: requests takes 15 ms to parse one of 64 kB.
+#: A longer Content-Type is not parsed, because the requests library takes 15 ms to parse one of 64 kB.
 _MAX_CONTENT_TYPE = 256
 
 
 class TransportAdapter(BaseAdapter):
     """Sends requests over the connections of ``pool``, which several adapters may share.
 
-    A body may have ``max_bytes``, both as sent and after decompression. Connections to addresses that are not public
-    are made only if ``private_network`` is set.
+    A body may have at most ``max_bytes`` bytes, both before and after decompression. Connections to addresses that are
+    not public are made only if ``private_network`` is set.
     """
 
     def __init__(self, *, pool: ConnectionPool, max_bytes: int, private_network: bool) -> None:
@@ -51,11 +51,11 @@ class TransportAdapter(BaseAdapter):
         timeout: float | tuple[float, float] | tuple[float, None] | None = None,
         verify: bool | str = True,  # noqa: ARG002, FBT001, FBT002 - certificates are always verified, by one context
         cert: Any = None,  # noqa: ARG002 - client certificates are not supported
-        proxies: Mapping[str, str] | None = None,  # noqa: ARG002 - requests takes them from the environment
+        proxies: Mapping[str, str] | None = None,  # noqa: ARG002 - proxies are not supported
     ) -> Response:
-        """Send a GET request without a body; return the response, whose body is not read yet.
+        """Send a GET request without a body. Return the response, before its body is read.
 
-        ``timeout`` is the connect timeout and the timeout of each read, in seconds, or a pair of the two.
+        ``timeout`` is a pair of the connect timeout and the timeout of each read, in seconds, or one number for both.
 
         Raises:
             InvalidURL: the URL is invalid, or (AddressNotAllowed) connections to its host are not allowed.
@@ -63,7 +63,8 @@ class TransportAdapter(BaseAdapter):
             InvalidResponse: the response violates HTTP or exceeds a limit.
             ConnectTimeout, ReadTimeout: a timeout has passed.
             SSLError: TLS failed, or the certificate is not valid for the host.
-            ConnectionError: no connection could be made, or it broke.
+            ConnectionError: no connection could be made, or the connection broke.
+            Overloaded: too many DNS lookups are in progress.
 
         """
         if request.method != "GET" or request.body:
@@ -104,7 +105,7 @@ class TransportAdapter(BaseAdapter):
             except (ConnectionError, ssl.SSLError):
                 if idle.has_received:
                     raise
-                # The server closed the idle connection without a response. The request is sent again on a new one.
+                # The server closed the idle connection without a response. A new connection is used instead.
         connection = self._pool.connect(endpoint, private_network=self._private_network, timeout=connect_timeout)
         return connection, self._exchange(connection, data, read_timeout)
 
@@ -123,7 +124,7 @@ class TransportAdapter(BaseAdapter):
 
 
 class _LazyCookiesResponse(Response):
-    """The response of requests, with its cookie jar made on first access: the jar costs more than all the rest."""
+    """A response that makes its cookie jar on first access, because the jar costs more than all the rest."""
 
     _defaults: ClassVar = {name: value for name, value in vars(Response()).items() if name != "cookies"}
 

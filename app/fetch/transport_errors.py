@@ -1,4 +1,4 @@
-"""The mapping of low-level errors to the exceptions of requests. No other module maps them."""
+"""Maps low-level errors to the exceptions of the requests library. Other modules call ``to_requests_error``."""
 
 import ssl
 from types import MappingProxyType
@@ -22,18 +22,21 @@ class AddressNotAllowed(InvalidURL):
     """The host has no address to which connections are allowed."""
 
 
-#: All exceptions that the modules below the transport raise. Any other exception is a bug.
+#: All exceptions of the modules below the transport, except ``Overloaded``, which is a domain error already.
 LOW_LEVEL_ERRORS: Final = (
-    OSError,
+    OSError,  # includes ssl.SSLError, TimeoutError and ConnectTimeoutError
     InvalidResponseError,
     InvalidBodyError,
     AddressNotAllowedError,
     ByteBudgetExceededError,
 )
 
-_FIXED_MESSAGES: Final = MappingProxyType(
+_FIXED_REPLACEMENTS: Final = MappingProxyType(
     {
-        AddressNotAllowedError: (AddressNotAllowed, "it has a private address, which private_network does not allow"),
+        AddressNotAllowedError: (
+            AddressNotAllowed,
+            "it has only addresses that are not public, and private_network is not set",
+        ),
         ByteBudgetExceededError: (InvalidResponse, "the server sent more bytes than the size limit allows"),
         ConnectTimeoutError: (ConnectTimeout, "the connection timed out"),
     }
@@ -41,10 +44,10 @@ _FIXED_MESSAGES: Final = MappingProxyType(
 
 
 def to_requests_error(error: Exception) -> RequestException:
-    """Return the exception of requests for one of ``LOW_LEVEL_ERRORS``, with a message of one line."""
-    if type(error) in _FIXED_MESSAGES:
-        kind, text = _FIXED_MESSAGES[type(error)]
-        return kind(text)
+    """Convert one of ``LOW_LEVEL_ERRORS`` to an exception of the requests library. Its message is a single line."""
+    if type(error) in _FIXED_REPLACEMENTS:
+        error_class, text = _FIXED_REPLACEMENTS[type(error)]
+        return error_class(text)
     match error:
         case ssl.SSLCertVerificationError():
             return SSLError(f"its certificate is not trusted: {error.verify_message}")

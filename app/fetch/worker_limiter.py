@@ -1,4 +1,4 @@
-"""The limiter of one worker: how many pages of all hosts together it fetches at once."""
+"""The limiter of one worker: it limits how many pages the worker fetches at once from all hosts together."""
 
 from collections import OrderedDict
 
@@ -6,10 +6,10 @@ from gevent.event import Event
 
 
 class WorkerLimiter:
-    """The slots of one worker. Each caller that waits for one is represented by the event that wakes it up.
+    """The slots of one worker. Each waiting caller is represented by the event that wakes it up.
 
-    Slots are acquired in order of arrival. Only the first caller in the queue of a host comes here, so the hosts take
-    turns.
+    Slots are acquired in order of arrival. Only the first caller in the queue of each host waits here, so the hosts
+    take turns.
     """
 
     def __init__(self, slots: int) -> None:
@@ -17,9 +17,10 @@ class WorkerLimiter:
         self._waiting: OrderedDict[Event, None] = OrderedDict()
 
     def try_acquire(self, caller: Event) -> bool:
-        """Acquire a slot, or let the caller wait: its event is set when it is the first in the queue and one is free.
+        """Acquire a slot and return true, or add the caller to the queue and return false.
 
-        In both cases the caller must call ``stop_waiting`` when it is done.
+        The event of the first caller in the queue is set when a slot is free. In both cases, the caller must call
+        ``stop_waiting`` when it has acquired a slot or gives up.
         """
         if self._free and (not self._waiting or next(iter(self._waiting)) is caller):
             self._free -= 1

@@ -69,7 +69,7 @@ def unresponsive_address(port: int) -> Iterator[None]:
 )
 def test_no_notation_of_a_private_address_is_connected_to(site: Origin, pool: ConnectionPool, host: str) -> None:
     url = f"{site.scheme}://{host}:{site.port}/"
-    with pytest.raises(InvalidURL, match="it has a private address, which private_network does not allow"):
+    with pytest.raises(InvalidURL, match="it has only addresses that are not public, and private_network is not set"):
         get(pool, url, private_network=False)
     gevent.sleep(0)
     assert site.connections == 0
@@ -79,7 +79,7 @@ def test_no_notation_of_a_private_address_is_connected_to(site: Origin, pool: Co
 def test_a_name_that_resolves_to_a_private_address_is_not_connected_to(
     site: Origin, make_pool: MakePool, address: str
 ) -> None:
-    with pytest.raises(InvalidURL, match="a private address"):
+    with pytest.raises(InvalidURL, match="only addresses that are not public"):
         get(make_pool([address]), f"{site.scheme}://shop.example:{site.port}/", private_network=False)
 
 
@@ -92,7 +92,7 @@ def test_a_name_that_later_resolves_to_a_private_address_is_not_connected_to(
     pool = make_pool(["127.0.0.1"], ["127.0.0.2"])
     url = f"{site.scheme}://localhost:{site.port}/"
     assert get(pool, url, private_network=False) == b"there"
-    with pytest.raises(InvalidURL, match="a private address"):
+    with pytest.raises(InvalidURL, match="only addresses that are not public"):
         get(pool, url, private_network=False)
 
 
@@ -108,7 +108,7 @@ def test_an_idle_connection_to_a_private_address_is_not_reused_without_private_n
 ) -> None:
     site.pages["/"] = page("there")
     assert get(pool, f"{site.url}/") == b"there"
-    with pytest.raises(InvalidURL, match="a private address"):
+    with pytest.raises(InvalidURL, match="only addresses that are not public"):
         get(pool, f"{site.url}/", private_network=False)
 
 

@@ -114,7 +114,9 @@ def test_a_lookup_that_gets_no_thread_is_overload(monkeypatch: pytest.MonkeyPatc
     gevent.sleep(0)
     waiting = [gevent.spawn(resolver.resolve, "quick", 80) for _ in range(2)]
     for caller in waiting:
-        with pytest.raises(Overloaded, match=r"^too many DNS lookups are in progress: that of quick has not begun$"):
+        with pytest.raises(
+            Overloaded, match=r"^too many DNS lookups are in progress: the lookup of quick has not begun$"
+        ):
             caller.get()
     assert "quick" not in fake.lookups
     fake.unblock()

@@ -477,7 +477,9 @@ def test_a_redirect_may_lead_to_an_internationalised_host(origin: Origin) -> Non
 
 
 def test_a_private_address_is_rejected_without_private_network(origin: Origin) -> None:
-    with pytest.raises(OriginFailed, match="a private address, which private_network does not allow") as caught:
+    with pytest.raises(
+        OriginFailed, match="only addresses that are not public, and private_network is not set"
+    ) as caught:
         fetch(origin, private_network=False)
     assert type(caught.value) is OriginFailed
     assert not origin.requests
@@ -528,7 +530,7 @@ def test_a_prefix_is_not_fetched_from_a_private_address_of_another_host(
     if is_reached:
         assert fetch_prefix(origin, allowed_hosts=hosts).body == b"there"
     else:
-        with pytest.raises(OriginFailed, match=f"localhost:{origin.port}: it has a private address"):
+        with pytest.raises(OriginFailed, match=f"localhost:{origin.port}: it has only addresses that are not public"):
             fetch_prefix(origin, allowed_hosts=hosts)
 
 

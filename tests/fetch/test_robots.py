@@ -116,7 +116,7 @@ def test_without_a_file_everything_is_allowed(error: LookupFailed) -> None:
     "error", [OriginDown("500", status=500), OriginDown("no connection"), TooSlow("slow"), OriginFailed("garbage")]
 )
 def test_if_the_file_cannot_be_fetched_nothing_is_allowed(error: LookupFailed) -> None:
-    with pytest.raises(OriginFailed, match=f"cannot be fetched, so no page may be: {error}"):
+    with pytest.raises(OriginFailed, match=f"cannot be fetched, so no page is fetched: {error}"):
         is_allowed(new_policy(), FakeOrigin(error))
 
 

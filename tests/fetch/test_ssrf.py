@@ -1,4 +1,4 @@
-"""Which addresses are public."""
+"""Which IP addresses are public."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_public_addresses(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "kind"),
+    ("address", "label"),
     [
         ("0.0.0.0", "unspecified"),
         ("0.1.2.3", "this network"),
@@ -57,18 +57,18 @@ def test_public_addresses(address: str) -> None:
         ("fc00::1", "unique local"),
         ("fd12:3456:789a::1", "unique local"),
         ("fe80::1", "link-local"),
-        ("fe80::1%eth0", "scoped"),
-        ("2606:4700::1111%1", "scoped"),
+        ("fe80::1%eth0", "link-local with a zone id"),
+        ("2606:4700::1111%1", "public with a zone id"),
         ("fec0::1", "site-local"),
         ("ff02::1", "multicast"),
         ("ff0e::1", "multicast"),
         ("4000::1", "unassigned"),
-        ("2130706433", "not an address"),
-        ("127.1", "not an address"),
-        ("0177.0.0.1", "not an address"),
-        ("localhost", "not an address"),
-        ("", "not an address"),
+        ("2130706433", "127.0.0.1 as a decimal number"),
+        ("127.1", "127.0.0.1 in short form"),
+        ("0177.0.0.1", "127.0.0.1 in octal, not accepted"),
+        ("localhost", "a host name"),
+        ("", "an empty text"),
     ],
 )
-def test_addresses_that_are_not_public(address: str, kind: str) -> None:
-    assert not is_public_address(address), kind
+def test_addresses_that_are_not_public(address: str, label: str) -> None:
+    assert not is_public_address(address), label
