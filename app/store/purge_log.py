@@ -35,9 +35,9 @@ class PurgeLog:
         self._read_position = self.position()
 
     @classmethod
-    def create(cls, parts: int = 1) -> Self:
-        """Return a new log, which this process shares with the processes that are forked from it."""
-        return cls(allocate(parts), 0)
+    def create(cls) -> Self:
+        """Return a new log with one part."""
+        return cls(allocate(1), 0)
 
     def position(self) -> Position:
         """Return the present position, which is the end of the log."""

@@ -384,6 +384,13 @@ def test_the_lease_of_an_invalid_record_can_be_acquired_before_the_record_is_due
     assert with_breaker(OneRecord()).look("key", "token", 2.0, 1_700_000_000.0) == (None, True, 7)
 
 
+def test_a_valid_record_is_looked_up_once() -> None:
+    """A record that is not due comes without a lease. It needs none."""
+    store = ScriptedStore(b"one", b"two")
+    assert with_breaker(store).look("key", "token", 2.0, 0.0) == ("one", False, 7)
+    assert store.calls == 1
+
+
 def test_an_exception_other_than_store_error_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         get(with_breaker(ScriptedStore(ZeroDivisionError())))

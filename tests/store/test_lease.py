@@ -60,6 +60,11 @@ def test_a_lease_is_renewed_during_the_block_and_released_at_its_end(
     assert store.shared.leases == {}
 
 
+def test_a_lease_can_be_renewed_twice_before_it_expires() -> None:
+    """So a renewal that fails or comes late does not lose the lease."""
+    assert 0 < 2 * lease_module._RENEWAL_INTERVAL < LEASE_SECONDS
+
+
 def test_a_lease_is_released_if_the_block_fails(store: RecordingStore, breaker: CircuitBreakingStore[str]) -> None:
     with pytest.raises(ZeroDivisionError), Lease(breaker, "ozon:1", "one"):
         raise ZeroDivisionError

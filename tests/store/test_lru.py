@@ -33,6 +33,13 @@ def test_negative_entries_do_not_evict_a_positive_one() -> None:
     assert len(cache) == 11
 
 
+def test_a_small_cache_keeps_one_negative_entry() -> None:
+    cache = new_cache(1)
+    cache.put("a", "negative")
+    cache.put("b", "negative")
+    assert (cache.get("a"), cache.get("b"), len(cache)) == (None, "negative", 1)
+
+
 def test_the_number_of_positive_entries_is_limited() -> None:
     cache = new_cache(100)
     for number in range(1000):

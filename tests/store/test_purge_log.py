@@ -62,6 +62,19 @@ def test_a_purge_of_its_own_does_not_hide_those_of_a_worker_that_has_the_same_pa
     assert two.purged_keys(["shop:1"]) == ["shop:1"]
 
 
+def test_a_worker_that_has_forgotten_a_key_still_reads_the_purges_of_all_others() -> None:
+    one, two, three = logs(3)
+    one.add("shop:1")
+    three.add("shop:3")
+    two.add("shop:2")
+    assert one.purged_keys(["shop:1", "shop:2", "shop:3"]) == ["shop:2", "shop:3"]
+
+
+def test_the_memory_has_room_for_each_part() -> None:
+    assert len(PurgeLog.create().position()) == 1
+    assert [len(log.position()) for log in logs(300)] == [300] * 300
+
+
 def test_a_purge_that_becomes_visible_late_is_not_missed() -> None:
     """A worker may be suspended while it writes. An earlier version compared times, and had passed that one already."""
     one, two = logs(2)
