@@ -3,8 +3,9 @@
 import pytest
 
 from app.concurrency.clock import steady_clock
+from app.domain.errors import LookupFailed, NoCover, NoSuchItem, OriginFailed, Throttled, TooSlow
 from app.domain.records import CoverRecord, Outcome, decode_record, encode_record
-from app.lookup.freshness import Freshness, clamp_to_clock, freshness_of, retention_seconds
+from app.lookup.freshness import Freshness, clamp_to_clock, failed_record, freshness_of, retention_seconds
 from tests.support.clock import ManualClock
 from tests.support.lookup_harness import SHOP
 
@@ -46,6 +47,23 @@ def test_a_record_from_the_past_is_not_changed() -> None:
 
 def test_a_record_from_the_future_counts_as_fetched_now() -> None:
     assert clamp_to_clock(record(fetched_at=1000, fresh_until=1100), 50) == record(fetched_at=50, fresh_until=150)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (NoCover("no rule matches"), SHOP.negative_ttl),
+        (NoSuchItem("404"), SHOP.negative_ttl),
+        (Throttled("slow down", 3600), 3600),
+        (Throttled("slow down"), SHOP.error_ttl),
+        (OriginFailed("its circuit is open", 4), 4),
+        (OriginFailed("its circuit is open", 3600), SHOP.error_ttl),
+        (OriginFailed("500"), SHOP.error_ttl),
+        (TooSlow("late"), SHOP.error_ttl),
+    ],
+)
+def test_a_failure_is_cached_for_the_lifetime_of_its_kind(error: LookupFailed, seconds: float) -> None:
+    assert failed_record(None, SHOP, error, now=50, jitter=0).fresh_until == 50 + seconds
 
 
 def test_the_steady_clock_starts_at_the_wall_clock_and_does_not_jump_with_it() -> None:

@@ -21,7 +21,7 @@ from app.domain.errors import (
     Throttled,
     TooSlow,
 )
-from app.domain.records import CacheStatus, ItemId, Outcome
+from app.domain.records import CacheStatus, ItemId, LookupResult, Outcome
 from tests.support.lookup_harness import SHOP, LookupHarness, blocked, failing, picture
 
 ITEM = ItemId("shop", "42")
@@ -151,6 +151,34 @@ def test_overload_is_not_cached() -> None:
     pages["42"] = picture("/42.jpg")
     gevent.sleep(0)
     assert lookup.find(ITEM).record.outcome is Outcome.FOUND
+
+
+def test_a_call_beyond_the_maximum_number_of_flights_is_refused_and_counted() -> None:
+    may_respond = Event()
+    harness = LookupHarness({"1": blocked(may_respond, "/1.jpg"), "2": picture("/2.jpg")})
+    lookup = harness.lookup(max_flights=1)
+    first = lookup.begin(ItemId("shop", "1"))
+    with pytest.raises(Overloaded):
+        lookup.begin(ItemId("shop", "2"))
+    assert harness.observer.arguments_of("lookup_finished") == [["shop", "overloaded", ""]]
+    may_respond.set()
+    assert lookup.wait(first, lookup.deadline_from_now()).record.outcome is Outcome.FOUND
+    assert harness.fetched_ids == ["1"]
+
+
+def test_a_call_beyond_the_maximum_number_of_flights_gets_the_stale_cover() -> None:
+    may_respond = Event()
+    harness = LookupHarness({"1": blocked(may_respond, "/1.jpg"), "2": picture("/2.jpg")})
+    lookup = harness.lookup(max_flights=1)
+    lookup.find(ItemId("shop", "2"))
+    harness.pass_time(SHOP.ttl + SHOP.grace)
+    first = lookup.begin(ItemId("shop", "1"))
+    result = lookup.begin(ItemId("shop", "2"))
+    assert isinstance(result, LookupResult)
+    assert (result.record.url, result.cache) == ("https://shop.example/2.jpg", CacheStatus.STALE)
+    assert harness.observer.arguments_of("lookup_finished")[-1] == ["shop", "found", "stale"]
+    may_respond.set()
+    lookup.wait(first, lookup.deadline_from_now())
 
 
 def test_an_internal_error_is_raised_and_not_cached() -> None:
