@@ -60,10 +60,7 @@ class Host:
 
 
 class HostSlot:
-    """The permission to send one request after the other to ``host``, until ``release``.
-
-    ``is_trial`` says whether they are the trial of a half-open circuit.
-    """
+    """The permission to send one request after the other to ``host``, until ``release``."""
 
     __slots__ = ("_admission", "_error_ttl", "_health", "_release", "host")
 
@@ -75,11 +72,6 @@ class HostSlot:
         self._admission = admission
         self._release = release
         self._error_ttl = error_ttl
-
-    @property
-    def is_trial(self) -> bool:
-        """Whether the requests are the trial of a half-open circuit."""
-        return self._admission.is_trial
 
     def record_success(self) -> None:
         """Record that the host responds."""

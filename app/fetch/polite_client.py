@@ -212,8 +212,7 @@ class _Attempt:
 
     def may_be_retried(self, error: Exception) -> bool:
         """Return whether another attempt makes sense: any other error is likely to be the same a moment later."""
-        is_down = isinstance(error, OriginDown) and self.slot is not None and not self.slot.is_trial
-        return is_down and self._timer.seconds_left > 0
+        return isinstance(error, OriginDown) and self.slot is not None and self._timer.seconds_left > 0
 
     def record_success(self) -> None:
         """Record that the host of the latest request responded."""
