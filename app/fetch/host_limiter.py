@@ -101,33 +101,43 @@ class HostLimiter:
 
     def _try_acquire(self, caller: Event, concurrency: int, delay: float) -> int | None:
         """Acquire a slot of the host, its turn if there is a delay, and a slot of this worker, or nothing."""
-        turn = None
-        slot = self._semaphore.acquire(self._host, concurrency)
-        if slot is not None and delay > 0:
-            turn = self._semaphore.acquire(self._turn_key, 1)
-            if turn is None:
-                self._semaphore.release(slot)
-                slot = None
-        if slot is None:
+        shared = self._try_acquire_shared(concurrency, delay)
+        if not shared:
             self._announce_waiting(is_waiting=True)
             self._worker_limiter.stop_waiting(caller)
             return None
-        must_pause = self._must_pause_for_other_workers()
-        if must_pause or not self._worker_limiter.try_acquire(caller):
-            self._semaphore.release(slot)
-            if turn is not None:
-                self._semaphore.release(turn)
-            self._announce_waiting(is_waiting=must_pause)
-            if must_pause:
-                self._worker_limiter.stop_waiting(caller)
-                gevent.sleep(_PAUSE)
-                return self._try_acquire(caller, concurrency, delay)
+        if self._must_pause_for_other_workers():
+            self._release_shared(shared)
+            self._announce_waiting(is_waiting=True)
+            gevent.sleep(_PAUSE)
+            return self._try_acquire(caller, concurrency, delay)
+        if not self._worker_limiter.try_acquire(caller):
+            self._release_shared(shared)
+            self._announce_waiting(is_waiting=False)
             return None
-        if turn is not None:
-            gevent.spawn_later(delay, self._end_delay, turn)
+        slot, *turn = shared
+        if turn:
+            gevent.spawn_later(delay, self._end_delay, *turn)
         self._acquired += 1
         self._in_use += 1
         return slot
+
+    def _try_acquire_shared(self, concurrency: int, delay: float) -> list[int]:
+        """Acquire what the processes share: a slot and, if there is a delay, the turn; or nothing."""
+        slot = self._semaphore.acquire(self._host, concurrency)
+        if slot is None:
+            return []
+        if delay <= 0:
+            return [slot]
+        turn = self._semaphore.acquire(self._turn_key, 1)
+        if turn is None:
+            self._semaphore.release(slot)
+            return []
+        return [slot, turn]
+
+    def _release_shared(self, slots: list[int]) -> None:
+        for slot in slots:
+            self._semaphore.release(slot)
 
     def _must_pause_for_other_workers(self) -> bool:
         """Return whether this worker has acquired enough slots in a row and another worker waits.

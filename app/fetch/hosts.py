@@ -73,11 +73,6 @@ class HostSlot:
         self._release = release
         self._error_ttl = error_ttl
 
-    @property
-    def is_trial(self) -> bool:
-        """Whether the requests are the probe of a half-open circuit."""
-        return self._admission.is_trial
-
     def record_success(self) -> None:
         """Record that the host responds."""
         self._health.record_success(self._admission)

@@ -214,9 +214,8 @@ class _Attempt:
             slot.release()
 
     def may_be_retried(self, error: Exception) -> bool:
-        """Return whether a retry makes sense. Only ``OriginDown`` may be temporary. A probe is not retried."""
-        is_down = isinstance(error, OriginDown) and self.slot is not None and not self.slot.is_trial
-        return is_down and self._timer.seconds_left > 0
+        """Return whether a retry makes sense. Only ``OriginDown`` may be temporary."""
+        return isinstance(error, OriginDown) and self.slot is not None and self._timer.seconds_left > 0
 
     def record_success(self) -> None:
         """Record that the host of the latest request responded."""

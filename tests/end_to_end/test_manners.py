@@ -138,7 +138,7 @@ def test_two_hosts_that_redirect_to_each_other_serve_all(origin: Origin, tmp_pat
 
     origin.default = behave
     ids = new_ids(256)
-    text = two_hosts(origin, f"concurrency = {concurrency}\n", settings="deadline = 60")
+    text = two_hosts(origin, f"concurrency = {concurrency}\n", settings="deadline = 20")
     with run_service(tmp_path, text, workers=WORKERS) as server:
         batches = [gevent.spawn(call, server, "get_covers", ids, source) for source in ("ozon", "other")]
         results = [result for batch in batches for result in batch.get().values()]

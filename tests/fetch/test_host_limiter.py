@@ -472,6 +472,18 @@ def test_the_check_may_reject_the_first_in_the_queue(semaphore: ProcessSemaphore
     assert rejected == [0, 1, 2, 3, 4]
 
 
+def test_the_check_comes_before_a_free_slot_is_acquired(semaphore: ProcessSemaphore) -> None:
+    limiters = Limiters(semaphore)
+
+    def reject() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), slot(limiters, "a", delay=60, check=reject):
+        pytest.fail("the check did not raise")
+    with slot(limiters, "a", delay=60, max_wait=0):
+        assert semaphore.acquire("a begins", 1) is None
+
+
 def test_the_check_may_reject_a_queue_that_waits_already(semaphore: ProcessSemaphore) -> None:
     """While all slots are taken. Fails if a caller is checked only once, when it becomes the first in the queue."""
     limiters, may_pass, rejected = Limiters(semaphore), [True], list[int]()
@@ -507,8 +519,10 @@ class WorkerSemaphore(ProcessSemaphore):
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.slots: dict[int, tuple[str, int]] = {}
+        self.tries = 0
 
     def acquire(self, key: str, count: int) -> int | None:
+        self.tries += 1
         for number in range(count):
             if (
                 self.machine.holders.setdefault((key, number), self) is self
@@ -558,6 +572,52 @@ def test_no_worker_starves_while_another_one_is_busy(callers: int, delay: float)
         with slot(other, "a", 2, delay=delay, max_wait=60):
             assert len(fetches) - before <= 8 + 2
     gevent.killall(greenlets)
+
+
+def test_a_worker_does_not_starve_while_another_one_waits_for_ever() -> None:
+    """Which takes nothing of what it is left. Fails if a pause does not end, or is followed by the next one at once."""
+    machine = Machine()
+    busy, other = Limiters(WorkerSemaphore(machine)), WorkerSemaphore(machine)
+    other.start_waiting("a")
+    with gevent.Timeout(30):
+        assert max_concurrency(busy, [("a", 2)] * 30) == 2
+    assert machine.waiting["a"] == {other}
+
+
+@pytest.mark.parametrize("end", ["kill", "timeout", "slot"])
+def test_a_worker_whose_callers_have_left_does_not_wait(end: str) -> None:
+    """Other workers need not pause for it any more. Fails if it counts as waiting for ever."""
+    machine, clock = Machine(), ManualClock()
+    limiters, other = Limiters(WorkerSemaphore(machine), clock=clock), WorkerSemaphore(machine)
+    held = other.acquire("a", 1)
+    assert held is not None
+    callers = Callers(limiters)
+    callers.go.set()
+    waiting = [callers.start(str(number), max_wait=5) for number in range(2)]
+    assert other.is_awaited_elsewhere("a")
+    if end == "kill":
+        gevent.killall(waiting)
+    elif end == "timeout":
+        clock.now += 6
+    else:
+        other.release(held)
+    gevent.joinall(waiting)
+    assert not other.is_awaited_elsewhere("a")
+
+
+def test_a_caller_that_waits_for_its_worker_does_not_poll() -> None:
+    """Nor do other workers pause for it. Fails if each host with a queue takes processor time while it waits."""
+    machine = Machine()
+    semaphore = WorkerSemaphore(machine)
+    limiters = Limiters(semaphore, total=1)
+    callers = Callers(limiters)
+    callers.start("holder", "a")
+    callers.start("waiting", "b")
+    tries = semaphore.tries
+    gevent.sleep(0.03)
+    assert semaphore.tries == tries
+    assert not WorkerSemaphore(machine).is_awaited_elsewhere("b")
+    assert callers.finish() == ["holder", "waiting"]
 
 
 def test_a_worker_does_not_pause_while_no_other_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:

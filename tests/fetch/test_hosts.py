@@ -49,13 +49,18 @@ def acquire(hosts: Hosts, clock: ManualClock, name: str = "shop.example") -> Hos
 
 
 def test_a_host_that_asked_to_wait_has_no_queue(semaphore: ProcessSemaphore, clock: ManualClock) -> None:
-    """Callers are refused at once, though others wait for a slot. Fails if the health is checked in the queue only."""
+    """Callers are refused before any other greenlet runs. Fails if they join those who wait for a slot already."""
     hosts = new_hosts(semaphore, clock)
     slot = acquire(hosts, clock)
+    waiting = gevent.spawn(acquire, hosts, clock)
+    gevent.sleep(0)
     slot.record_error(Throttled("429", 30))
     with pytest.raises(Throttled):
         acquire(hosts, clock)
+    assert not waiting.ready()
     slot.release()
+    with pytest.raises(Throttled):
+        waiting.get()
 
 
 def test_those_who_wait_for_a_host_are_refused_when_its_circuit_opens(

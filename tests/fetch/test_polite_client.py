@@ -309,7 +309,18 @@ def test_repeated_failures_open_the_circuit_then_one_trial_is_sent(fetcher: Scri
     assert len(fetcher.requests) == FAILURE_THRESHOLD + 1
     fetcher.steps = [respond()]
     fetcher.clock.now += 2
-    assert client.fetch(source()) is not None
+    assert [client.fetch(source()) for _ in range(2)] == [b"page", b"page"]
+
+
+def test_a_response_of_the_first_host_counts_though_it_redirects(fetcher: ScriptedFetcher, client: Client) -> None:
+    """Its failures are consecutive no longer. Fails if only the last host of a fetch is recorded."""
+    fetcher.pages[URL] = redirect(at_target("42"))
+    fetcher.pages["https://shop.example/down"] = fail(OriginDown("down"))
+    for _ in range(2):
+        for _ in range(FAILURE_THRESHOLD - 1):
+            with pytest.raises(OriginDown):
+                client.fetch(source(retries=0), "https://shop.example/down")
+        assert client.fetch(source()) == b"page"
 
 
 def test_a_source_with_robots_checks_robots_txt_first(fetcher: ScriptedFetcher, client: Client) -> None:
@@ -664,4 +675,22 @@ def test_the_observer_is_not_notified_of_robots_txt_and_pages_that_are_not_reque
     fetcher.robots = respond("User-agent: *\nDisallow: /")
     with pytest.raises(Blocked):
         client.fetch(source(robots=True))
+    fetcher.pages["https://shop.example/busy"] = after_event(Event(), respond())
+    busy = client.start(source(concurrency=1), "https://shop.example/busy")
+    with pytest.raises(QueueTimeout):
+        client.fetch(source(concurrency=1), max_wait=0)
+    busy.kill()
     assert observer.arguments_of("page_fetched") == []
+
+
+def test_a_redirect_that_gets_no_slot_is_reported(
+    fetcher: ScriptedFetcher, client: Client, observer: RecordingObserver
+) -> None:
+    """With the time of its requests, without that in the queue."""
+    fetcher.pages[URL] = after(fetcher.clock, 2, redirect(at_target("42")))
+    fetcher.pages[at_target("busy")] = after_event(Event(), respond())
+    busy = client.start(source(concurrency=1), at_target("busy"))
+    with pytest.raises(QueueTimeout):
+        client.fetch(source(concurrency=1, name="shop"))
+    busy.kill()
+    assert observer.arguments_of("page_fetched") == [["shop", "overloaded", 2]]
