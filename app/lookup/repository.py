@@ -85,7 +85,7 @@ class CoverRepository:
         key, token, now = str(item), new_token(), self._clock()
         record = self._unexpired(item, self._memory.get(key))
         value, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
-        stored = None if value is None else self._unexpired(item, clamp_to_clock(value, now))
+        stored = None if value is None else self._unexpired(item, clamp_to_clock(value, self._clock()))
         if value is not None and stored is None and not is_refresh_due(value, now) and not has_lease:
             # The store granted no lease, because its record is not due. But the record has expired, because the
             # settings have changed or because the origin asked to wait for longer than the record is kept.

@@ -1,0 +1,539 @@
+"""Lookups of two workers in any order of their steps: a stateful test.
+
+A greenlet of a worker stops at each of its steps: when it fetches a page, before and after each call of the store, and
+when it sleeps. It goes on when a rule says so. So the rules decide in which order the steps of all greenlets are taken,
+and the clock moves only by them.
+
+The variable EXAMPLES of the environment sets how many examples to run, with random seeds: ``EXAMPLES=10000 pytest …``.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import gevent
+import pytest
+from gevent.event import Event
+from greenlet import GreenletExit, getcurrent
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from app.concurrency.deadline import Deadline
+from app.config.source import Source
+from app.domain.errors import LookupFailed, NoSuchItem, OriginFailed, Overloaded, ServiceError, TooSlow
+from app.domain.records import CacheStatus, CoverRecord, ItemId, LookupResult, Outcome
+from app.fetch.page_fetcher import Page, Validators
+from app.lookup.service import LookupService, PendingLookup, StartedLookup
+from app.lookup.single_flight import Flight
+from app.store.base import Entry, Look, StoreError
+from app.store.purge_log import allocate
+from tests.store.dictionary import DictionaryStore, Shared
+from tests.support.clock import ManualClock
+from tests.support.lookup_harness import SHOP, LookupHarness
+from tests.support.recording_observer import RecordingObserver
+
+T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
+
+ITEMS = [ItemId("shop", id_) for id_ in "aaab"]
+
+WORKERS = 2
+
+#: Seconds between two steps.
+TICK = 0.001
+
+#: Entries with covers in the memory of a worker, and at the same time others: fewer than items.
+MEMORY_SIZE = 1
+
+#: Seconds that make a lease expire, a failure, a fresh record, its grace and the record itself.
+PERIODS = [
+    *([SHOP.ttl] * 4),
+    *([SHOP.ttl + SHOP.grace] * 2),
+    0.5,
+    2.5,
+    SHOP.error_ttl,
+    SHOP.negative_ttl,
+    SHOP.ttl + SHOP.keep,
+]
+
+#: What a fetch may end with. "unchanged" is 304 if the request is conditional, else a page.
+RESPONSES = ["page", "page", "unchanged", "unchanged", "failed", "failed", "no cover", "no such item"]
+RARE_RESPONSES = ["overloaded", "bug"]
+
+
+@dataclass(eq=False, slots=True)
+class Fetch:
+    """A request for a page. Times are those of the clock, which no two steps share.
+
+    ``url`` is the cover that the page had, and ``text`` the text of the error.
+    """
+
+    number: int
+    item: ItemId
+    worker: "Worker"
+    flight: Flight[LookupResult]
+    validators: Validators | None
+    started_at: float
+    finished_at: float | None = None
+    url: str = ""
+    text: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Step:
+    """A greenlet of a worker that waits for its next step. ``fetch`` is what it fetches, if it does."""
+
+    worker: "Worker"
+    kind: str
+    fetch: Fetch | None = None
+    event: Event = field(default_factory=Event)
+    choice: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Lookup:
+    """A lookup that waits for its result. ``forgotten_at`` is when the item was last forgotten before it started."""
+
+    worker: "Worker"
+    item: ItemId
+    started: StartedLookup
+    started_at: float
+    forgotten_at: float
+
+
+class Worker(LookupHarness):
+    """A worker: its lookup service, whose steps the machine controls."""
+
+    def __init__(self, machine: "Interleavings", part: int) -> None:
+        super().__init__(
+            clock=machine.clock,
+            store=SteppedStore(machine.shared, self) if machine.has_store else None,
+            sleep=lambda _seconds: machine.take_step(self, "sleep"),
+            purges=machine.purges,
+            workers=part,
+            observer=RecordingObserver(),
+        )
+        self.machine = machine
+        self.part = part
+        self.is_killed = False
+        #: When each item was last forgotten, as far as this worker must know.
+        self.forgotten_at: dict[ItemId, float] = defaultdict(float)
+        self.service: LookupService = self.lookup(memory_size=MEMORY_SIZE)
+        self.flights = self.service._flights
+        self.memory = self.service._repository._memory
+
+    def fetch(
+        self,
+        source: Source,
+        url: str,
+        deadline: Deadline,
+        read: Callable[[Page], T],
+        validators: Validators | None = None,
+    ) -> T | None:
+        """Fetch a page whose cover no other page has, unless a rule says otherwise."""
+        item = ItemId("shop", url.rpartition("/")[2])
+        fetch = self.machine.start_fetch(self, item, deadline, validators)
+        choice = self.machine.take_step(self, "fetch", fetch)
+        fetch.finished_at = self.clock()
+        if choice == "bug":
+            raise ZeroDivisionError
+        if choice == "overloaded":
+            raise Overloaded("too many requests")
+        if choice == "unchanged" and validators is not None:
+            fetch.url = validators.etag
+            return None
+        fetch.text = f"{choice} at fetch {fetch.number}."
+        if choice == "failed":
+            raise OriginFailed(fetch.text)
+        if choice == "no such item":
+            raise NoSuchItem(fetch.text)
+        name = f"/{fetch.number}.jpg"
+        fetch.url = f"https://shop.example{name}"
+        if choice == "no cover":
+            fetch.url, fetch.text = "", "no cover on the page"
+            return read(Page(url=url, body=b"<p>nothing"))
+        return read(Page(url=url, body=f'<img src="{name}">'.encode(), validators=Validators(etag=fetch.url)))
+
+
+class SteppedStore(DictionaryStore):
+    """The store of a worker: a request and its response are a step each, and either may fail."""
+
+    def __init__(self, shared: Shared, worker: Worker) -> None:
+        super().__init__(shared)
+        self.worker = worker
+
+    def _call(self, kind: str, operation: Callable[[], T]) -> T:
+        machine = self.worker.machine
+        if machine.take_step(self.worker, f"{kind} request") == "failed":
+            raise StoreError("the request was lost")
+        result = operation()
+        if machine.take_step(self.worker, f"{kind} response") == "failed":
+            raise StoreError("the response was lost")
+        return result
+
+    def look(self, key: str, token: str, seconds: float, now: float) -> Look:
+        def operation() -> Look:
+            look = DictionaryStore.look(self, key, token, seconds, now)
+            self.worker.machine.has_lease[getcurrent()] = look.has_lease
+            if look.has_lease:
+                self.worker.machine.holders[token] = self.worker
+            return look
+
+        self.worker.machine.has_lease[getcurrent()] = True  # unless the store says otherwise
+        return self._call("look", operation)
+
+    def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
+        return self._call("settle", lambda: DictionaryStore.settle(self, key, token, entry, purge_number))
+
+    def forget(self, key: str) -> bool:
+        def operation() -> bool:
+            self.worker.machine.forgets.append((self.worker.clock(), key))
+            return DictionaryStore.forget(self, key)
+
+        return self._call("forget", operation)
+
+    def invalidations(self, since: str) -> tuple[str, list[str]]:
+        def operation() -> tuple[str, list[str]]:
+            self.worker.machine.reads[getcurrent()] = len(self.worker.machine.forgets)
+            return DictionaryStore.invalidations(self, since)
+
+        return self._call("invalidations", operation)
+
+    def renew_lease(self, key: str, token: str, seconds: float) -> bool:
+        """Do nothing: greenlets call it by the real time. The rule ``pass_time`` renews leases."""
+        return True
+
+
+worker_numbers, items = st.integers(0, WORKERS - 1), st.sampled_from(ITEMS)
+numbers, responses = st.integers(0, 99), st.sampled_from([*RESPONSES, *RESPONSES, *RARE_RESPONSES])
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Two workers, their lookups, and the steps that can be taken."""
+
+    has_store = True
+    store_fails = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock(1_700_000_000.0)
+        self.shared = Shared(clock=self.clock)
+        self.purges = allocate(WORKERS)
+        self.steps: list[Step] = []
+        self.fetches: list[Fetch] = []
+        self.lookups: list[Lookup] = []
+        self.background: list[gevent.Greenlet[..., Any]] = []
+        self.flights: dict[int, Flight[LookupResult]] = {}
+        #: Whether the latest look of a greenlet has acquired the lease, and which worker has a token.
+        self.has_lease: dict[Any, bool] = {}
+        self.holders: dict[str, Worker] = {}
+        #: What the store has forgotten and when, and how much of that a greenlet has read.
+        self.forgets: list[tuple[float, str]] = []
+        self.reads: dict[Any, int] = {}
+        self.workers = [Worker(self, part) for part in range(WORKERS)]
+
+    # What the workers call.
+
+    def take_step(self, worker: Worker, kind: str, fetch: Fetch | None = None) -> str:
+        """Wait until a rule lets this greenlet go on, and return what the rule chose."""
+        if not worker.is_killed:
+            step = Step(worker, kind, fetch)
+            self.steps.append(step)
+            step.event.wait()
+            self.steps.remove(step)
+        if worker.is_killed:
+            raise GreenletExit
+        return step.choice
+
+    def start_fetch(self, worker: Worker, item: ItemId, deadline: Deadline, validators: Validators | None) -> Fetch:
+        """Record a fetch that starts, and check that it may."""
+        flight = self.flights[id(deadline)]
+        if self.has_store:
+            has_waited = self.clock() >= deadline.at + SHOP.timeout
+            assert self.has_lease[getcurrent()] or has_waited, "a page is fetched without a lease"
+        fetch = Fetch(len(self.fetches), item, worker, flight, validators, self.clock())
+        self.fetches.append(fetch)
+        return fetch
+
+    # Rules.
+
+    @rule(worker=worker_numbers, item=items, is_quick=st.booleans())
+    def start_lookup(self, worker: int, item: ItemId, *, is_quick: bool) -> None:
+        """A caller asks for a cover. If that is quick, its steps are not mixed with others."""
+        chosen, others = self.workers[worker], list(self.steps)
+        self._tick()
+        started = chosen.service.begin(item)
+        flight = chosen.flights._joinable.get(str(item))
+        if flight is not None:
+            self.flights[id(flight.deadline)] = flight
+        lookup = Lookup(chosen, item, started, self.clock(), chosen.forgotten_at[item])
+        if isinstance(started, PendingLookup):
+            self.lookups.append(lookup)
+        else:
+            self._check_result(lookup, started)
+        self._run()
+        if is_quick:
+            self._finish_all_but(others)
+
+    @precondition(lambda self: self.lookups)
+    @rule(number=numbers)
+    def give_up(self, number: int) -> None:
+        """A caller does not wait any longer."""
+        self._tick()
+        lookup = self.lookups.pop(number % len(self.lookups))
+        self._collect(lookup, gave_up=True)
+        self._run()
+
+    @precondition(lambda self: self.steps)
+    @rule(number=numbers, choice=responses)
+    def go_on(self, number: int, choice: str) -> None:
+        """A greenlet goes on."""
+        self._go_on(self.steps[number % len(self.steps)], choice)
+
+    @precondition(lambda self: self._fetch_steps())
+    @rule(number=numbers, choice=responses)
+    def finish_fetch(self, number: int, choice: str) -> None:
+        """A fetch ends."""
+        steps = self._fetch_steps()
+        self._go_on(steps[number % len(steps)], choice)
+
+    @precondition(lambda self: self.steps)
+    @rule(number=numbers)
+    def finish(self, number: int) -> None:
+        """A greenlet goes on until it ends, and so do those that it starts."""
+        others = list(self.steps)
+        self._go_on(others.pop(number % len(others)), "page")
+        self._finish_all_but(others)
+
+    @rule(worker=worker_numbers, item=items, is_quick=st.booleans())
+    def forget(self, worker: int, item: ItemId, *, is_quick: bool) -> None:
+        """An item is forgotten, by one of the workers."""
+        self._start(self._forget, self.workers[worker], item, is_quick=is_quick)
+
+    def _forget(self, worker: Worker, item: ItemId) -> None:
+        began_at = self.clock()
+        try:
+            worker.service.forget(item)
+        except Overloaded:
+            assert self.store_fails
+            return
+        if not self.has_store:
+            self.forgets.append((self.clock(), str(item)))
+        worker.forgotten_at[item] = max(at for at, key in self.forgets if key == str(item) and began_at <= at)
+
+    @rule(worker=worker_numbers, is_quick=st.booleans())
+    def apply_invalidations(self, worker: int, *, is_quick: bool) -> None:
+        """A worker reads what the others have forgotten."""
+        self._start(self._apply_invalidations, self.workers[worker], is_quick=is_quick)
+
+    def _apply_invalidations(self, worker: Worker) -> None:
+        self.reads[getcurrent()] = 0 if self.has_store else len(self.forgets)
+        worker.service.apply_invalidations()
+        for at, key in self.forgets[: self.reads[getcurrent()]]:
+            item = ItemId("shop", key.partition(":")[2])
+            worker.forgotten_at[item] = max(worker.forgotten_at[item], at)
+
+    @rule(worker=worker_numbers, item=items)
+    def evict(self, worker: int, item: ItemId) -> None:
+        """The memory of a worker has no room for an entry."""
+        self.workers[worker].memory.forget(str(item))
+
+    @precondition(lambda self: self.shared.values)
+    @rule(item=items)
+    def evict_from_store(self, item: ItemId) -> None:
+        """The store has no room for an entry."""
+        self.shared.values.pop(str(item), None)
+
+    @rule(seconds=st.sampled_from(PERIODS), renews=st.booleans())
+    def pass_time(self, seconds: float, *, renews: bool) -> None:
+        """Time passes. Leases are renewed, unless their holders are too busy."""
+        if renews:
+            for key, (token, expires_at) in self.shared.leases.items():
+                if expires_at > self.clock() and not self.holders[token].is_killed:
+                    self.shared.leases[key] = token, expires_at + seconds
+        self.clock.now += seconds
+        self._tick()
+
+    @rule(worker=worker_numbers, is_rare=numbers)
+    def restart(self, worker: int, is_rare: int) -> None:
+        """A worker is killed, and another one takes its place."""
+        if is_rare % 4:
+            return
+        killed = self.workers[worker]
+        self._kill(killed)
+        self.workers[worker] = Worker(self, killed.part)
+
+    # Invariants.
+
+    @invariant()
+    def one_flight_of_an_item_is_in_progress_per_worker(self) -> None:
+        """Except for those that were in progress when the item was forgotten."""
+        current = Counter((step.worker.part, step.fetch.item) for step in self._fetch_steps() if _is_current(step))
+        assert all(count == 1 for count in current.values()), "one item is fetched twice at once"
+
+    def teardown(self) -> None:
+        """Let all greenlets go on until they end, and check that nothing is left."""
+        for _ in range(10_000):
+            if not self.steps:
+                break
+            self._go_on(self.steps[0], "page")
+        for worker in self.workers:
+            assert len(worker.flights) == 0, "a flight does not end"
+            assert list(worker.flights) == []
+            changes = worker.observer.arguments_of("waiters_changed")
+            assert sum(change for (change,) in changes) == 0
+        assert self.lookups == [], "a lookup has no result"
+        assert all(greenlet.ready() for greenlet in self.background)
+        if not self.store_fails:
+            left = {token for token, _ in self.shared.leases.values()}
+            assert all(self.holders[token].is_killed for token in left), "a lease was not released"
+        for worker in self.workers:
+            self._kill(worker)
+
+    # The rest.
+
+    def _fetch_steps(self) -> list[Step]:
+        return [step for step in self.steps if step.fetch is not None]
+
+    def _tick(self) -> None:
+        self.clock.now += TICK
+
+    def _start(self, function: Callable[..., None], *arguments: Any, is_quick: bool) -> None:
+        others = list(self.steps)
+        self._tick()
+        self.background.append(gevent.spawn(function, *arguments))
+        self._run()
+        if is_quick:
+            self._finish_all_but(others)
+
+    def _finish_all_but(self, others: list[Step]) -> None:
+        """Take all steps until only those of ``others`` are left, or greenlets that wait for these."""
+        for _ in range(100):
+            steps = [step for step in self.steps if step not in others and step.kind != "sleep"]
+            if not steps:
+                return
+            self._go_on(steps[0], "page")
+        raise AssertionError("the steps do not end")
+
+    def _go_on(self, step: Step, choice: str) -> None:
+        self._tick()
+        step.choice = choice if step.fetch is not None or self.store_fails else ""
+        step.event.set()
+        self._run()
+
+    def _run(self) -> None:
+        """Run all greenlets until each waits for a step or has ended; then the lookups that have results end."""
+        for _ in range(8):
+            gevent.sleep(0)
+        for lookup in list(self.lookups):
+            assert isinstance(lookup.started, PendingLookup)
+            if lookup.started.result.is_set():
+                self.lookups.remove(lookup)
+                self._collect(lookup, gave_up=False)
+        for greenlet in self.background:
+            if greenlet.ready() and not greenlet.successful():
+                raise greenlet.exception
+
+    def _kill(self, worker: Worker) -> None:
+        worker.is_killed = True
+        self.lookups = [lookup for lookup in self.lookups if lookup.worker is not worker]
+        for step in [step for step in self.steps if step.worker is worker]:
+            step.event.set()
+        self._run()
+        assert len(worker.flights) == 0
+
+    def _collect(self, lookup: Lookup, *, gave_up: bool) -> None:
+        try:
+            result = lookup.worker.service.wait(lookup.started, self.clock())
+        except TooSlow:
+            assert gave_up
+        except ServiceError as error:
+            assert not isinstance(error, LookupFailed), "a failure is not a record"
+        else:
+            self._check_result(lookup, result, gave_up=gave_up)
+
+    def _check_result(self, lookup: Lookup, result: LookupResult, *, gave_up: bool = False) -> None:
+        """Check that a page said this after the item was last forgotten, and that the result has not expired."""
+        record = result.record
+        fetch = self._fetch_of(lookup.item, record)
+        assert fetch.started_at > lookup.forgotten_at, "a forgotten record is returned"
+        if record.is_found:
+            assert record.url == fetch.url
+            if record.error:
+                failed = self._failed_fetch_of(lookup.item, record)
+                assert failed.started_at > lookup.forgotten_at
+        else:
+            assert record.error.startswith(("internal error", fetch.text))
+        self._check_lifetime(lookup, result, gave_up=gave_up)
+
+    def _fetch_of(self, item: ItemId, record: CoverRecord) -> Fetch:
+        (fetch,) = [fetch for fetch in self.fetches if fetch.finished_at == record.fetched_at and fetch.item == item]
+        return fetch
+
+    def _failed_fetch_of(self, item: ItemId, record: CoverRecord) -> Fetch:
+        """Return the latest fetch of the item, after which the record is due again when it is."""
+        lifetime = SHOP.negative_ttl if record.error.startswith("no cover") else SHOP.error_ttl
+        assert record.not_before is not None
+        (fetch,) = [
+            fetch
+            for fetch in self.fetches
+            if fetch.item == item
+            and fetch.finished_at is not None
+            and abs(fetch.finished_at + lifetime - record.not_before) < TICK / 2
+        ]
+        return fetch
+
+    def _check_lifetime(self, lookup: Lookup, result: LookupResult, *, gave_up: bool) -> None:
+        record, start, end = result.record, lookup.started_at, self.clock()
+        expires_at = record.fresh_until + (SHOP.grace + SHOP.keep if record.is_found else 0)
+        if result.cache in {CacheStatus.MEMORY, CacheStatus.STORE}:
+            assert start < record.fresh_until, "a stale record is reported as fresh"
+        if result.cache is CacheStatus.STALE:
+            assert record.is_found
+            assert record.fresh_until <= end, "a fresh record is reported as stale"
+            if not gave_up and start >= record.fresh_until + SHOP.grace:
+                assert record.error or self._has_been_overloaded(lookup)
+        if not self.has_store:  # otherwise the store may have taken its time to save the record
+            assert start < expires_at or record.fetched_at >= start, "an expired record is returned"
+
+    def _has_been_overloaded(self, lookup: Lookup) -> bool:
+        return any(
+            fetch.item == lookup.item and fetch.finished_at is not None and fetch.finished_at > lookup.started_at
+            for fetch in self.fetches
+        )
+
+
+def _is_current(step: Step) -> bool:
+    return step.fetch is not None and step.fetch.flight.is_current and not step.worker.is_killed
+
+
+class WithoutStore(Interleavings):
+    """The workers share only what they have forgotten."""
+
+    has_store = False
+
+
+class FailingStore(Interleavings):
+    """Requests and responses of the store get lost."""
+
+    store_fails = True
+
+
+@pytest.mark.parametrize("machine", [Interleavings, WithoutStore, FailingStore])
+def test_in_any_order_of_steps_results_are_valid(machine: type[Interleavings]) -> None:
+    """The results are what a page said since the item was last forgotten, and have not expired."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES or 100,
+            stateful_step_count=60,
+            derandomize=not EXAMPLES,
+            deadline=None,
+            print_blob=True,
+            report_multiple_bugs=False,
+        ),
+    )
