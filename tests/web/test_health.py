@@ -36,14 +36,14 @@ class Worker:
 def started_worker(store: Store | None) -> Worker:
     """Return a worker that has used its store."""
     worker = Worker(store)
-    worker.store.get("key")
+    worker.store.read("key", bytes.decode)
     return worker
 
 
 def test_a_worker_is_ready_once_its_store_has_answered() -> None:
     worker = Worker(DictionaryStore())
     assert worker.readiness() == (503, "not ready: the store has not answered yet")
-    worker.store.get("key")
+    worker.store.read("key", bytes.decode)
     assert worker.readiness() == (200, "ready")
 
 
