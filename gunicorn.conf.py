@@ -13,6 +13,8 @@ import gevent
 # By default, gevent records for debuggers where a greenlet was spawned. That takes a tenth of the cost of a greenlet.
 gevent.config.track_greenlet_tree = False
 
+import glob
+import importlib
 import logging
 import os
 import signal
@@ -29,6 +31,13 @@ if _root not in sys.path:
 _previous_modules = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "app"}
 
 
+# gunicorn's gevent worker with timeouts and limits for clients.
+worker_class = "app.server.Worker"
+
+# gunicorn and the application use the same log format.
+logger_class = "app.telemetry.logs.Logger"
+
+
 def _load():
     """Read the settings, and import the application's modules in the master.
 
@@ -39,6 +48,9 @@ def _load():
     from app.config.loading import current_settings, load_server_settings
     from app.fetch.tls import default_context
     from app.main import label_values, open_store
+
+    for name in (worker_class, logger_class):  # gunicorn would exit if it could not import them after a reload
+        importlib.import_module(name.rpartition(".")[0])
 
     server, settings = load_server_settings(os.environ), current_settings()
     open_store(settings)  # checks the store's URL, but does not connect
@@ -72,15 +84,10 @@ else:
     if _previous_modules:
         _log.info("settings and code were reloaded", extra=_settings_fields())
 
-# gunicorn and the application use the same log format.
-logger_class = "app.telemetry.logs.Logger"
 loglevel = _server.log_level
 
 bind = _server.bind
 workers = _server.workers
-
-# gunicorn's gevent worker with timeouts and limits for clients.
-worker_class = "app.server.Worker"
 
 # The Python parser rejects obsolete line folding and bare LF. gunicorn_h1c accepts both, and "auto" would use
 # gunicorn_h1c if it is installed.
@@ -138,7 +145,8 @@ def on_reload(server):
 
 
 def pre_fork(server, worker):
-    """Reserve a slot for the worker."""
+    """Reserve a slot for the worker, and switch off gunicorn's reloader in the worker: the master reloads."""
+    server.cfg.set("reload", False)  # noqa: FBT003 - gunicorn's signature
     worker.covers_slot = server.covers_counters.free_slot({other.covers_slot for other in server.WORKERS.values()})
 
 
@@ -183,8 +191,36 @@ def child_exit(server, worker):
 
 
 def when_ready(server):
-    """Log the version and the settings once the server listens."""
+    """Log the version and the settings once the server listens. With ``--reload``, watch the code."""
+    from app.server.file_watcher import watch_files
+    from app.server.worker_classes import worker_class_warning
+
     _log.info("the server has started", extra=_settings_fields())
+    warning = worker_class_warning(server.worker_class, name=server.cfg.worker_class_str, threads=server.cfg.threads)
+    if warning:
+        _log.warning(warning)
+    if server.cfg.reload:
+        _log.warning("changed code is reloaded at once (--reload): for development only")
+        watch_files(lambda: _watched_files(server), _reload_because)
+
+
+#: The suffixes of the files that the application consists of. Editors write files with other suffixes next to them.
+_WATCHED_SUFFIXES = {".css", ".html", ".js", ".py", ".svg", ".toml"}
+
+
+def _watched_files(server):
+    """Yield the files of the application, the settings file, and the files that ``--reload-extra-file`` names."""
+    yield from (path for path in Path(_root, "app").rglob("*") if path.suffix in _WATCHED_SUFFIXES)
+    if config := os.environ.get("COVERS_CONFIG"):
+        yield Path(config)
+    for pattern in server.cfg.reload_extra_files:
+        yield from map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _reload_because(changed):
+    """Reload as HUP does: if the new code or settings are invalid, the server continues with the previous ones."""
+    _log.info("reloading, because a file has changed", extra={"files": [str(path) for path in changed]})
+    os.kill(os.getpid(), signal.SIGHUP)
 
 
 def post_worker_init(worker):

@@ -40,10 +40,11 @@ from app.telemetry.hub_lag import HubLagMonitor
 from app.telemetry.prometheus import PrometheusCollector
 from app.telemetry.worker_slot import current_slot
 from app.web.cover_endpoint import CoverEndpoint
+from app.web.cross_origin import preflight
 from app.web.health import Health
 from app.web.metrics_endpoint import MetricsEndpoint
 from app.web.request_id import RequestIdMiddleware
-from app.web.router import Router
+from app.web.router import MethodHandlers, Router
 from app.web.rpc_endpoint import RpcEndpoint
 from app.web.static_files import StaticFiles
 
@@ -128,16 +129,18 @@ def build_wsgi(settings: Settings) -> "WSGIApplication":
         hub_lag.run,
         lambda: counters.record_tick(lag=hub_lag.maximum(), next_tick=hub_lag.next_tick, memory_entries=len(memory)),
     )
-    rpc = RpcEndpoint(dispatcher=dispatcher, max_body=settings.max_body)
+    rpc: MethodHandlers = {"POST": RpcEndpoint(dispatcher=dispatcher, max_body=settings.max_body), "OPTIONS": preflight}
     covers = CoverEndpoint(sources=sources, lookup=lookup, to_fault=dispatcher.to_fault, clock=clock)
     files = StaticFiles()
     health = Health(store=store, hub_lag=hub_lag, is_shutting_down=slot.is_shutting_down)
     metrics = MetricsEndpoint(PrometheusCollector(slot.counters, monotonic=time.monotonic).exposition)
     router = Router(
         {
-            "/RPC2": {"POST": rpc},
+            "/RPC2": rpc,
+            "/RPC2/": rpc,
             "/cover/*": {"GET": covers, "HEAD": covers},
-            "/": {"GET": files, "HEAD": files},
+            # Clients of SimpleXMLRPCServer and of the service of 2010 call the root.
+            "/": {"GET": files, "HEAD": files, **rpc},
             "/static/*": {"GET": files, "HEAD": files},
             "/healthz": {"GET": health.healthz, "HEAD": health.healthz},
             "/readyz": {"GET": health.readyz, "HEAD": health.readyz},

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 
-from app.server.connection import BodyError, BodyTimeout, Connection
+from app.server.connection import BodyError, Connection
 from app.server.request_head_cache import CachedHead, HeadCache, Parser, Request
 from app.server.response import Response, http_date
 
@@ -207,8 +207,6 @@ class HttpSession:
             self._started_at = datetime.now()  # noqa: DTZ005 - only a difference is taken
         worker.count_request()
         try:
-            if self._connection.timed_out and request.is_body_incomplete():
-                raise BodyTimeout
             chunks = worker.wsgi(environ, response.start_response)
             if worker.is_already_handled(chunks):
                 return True

@@ -13,9 +13,9 @@ from cachetools import LRUCache
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import InvalidHeader
-from gunicorn.http.message import Request as GunicornRequest
 from gunicorn.http.parser import RequestParser
 
+from app.server.proxy_protocol import ProxyProtocolRequest
 from app.server.response_cache import ResponseCache
 
 #: Longer heads are not cached. The heads of XML-RPC clients have about 200 bytes.
@@ -42,7 +42,7 @@ _REQUEST_VARIABLES = {
 }
 
 
-class Request(GunicornRequest):
+class Request(ProxyProtocolRequest):
     """gunicorn's request, which also rejects HTTP/1.1 without Host (RFC 9112, 3.2)."""
 
     _expected_100_continue: bool

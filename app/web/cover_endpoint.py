@@ -15,6 +15,7 @@ from app.lookup.service import LookupService
 from app.methods import explain_record
 from app.rpc.faults import INTERNAL_ERROR, INVALID_PARAMS, Fault
 from app.web.content_negotiation import JSON, prefers_json
+from app.web.cross_origin import ALLOW_ANY_ORIGIN
 from app.web.etag import is_not_modified, weak_etag
 from app.web.response import Response, plain_text
 
@@ -29,8 +30,7 @@ _STATUSES: Final = {INVALID_PARAMS: http.HTTPStatus.NOT_FOUND, INTERNAL_ERROR: h
 #: The max-age, in seconds, of responses that the next refresh may replace: stale covers and "no cover".
 _SHORT_MAX_AGE = 10
 
-#: Scripts of every web site may read the responses (CORS), because nothing in them is confidential.
-_HEADERS: Final = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"), ("X-Content-Type-Options", "nosniff"))
+_HEADERS: Final = (("Vary", "Accept"), ALLOW_ANY_ORIGIN, ("X-Content-Type-Options", "nosniff"))
 
 #: Scripts of other web sites can read Retry-After only if this header lists it (Fetch Standard, 3.3.3).
 _EXPOSE_RETRY_AFTER: Final = ("Access-Control-Expose-Headers", "Retry-After")

@@ -89,7 +89,8 @@ def _read_with_timeout(environ: "WSGIEnvironment", limit: int, seconds: float) -
             http.HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} seconds."
         ) from None
     except Exception as error:  # such as a malformed chunk or a reset; gunicorn's errors have no common class
-        raise BodyRejected(http.HTTPStatus.BAD_REQUEST, f"The body is broken: {error}") from error
+        status = getattr(error, "status", http.HTTPStatus.BAD_REQUEST)  # app/server raises errors with a status
+        raise BodyRejected(status, f"The body is broken: {error}") from error
     finally:
         timeout.close()
         del timeout  # breaks the reference cycle between a raised timeout's traceback and this frame

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gevent import Timeout
 
 from app.telemetry.request_context import ACCESS_FIELDS, accept_request_id, generate_request_ids, request_id
+from app.web.cross_origin import ALLOW_ANY_ORIGIN
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -78,7 +79,7 @@ def _internal_error(error: BaseException, start_response: "StartResponse") -> It
     reference = secrets.token_hex(4)
     _log.error("internal error %s", reference, exc_info=error, extra={"reference": reference})
     body = f"internal error, reference {reference}\n".encode()
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), ALLOW_ANY_ORIGIN]
     start_response(_ERROR_STATUS, headers, sys.exc_info())
     return (body,)
 

@@ -19,7 +19,7 @@ class Response(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-#: A function that serves one path and method. It may raise ``app.web.request_body.BodyRejected``.
+#: A function that serves one path and method.
 Handler = Callable[["WSGIEnvironment"], Response]
 
 

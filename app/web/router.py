@@ -4,7 +4,7 @@ import http
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from app.web.request_body import BodyRejected
+from app.web.cross_origin import ALLOW_ANY_ORIGIN
 from app.web.response import Handler, Response, plain_text
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Router:
         """Serve a request (PEP 3333)."""
         response = self._dispatch(environ)
         content_headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
-        if response.status is http.HTTPStatus.NOT_MODIFIED:
-            # In a 304 response, Content-Length would have to be that of the 200 response (RFC 9110, 8.6), so both
-            # headers are omitted.
+        if response.status is http.HTTPStatus.NOT_MODIFIED or response.status is http.HTTPStatus.NO_CONTENT:
+            # A 204 response must not have Content-Length, and that of a 304 response would have to be that of the 200
+            # response (RFC 9110, 8.6). So both headers are omitted.
             content_headers.clear()
         start_response(_STATUS_LINES[response.status], [*content_headers, *response.headers])
         # gunicorn would also omit the body of a response to HEAD, but it would log a warning each time.
@@ -41,17 +41,18 @@ class Router:
     def _dispatch(self, environ: "WSGIEnvironment") -> Response:
         handlers = self._find_handlers(environ["PATH_INFO"])
         if handlers is None:
-            return plain_text(http.HTTPStatus.NOT_FOUND, "Not found. XML-RPC is at /RPC2, the web page at /.")
+            return plain_text(
+                http.HTTPStatus.NOT_FOUND, "Not found. XML-RPC is at /RPC2, the web page at /.", (ALLOW_ANY_ORIGIN,)
+            )
         handler = handlers.get(environ["REQUEST_METHOD"])
         if handler is None:
             allowed = ", ".join(handlers)
             return plain_text(
-                http.HTTPStatus.METHOD_NOT_ALLOWED, f"Method not allowed. Allowed: {allowed}.", (("Allow", allowed),)
+                http.HTTPStatus.METHOD_NOT_ALLOWED,
+                f"Method not allowed. Allowed: {allowed}.",
+                (("Allow", allowed), ALLOW_ANY_ORIGIN),
             )
-        try:
-            return handler(environ)
-        except BodyRejected as rejected:
-            return plain_text(rejected.status, str(rejected), rejected.headers)
+        return handler(environ)
 
     def _find_handlers(self, path: str) -> MethodHandlers | None:
         if (handlers := self._paths.get(path)) is not None:

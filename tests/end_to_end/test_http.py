@@ -6,10 +6,13 @@ import re
 import socket
 import xmlrpc.client
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.server.gunicorn_server import receive_response, request
+from tests.support.scripted_origin import Origin, cover
 from tests.support.service import CONFIG, Service, run_service
 
 CALL = xmlrpc.client.dumps((), "list_sources").encode()
@@ -80,7 +83,7 @@ def test_every_xml_type_is_accepted(connection: http.client.HTTPConnection, cont
     assert call(connection, headers={"Content-Type": content_type})[0].status == 200
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/xmlx", "multipart/form-data", ""])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/xmlx", "multipart/form-data", ";"])
 def test_another_type_is_415(connection: http.client.HTTPConnection, content_type: str) -> None:
     assert call(connection, headers={"Content-Type": content_type})[0].status == 415
 
@@ -93,14 +96,43 @@ def test_the_charset_of_the_content_type_is_used(connection: http.client.HTTPCon
         xmlrpc.client.loads(response_body)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_another_method_is_405_with_allow(connection: http.client.HTTPConnection, method: str) -> None:
-    response, _ = call(connection, None, method=method)
+@pytest.mark.parametrize("lines", [[], ["Content-Type:"], ["Content-Type:  "]])
+def test_a_body_without_a_type_is_read_as_xml(server: Service, lines: list[str]) -> None:
+    """Its encoding is declared in the XML."""
+    body = xmlrpc.client.dumps(("é",), "get_cover", encoding="iso-8859-1").encode("latin-1")
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+            connection.sendall(request("/RPC2", body, *lines))
+            response = receive_response(connection)
+        assert response.code == 200
+        with pytest.raises(xmlrpc.client.Fault, match="'é' is no id"):
+            xmlrpc.client.loads(response.body)
+
+
+@pytest.mark.parametrize("path", ["/", "/RPC2", "/RPC2/"])
+def test_calls_are_served_at_the_root_and_with_a_trailing_slash(server: Service, path: str) -> None:
+    """Clients of the service of 2010 and of SimpleXMLRPCServer call the root."""
+    with xmlrpc.client.ServerProxy(f"http://127.0.0.1:{server.port}{path}") as client:
+        assert "ozon" in str(client.list_sources())
+        with pytest.raises(xmlrpc.client.Fault, match="unknown source 'nobody'"):
+            client.get_cover("42", "nobody")
+
+
+@pytest.mark.parametrize("path", ["/", "/RPC2/"])
+def test_errors_are_those_of_rpc2(connection: http.client.HTTPConnection, path: str) -> None:
+    assert call(connection, headers={"Content-Type": "text/plain"}, path=path)[0].status == 415
+    assert call(connection, b"x" * 10_001, path=path)[0].status == 413
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/RPC2", "/RPC2/"])
+def test_another_method_is_405_with_allow(connection: http.client.HTTPConnection, method: str, path: str) -> None:
+    response, _ = call(connection, None, method=method, path=path)
     assert response.status == 405
-    assert response.headers["Allow"] == "POST"
+    assert response.headers["Allow"] == "POST, OPTIONS"
 
 
-@pytest.mark.parametrize("path", ["/rpc", "/rpc2", "/RPC2/", "/RPC2x", "//RPC2", "/%52PC3"])
+@pytest.mark.parametrize("path", ["/rpc", "/rpc2", "/RPC2x", "/RPC2//", "/RPC2/x", "//", "//RPC2", "/%52PC3"])
 def test_another_path_is_404(connection: http.client.HTTPConnection, path: str) -> None:
     assert call(connection, path=path)[0].status == 404
 
@@ -172,6 +204,93 @@ def test_a_short_response_is_not_compressed(connection: http.client.HTTPConnecti
     response, body = call(connection, short, {"Accept-Encoding": "gzip"})
     assert len(body) < 1400
     assert "Content-Encoding" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/RPC2", "/RPC2/"])
+def test_a_preflight_request_allows_scripts_of_every_site_to_call(
+    connection: http.client.HTTPConnection, path: str
+) -> None:
+    """The response allows POST and two headers, but no credentials."""
+    headers = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,x-request-id",
+    }
+    response, body = call(connection, None, headers, "OPTIONS", path)
+    assert (response.status, body) == (204, b"")
+    assert response.headers["Content-Length"] is response.headers["Content-Type"] is None
+    cross_origin = {name: value for name, value in response.headers.items() if name.startswith("Access-Control-")}
+    assert cross_origin == {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "Content-Type, X-Request-Id",
+        "Access-Control-Max-Age": "86400",
+    }
+    assert call(connection, path=path)[0].status == 200  # the connection stays open
+
+
+RESPONSES_TO_SCRIPTS = {
+    "call": (200, request("/RPC2", CALL)),
+    "fault": (200, request("/RPC2", b"no XML")),
+    "long response": (200, request("/RPC2", LONG_CALL)),
+    "compressed response": (200, request("/RPC2", LONG_CALL, "Accept-Encoding: gzip")),
+    "root": (200, request("/", CALL)),
+    "slash": (200, request("/RPC2/", CALL)),
+    "broken chunk": (400, request("/RPC2", None, "Transfer-Encoding: chunked", method="POST") + b"zz\r\n"),
+    "no gzip": (400, request("/RPC2", CALL, "Content-Encoding: gzip")),
+    "no such path": (404, request("/RPC", CALL)),
+    "method": (405, request("/RPC2", CALL, method="PUT")),
+    "no length": (411, request("/RPC2", method="POST")),
+    "too large": (413, request("/RPC2", bytes(10_001))),
+    "type": (415, request("/RPC2", CALL, "Content-Type: application/json")),
+    "encoding": (415, request("/RPC2", CALL, "Content-Encoding: br")),
+    "transfer coding": (501, request("/RPC2", None, "Transfer-Encoding: gzip, chunked", method="POST")),
+}
+
+
+@pytest.mark.parametrize(("status", "data"), RESPONSES_TO_SCRIPTS.values(), ids=RESPONSES_TO_SCRIPTS.keys())
+def test_scripts_of_every_site_may_read_the_response(server: Service, status: int, data: bytes) -> None:
+    """The field is there once, also if the response is sent for the second time, without a call of the application."""
+    for _ in range(3):
+        code, fields = send_from_script(server, data)
+        assert code == status
+        assert [field for field in fields if field.startswith("access-control-")] == ["access-control-allow-origin: *"]
+
+
+def send_from_script(server: Service, data: bytes) -> tuple[int, list[str]]:
+    """Send a request with the Origin of another site; return the status of the response and its fields in lower case.
+
+    The connection stays open on the client's side, as in a browser.
+    """
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(data.replace(b"\r\n", b"\r\nOrigin: https://shop.example\r\n", 1))
+        response = receive_response(connection)
+    return response.code, [field.lower() for field in response.headers]
+
+
+def test_cached_responses_are_the_same_for_scripts(origin: Origin, tmp_path: Path) -> None:
+    """From the third time on, the application is not called. Only the request id differs."""
+    origin.item(42, cover())
+    data = request("/RPC2", xmlrpc.client.dumps((42,), "get_cover").encode(), "Content-Type: text/xml")
+    with run_service(tmp_path, CONFIG.format(origin=origin.url)) as server:
+        responses = [send_from_script(server, data) for _ in range(5)]
+        cached = server.client().explain_cover(42)["cache"]
+    assert cached == "memory"
+    assert all("access-control-allow-origin: *" in fields for _, fields in responses)
+    assert len({tuple(field for field in fields if "request-id" not in field) for _, fields in responses}) == 1
+
+
+@pytest.mark.parametrize("repetition", ["a new head", "a head that the worker knows"])
+def test_scripts_may_read_the_response_to_a_late_body(tmp_path: Path, repetition: str) -> None:
+    options = {"GUNICORN_CMD_ARGS": "--worker-class tests.server.short_timeouts.ShortTimeoutWorker"}
+    data = request("/RPC2", CALL)
+    with run_service(tmp_path, CONFIG.format(origin="http://127.0.0.1:9"), extra=options) as server:
+        if repetition == "a head that the worker knows":
+            assert send_from_script(server, data)[0] == 200
+        code, fields = send_from_script(server, data[:-1])
+    assert code == 408
+    assert "access-control-allow-origin: *" in fields
+    assert any(field.startswith("x-request-id: ") for field in fields)
 
 
 @pytest.mark.parametrize("body", [b"", b"no xml", b"<a/>", CALL[:-5], CALL + CALL])

@@ -1,10 +1,12 @@
 """Starting, reloading and stopping the server."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,98 @@ def test_an_edited_configuration_has_no_effect_before_a_reload(origin: Origin, s
     wait_until(lambda: bool(server.workers() - {before}), "another worker is running")
     pages = {source["name"]: source["page_url"] for source in server.client().list_sources()}
     assert pages["ozon"] == f"{origin.url}/context/detail/id/{{id}}"
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A copy of the code, which the test may change."""
+    copy = tmp_path / "code"
+    shutil.copytree(ROOT / "app", copy / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "gunicorn.conf.py", copy)
+    return copy
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def fetch_text(server: Service, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=20) as response:
+        return str(response.read().decode())
+
+
+@pytest.mark.parametrize("name", ["web/health.py", "server/worker.py", "telemetry/logs.py"])
+def test_hup_with_broken_code_changes_nothing(tmp_path: Path, code: Path, name: str) -> None:
+    """The modules of the worker and the logger are imported by gunicorn itself."""
+    config = CONFIG.format(origin="http://127.0.0.1:9")
+    with run_service(tmp_path, config, directory=code, root=code) as server:
+        assert fetch_text(server, "/healthz") == "alive\n"
+        before = server.workers()
+        edit(code / "app" / name, "import", "imp ort")
+        server.reload()
+        wait_until(lambda: before.isdisjoint(server.workers()), "the worker was replaced", seconds=20)
+        assert fetch_text(server, "/healthz") == "alive\n"
+        assert f"settings and code are unchanged: invalid syntax ({Path(name).name}" in server.log.read_text()
+
+
+@pytest.mark.parametrize("worker_class", ["app.server.Worker", "sync"])
+def test_reload_serves_changed_code(tmp_path: Path, code: Path, worker_class: str) -> None:
+    """With --reload, changed code, static files and settings have an effect without a signal."""
+    flags = {"GUNICORN_CMD_ARGS": f"--reload --worker-class {worker_class}"}
+    config = CONFIG.format(origin="http://127.0.0.1:9")
+    with run_service(tmp_path, config, workers=2, extra=flags, directory=code, root=code) as server:
+        assert fetch_text(server, "/healthz") == "alive\n"
+        before = server.workers()
+        edit(code / "app/web/health.py", '"alive"', '"alive and new"')
+        wait_until(lambda: fetch_text(server, "/healthz") == "alive and new\n", "the code was reloaded", seconds=20)
+        wait_until(lambda: len(server.workers()) == 2 and not server.workers() & before, "both workers are new", 20)
+        assert len(server.events(event="Handling signal: hup")) == 1  # not one for each worker
+        assert [event["files"] for event in server.events(event="reloading, because a file has changed")] == [
+            [str(code / "app/web/health.py")]
+        ]
+        edit(code / "app/web/static/page.js", "\n", "\n// changed\n")
+        wait_until(lambda: "// changed" in fetch_text(server, "/static/page.js"), "the file was reloaded", seconds=20)
+        server.config.write_text(config + config.partition("\n\n")[2].replace("sources.ozon", "sources.shop"), "utf-8")
+        wait_until(lambda: "shop" in str(server.client().list_sources()), "the settings were reloaded", seconds=20)
+
+
+def test_reload_survives_broken_code(tmp_path: Path, code: Path) -> None:
+    """While the code is broken, the previous code is served. The correction is reloaded, also that of a new file."""
+    flags = {"GUNICORN_CMD_ARGS": "--reload"}
+    config = CONFIG.format(origin="http://127.0.0.1:9")
+    with run_service(tmp_path, config, extra=flags, directory=code, root=code) as server:
+        assert fetch_text(server, "/healthz") == "alive\n"
+        (code / "app/web/new.py").write_text("TEXT = 'alive and new", "utf-8")
+        edit(code / "app/web/health.py", '"alive"', "TEXT")
+        edit(code / "app/web/health.py", "import http\n", "import http\nfrom app.web.new import TEXT\n")
+        wait_until(lambda: "reload failed, settings and code are unchanged" in server.log.read_text(), "it failed")
+        assert fetch_text(server, "/healthz") == "alive\n"
+        edit(code / "app/web/new.py", "new", "new'\n")
+        wait_until(lambda: fetch_text(server, "/healthz") == "alive and new\n", "the code was reloaded", seconds=20)
+
+
+def test_the_files_of_an_editor_cause_no_reload(tmp_path: Path, code: Path) -> None:
+    flags = {"GUNICORN_CMD_ARGS": "--reload"}
+    config = CONFIG.format(origin="http://127.0.0.1:9")
+    with run_service(tmp_path, config, extra=flags, directory=code, root=code) as server:
+        assert fetch_text(server, "/healthz") == "alive\n"
+        for name in (".main.py.swp", "main.py~", "#main.py#", "4913"):
+            (code / "app" / name).write_text("x", "utf-8")
+        (code / "app/.#main.py").symlink_to("nobody@nowhere.1:1")
+        gevent.sleep(1.5)
+        assert server.events(event="Handling signal: hup") == []
+
+
+def test_code_is_not_watched_without_the_flag(tmp_path: Path, code: Path) -> None:
+    config = CONFIG.format(origin="http://127.0.0.1:9")
+    with run_service(tmp_path, config, directory=code, root=code) as server:
+        assert fetch_text(server, "/healthz") == "alive\n"
+        edit(code / "app/web/health.py", '"alive"', '"alive and new"')
+        gevent.sleep(1.5)
+        assert fetch_text(server, "/healthz") == "alive\n"
+        assert server.events(event="Handling signal: hup") == []
 
 
 def test_two_instances_with_the_same_home_are_independent(origin: Origin, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from app.concurrency.deadline import Deadline
 from app.config.source import Source
 from app.domain.errors import LookupFailed, NoSuchItem, OriginFailed, Overloaded, ServiceError, TooSlow
-from app.domain.records import CacheStatus, CoverRecord, ItemId, LookupResult, Outcome
+from app.domain.records import CacheStatus, CoverRecord, ItemId, LookupResult
 from app.fetch.page_fetcher import Page, Validators
 from app.lookup.service import LookupService, PendingLookup, StartedLookup
 from app.lookup.single_flight import Flight

@@ -1,4 +1,4 @@
-"""gunicorn's hooks, statsd, Unix sockets and the PROXY protocol work as with gunicorn's own worker."""
+"""gunicorn's hooks, statsd and Unix sockets work as with gunicorn's own worker."""
 
 import socket
 from collections import Counter
@@ -63,12 +63,3 @@ def test_a_unix_socket_is_served(tmp_path: Path) -> None:
         data = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert data.count(b"HTTP/1.1 200 OK") == 2
     assert data.count(b"SERVER_NAME: server") == 2
-
-
-def test_the_proxy_protocol_sets_the_client_address_for_the_whole_connection(tmp_path: Path) -> None:
-    data = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 2222\r\n" + request("/echo", BODY) * 2
-    option = ("--proxy-protocol", "v1")
-    with run_gunicorn(tmp_path, STOCK_WORKER, *option) as stock, run_gunicorn(tmp_path, OUR_WORKER, *option) as ours:
-        expected = stock.exchange(data)
-        assert [b"REMOTE_ADDR: 192.0.2.1" in response.body for response in expected] == [True, True]
-        assert ours.exchange(data) == expected

@@ -115,15 +115,18 @@ def test_a_slow_body_gets_408(server: GunicornServer, beginning: bytes) -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b"123"])
-def test_an_incomplete_body_after_a_cached_head_gets_408(server: GunicornServer, part: bytes) -> None:
-    """The application, which would respond with 400, is not called before the worker has received the body."""
-    whole = request("/catch-error", b"12345")
-    assert status_codes(server.exchange(whole)) == [200]
+@pytest.mark.parametrize(("path", "code"), [("/echo", 408), ("/catch-error", 400), ("/unread", 404)])
+def test_an_incomplete_body_after_a_cached_head_times_out(
+    server: GunicornServer, path: str, code: int, part: bytes
+) -> None:
+    """The application reads the part that has arrived, then gets an exception. It may respond itself."""
+    whole = request(path, b"12345")
+    server.exchange(whole)
     with server.connect() as connection:
         started_at = time.monotonic()
         connection.sendall(whole[:-5])
         send_slowly(connection, part)
-        assert status_codes(parse_responses(receive_all(connection))) == [408]
+        assert status_codes(parse_responses(receive_all(connection))) == [code]
         assert BODY_TIMEOUT <= time.monotonic() - started_at < BODY_TIMEOUT + LEEWAY
 
 

@@ -98,9 +98,9 @@ def environment(config: Path, extra: Mapping[str, str] | None = None) -> dict[st
     return inherited | {"COVERS_CONFIG": str(config), "PYTHONPATH": str(ROOT)} | dict(extra or {})
 
 
-def gunicorn_command(*arguments: str) -> list[str]:
-    """Return the command of the README that starts the service."""
-    return [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), *arguments, "app:wsgi"]
+def gunicorn_command(*arguments: str, root: Path = ROOT) -> list[str]:
+    """Return the command of the README that starts the service whose code is in ``root``."""
+    return [sys.executable, "-m", "gunicorn", "-c", str(root / "gunicorn.conf.py"), *arguments, "app:wsgi"]
 
 
 @contextmanager
@@ -111,6 +111,7 @@ def run_service(
     workers: int = 1,
     extra: Mapping[str, str] | None = None,
     directory: Path = ROOT,
+    root: Path = ROOT,
     port: int = 0,
 ) -> Iterator[Service]:
     """Run the service with this configuration until the block ends.
@@ -124,6 +125,7 @@ def run_service(
         workers: The number of workers.
         extra: Further environment variables.
         directory: The working directory.
+        root: The folder with the code. If it is a copy, it must be the working directory too.
         port: The port of a service that has ended, or 0 for a free one.
 
     """
@@ -136,7 +138,7 @@ def run_service(
         port = listener.getsockname()[1]
         variables = {"COVERS_BIND": f"fd://{listener.fileno()}", "COVERS_WORKERS": str(workers), **(extra or {})}
         process = subprocess.Popen(
-            gunicorn_command(),
+            gunicorn_command(root=root),
             cwd=directory,
             env=environment(path, variables),
             stdin=subprocess.DEVNULL,

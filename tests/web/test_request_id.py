@@ -67,6 +67,7 @@ def test_an_exception_is_500_with_the_id_and_a_logged_reference(
     status, headers, body = call(application, HTTP_X_REQUEST_ID="mine")
     assert status == "500 Internal Server Error"
     assert headers["X-Request-Id"] == "mine"
+    assert headers["Access-Control-Allow-Origin"] == "*"
     (reference,) = re.findall(r"^internal error, reference ([0-9a-f]{8})\n$", body.decode())
     (record,) = caplog.records
     assert (record.levelno, record.__dict__["reference"]) == (logging.ERROR, reference)
