@@ -112,7 +112,7 @@ class Worker(LookupHarness):
         super().__init__(
             clock=machine.clock,
             store=SteppedStore(machine.shared, self) if machine.has_store else None,
-            sleep=lambda _seconds: machine.take_step(self, "sleep"),
+            sleep=self._take_sleep_step,
             purges=machine.purges,
             workers=part,
             observer=RecordingObserver(),
@@ -125,6 +125,9 @@ class Worker(LookupHarness):
         self.service: LookupService = self.lookup(memory_size=MEMORY_SIZE)
         self.flights = self.service._flights
         self.memory = self.service._repository._memory
+
+    def _take_sleep_step(self, _seconds: float) -> None:
+        self.machine.take_step(self, "sleep")
 
     def fetch(
         self,
@@ -372,7 +375,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def one_flight_of_an_item_is_in_progress_per_worker(self) -> None:
         """Except for those that were in progress when the item was forgotten."""
-        current = Counter((step.worker.part, step.fetch.item) for step in self._fetch_steps() if _is_current(step))
+        current = Counter((fetch.worker.part, fetch.item) for fetch in map(_current_fetch, self.steps) if fetch)
         assert all(count == 1 for count in current.values()), "one item is fetched twice at once"
 
     def teardown(self) -> None:
@@ -436,7 +439,7 @@ class Interleavings(RuleBasedStateMachine):
                 self._collect(lookup, gave_up=False)
         for greenlet in self.background:
             if greenlet.ready() and not greenlet.successful():
-                raise greenlet.exception
+                greenlet.get()  # raises the exception
 
     def _kill(self, worker: Worker) -> None:
         worker.is_killed = True
@@ -451,8 +454,10 @@ class Interleavings(RuleBasedStateMachine):
             result = lookup.worker.service.wait(lookup.started, self.clock())
         except TooSlow:
             assert gave_up
-        except ServiceError as error:
-            assert not isinstance(error, LookupFailed), "a failure is not a record"
+        except LookupFailed as error:
+            raise AssertionError("a failure is not a record") from error
+        except ServiceError:
+            pass
         else:
             self._check_result(lookup, result, gave_up=gave_up)
 
@@ -507,8 +512,10 @@ class Interleavings(RuleBasedStateMachine):
         )
 
 
-def _is_current(step: Step) -> bool:
-    return step.fetch is not None and step.fetch.flight.is_current and not step.worker.is_killed
+def _current_fetch(step: Step) -> Fetch | None:
+    """Return the fetch in progress at this step, unless its item was forgotten or its worker was killed."""
+    is_current = step.fetch is not None and step.fetch.flight.is_current and not step.worker.is_killed
+    return step.fetch if is_current else None
 
 
 class WithoutStore(Interleavings):
