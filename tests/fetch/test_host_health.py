@@ -69,7 +69,7 @@ def test_without_retry_after_a_throttling_host_is_unavailable_for_error_ttl() ->
 
 def test_the_longer_retry_after_counts() -> None:
     """Each of several concurrent requests may get a 429."""
-    clock = ManualClock()
+    clock = ManualClock(1_700_000_000.0)
     health = new_health(clock)
     health.record_error(EARLIER, Throttled("429", 100), 10)
     health.record_error(EARLIER, Throttled("429", 1), 10)

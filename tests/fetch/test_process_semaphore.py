@@ -116,6 +116,19 @@ def test_a_process_knows_whether_another_one_waits(path: Path, semaphore: Proces
     assert not semaphore.is_awaited_elsewhere("a")
 
 
+def test_the_end_of_waiting_releases_no_slot(path: Path, semaphore: ProcessSemaphore) -> None:
+    """Neither a slot of the same key nor one of another key."""
+    keys = [f"host {number}" for number in range(8)]
+    for key in keys:
+        assert semaphore.acquire(key, 1) is not None
+    semaphore.start_waiting(keys[0])
+    semaphore.stop_waiting(keys[0])
+    for key in keys:
+        process, acquired = start_acquiring_process(path, key, 1)
+        process.communicate("")
+        assert acquired == 0
+
+
 def test_all_slots_of_a_key_can_be_acquired_while_processes_wait(semaphore: ProcessSemaphore) -> None:
     """At the highest ``concurrency`` that a source may have."""
     semaphore.start_waiting("a")

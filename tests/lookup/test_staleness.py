@@ -193,6 +193,15 @@ def test_validators_make_the_refresh_a_conditional_request() -> None:
     assert harness.sent_validators == [None, validators]
 
 
+@pytest.mark.parametrize("validators", [Validators(etag='"a"'), Validators(last_modified="yesterday")])
+def test_one_validator_is_enough_for_a_conditional_request(validators: Validators) -> None:
+    harness, lookup = cached_cover_harness(validators=validators)
+    harness.pages["42"] = unchanged
+    harness.pass_time(TTL + GRACE)
+    assert lookup.find(ITEM).record.url == OLD
+    assert harness.sent_validators == [None, validators]
+
+
 def test_without_validators_the_request_is_unconditional() -> None:
     harness, lookup = cached_cover_harness()
     harness.pass_time(TTL + GRACE)
