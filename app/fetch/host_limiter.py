@@ -1,13 +1,18 @@
-"""The limiter of one host: how many of its pages are fetched at once, and the delay between the starts of two fetches.
+"""The limiter of one host. It limits concurrent fetches, and keeps a delay between the starts of two fetches.
 
-Both limits apply to all workers of a machine together. Callers that have to wait form one queue per host and worker.
-The queue is first in, first out: a caller that arrives at the moment of a release does not overtake the queue. The
-length of a queue and the time in a queue are limited. A waiting caller holds nothing, because it acquires three things
-together or not at all: a slot of the host, the turn of the host and a slot of this worker. The turn exists only if
-there is a delay: it is the right to start a fetch, and is released when the delay is over.
+Both limits apply to all workers of a machine together. To start a fetch, a caller needs
 
-Workers have no common queue. The first caller in the queue of each worker polls for what other workers hold. A worker
-pauses after every few slots if another worker waits for the host, so that no worker starves.
+- a slot of the host;
+- the *delay slot* of the host, if there is a delay. There is only one, and it is released when the delay is over;
+- a slot of this worker.
+
+A caller acquires all of these or none, so a waiting caller holds no slot.
+
+The waiting callers of a worker form one queue for each host. The queue is first in, first out. A caller that arrives
+when a slot is released does not overtake the queue. The length of a queue and the time in a queue are limited.
+
+Workers have no common queue. The first caller in the queue of each worker polls for slots that other workers hold. If
+another worker waits for the host, a worker pauses after every few slots, so that no worker starves.
 """
 
 from collections import deque
@@ -22,14 +27,14 @@ from app.domain.errors import Overloaded, QueueTimeout
 from app.fetch.process_semaphore import ProcessSemaphore
 from app.fetch.worker_limiter import WorkerLimiter
 
-#: How often the first caller in a queue polls for a slot that another process holds, in seconds. The interval grows up
-#: to the maximum.
+#: The first and the longest interval, in seconds, at which the first caller in a queue polls for a slot that another
+#: process holds.
 _MIN_POLL_INTERVAL, _MAX_POLL_INTERVAL = 0.005, 0.01
 
-#: How many slots of a host a worker acquires before it pauses, if another worker waits for the host.
+#: The number of slots of a host that a worker acquires before it pauses, if another worker waits for the host.
 _SLOTS_BETWEEN_PAUSES = 8
 
-#: The length of this pause, in seconds. Every other worker that waits polls within this time.
+#: The length of the pause, in seconds. All other workers that wait for the host poll at least once during the pause.
 _PAUSE = 2 * _MAX_POLL_INTERVAL
 
 
@@ -49,20 +54,22 @@ class HostLimiter:
         clock: Callable[[], float],
     ) -> None:
         self._host = host
-        self._turn_key = f"{host} begins"
+        self._delay_key = f"{host} begins"
         self._worker_limiter = worker_limiter
         self._semaphore = semaphore
         self._max_waiting = max_waiting
         self._clock = clock
-        #: The events of the waiting callers, in order of arrival. Setting an event wakes its caller up to try again.
+        #: The events of the waiting callers, in order of arrival. If an event is set, its caller wakes up and tries
+        #: again.
         self._callers: deque[Event] = deque()
-        #: How many slots this worker has acquired since it last checked for waiting workers, and how many it holds.
-        self._acquired = self._in_use = 0
+        #: The number of slots that this worker has acquired since it last checked whether another worker waits, and the
+        #: number of slots that it holds.
+        self._acquired_since_check = self._in_use = 0
         self._is_waiting_announced = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether no caller waits for a slot, and none holds one."""
+        """Whether no caller of this worker waits for a slot or holds a slot."""
         return not self._callers and not self._in_use
 
     def acquire(
@@ -70,8 +77,8 @@ class HostLimiter:
     ) -> Callable[[], None]:
         """Acquire one of the ``concurrency`` slots of the host, and return a function that releases the slot.
 
-        At least ``delay`` seconds pass between the previous fetch and this one. ``check`` is called before each try to
-        acquire a slot, and may raise.
+        At least ``delay`` seconds pass between the start of the previous fetch and the return of this call. ``check``
+        is called before each attempt to acquire a slot. It may raise an exception.
 
         Raises:
             Overloaded: the queue is full.
@@ -100,58 +107,61 @@ class HostLimiter:
         return partial(self._release, slot)
 
     def _try_acquire(self, caller: Event, concurrency: int, delay: float) -> int | None:
-        """Acquire a slot of the host, its turn if there is a delay, and a slot of this worker, or nothing."""
-        shared = self._try_acquire_shared(concurrency, delay)
-        if not shared:
+        """Return a slot of the host, or None if a slot that the caller needs is taken.
+
+        May pause in favor of other workers.
+        """
+        shared_slots = self._try_acquire_shared(concurrency, delay)
+        if not shared_slots:
             self._announce_waiting(is_waiting=True)
             self._worker_limiter.stop_waiting(caller)
             return None
         if self._must_pause_for_other_workers():
-            self._release_shared(shared)
+            self._release_shared(shared_slots)
             self._announce_waiting(is_waiting=True)
             gevent.sleep(_PAUSE)
             return self._try_acquire(caller, concurrency, delay)
         if not self._worker_limiter.try_acquire(caller):
-            self._release_shared(shared)
+            self._release_shared(shared_slots)
             self._announce_waiting(is_waiting=False)
             return None
-        slot, *turn = shared
-        if turn:
-            gevent.spawn_later(delay, self._end_delay, *turn)
-        self._acquired += 1
+        slot, *delay_slots = shared_slots
+        if delay_slots:
+            gevent.spawn_later(delay, self._end_delay, *delay_slots)
+        self._acquired_since_check += 1
         self._in_use += 1
         return slot
 
     def _try_acquire_shared(self, concurrency: int, delay: float) -> list[int]:
-        """Acquire what the processes share: a slot and, if there is a delay, the turn; or nothing."""
+        """Return a slot of the host and, if there is a delay, the delay slot. Return an empty list if one is taken."""
         slot = self._semaphore.acquire(self._host, concurrency)
         if slot is None:
             return []
         if delay <= 0:
             return [slot]
-        turn = self._semaphore.acquire(self._turn_key, 1)
-        if turn is None:
+        delay_slot = self._semaphore.acquire(self._delay_key, 1)
+        if delay_slot is None:
             self._semaphore.release(slot)
             return []
-        return [slot, turn]
+        return [slot, delay_slot]
 
     def _release_shared(self, slots: list[int]) -> None:
         for slot in slots:
             self._semaphore.release(slot)
 
     def _must_pause_for_other_workers(self) -> bool:
-        """Return whether this worker has acquired enough slots in a row and another worker waits.
+        """Return whether this worker has acquired many slots since the last check, and another worker waits.
 
-        Without pauses, this worker would always be first: it is notified of its own releases, while others have to
-        poll.
+        Without pauses, this worker would always get its own slots again, because its callers are notified of a release,
+        while other workers have to poll.
         """
-        if self._acquired < _SLOTS_BETWEEN_PAUSES:
+        if self._acquired_since_check < _SLOTS_BETWEEN_PAUSES:
             return False
-        self._acquired = 0
+        self._acquired_since_check = 0
         return self._semaphore.is_awaited_elsewhere(self._host)
 
     def _announce_waiting(self, *, is_waiting: bool) -> None:
-        """Tell other workers whether this worker waits for something that they may hold."""
+        """Tell other workers whether this worker waits for a slot that they may hold."""
         if is_waiting:
             self._semaphore.start_waiting(self._host)
         elif self._is_waiting_announced:
@@ -164,12 +174,12 @@ class HostLimiter:
         self._worker_limiter.release()
         self._wake_first()
 
-    def _end_delay(self, turn: int) -> None:
-        self._semaphore.release(turn)
+    def _end_delay(self, delay_slot: int) -> None:
+        self._semaphore.release(delay_slot)
         self._wake_first()
 
     def _wake_first(self) -> None:
-        """Wake up the first caller in the queue, to try again."""
+        """Wake up the first caller in the queue, which then tries again."""
         if self._callers:
             self._callers[0].set()
 

@@ -1,4 +1,4 @@
-"""The hosts that pages are fetched from. Each host has a queue, slots, a delay, and a health with a circuit breaker."""
+"""The hosts that pages are fetched from. Each host has a limiter (``HostLimiter``) and a health (``HostHealth``)."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,12 +15,13 @@ from app.fetch.process_semaphore import ProcessSemaphore
 from app.fetch.worker_limiter import WorkerLimiter
 from app.store.circuit_breaker import StoreNamespace
 
-#: The number of hosts that a worker keeps. There are few hosts, unless ids select the hosts.
+#: A worker with this many hosts drops idle hosts. It has that many only if the hosts of the pages depend on the item
+#: ids.
 _MAX_HOSTS = 4096
 
 
 class Host:
-    """One host, and all that a worker knows about it. ``name`` is the authority of the host."""
+    """One host with its limiter and its health. ``name`` is the authority in the URLs of the host."""
 
     def __init__(self, name: str, limiter: HostLimiter, health: HostHealth) -> None:
         self.name = name
@@ -35,15 +36,16 @@ class Host:
     def acquire(self, source: Source, deadline: Deadline, seconds: float) -> "HostSlot":
         """Wait until a slot of the host is free and the delay has passed, and return the slot.
 
-        ``seconds`` is how long the requests may take.
+        ``seconds`` is the maximum duration of the requests that the caller will send.
 
         Raises:
             Throttled: the host asked to wait.
             OriginFailed: the circuit of the host is open, or a probe is in progress.
-            Overloaded: the queue is full, or (QueueTimeout) no slot became free before the deadline.
+            Overloaded: the queue is full.
+            QueueTimeout: no slot became free before the deadline.
 
         """
-        self._health.check()  # avoids a useless wait; the host is checked again once a slot is free
+        self._health.check()  # avoids a useless wait if the host is unavailable already
         release = self._limiter.acquire(
             concurrency=source.concurrency, delay=source.delay, deadline=deadline, check=self._health.check
         )
@@ -55,7 +57,7 @@ class Host:
         return HostSlot(self.name, self._health, admission, release, source.error_ttl)
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
-        """Record that the host asked to wait, according to the content of a page."""
+        """Record that the content of a page asked to wait."""
         self._health.record_throttled(error, error_ttl)
 
 
@@ -74,11 +76,11 @@ class HostSlot:
         self._error_ttl = error_ttl
 
     def record_success(self) -> None:
-        """Record that the host responds."""
+        """Record that the host responded."""
         self._health.record_success(self._admission)
 
     def record_error(self, error: LookupFailed) -> None:
-        """Record what the error of a request says about the host. It may be called after ``release``."""
+        """Record what the error of a request says about the host. This method may be called after ``release``."""
         self._health.record_error(self._admission, error, self._error_ttl)
 
     def release(self) -> None:
@@ -131,7 +133,7 @@ class Hosts:
         return host
 
     def _drop_idle_hosts(self) -> None:
-        """Make room for one more host: drop the idle hosts that were used least recently."""
+        """Make room for one more host. The idle hosts that were used least recently are dropped."""
         excess = len(self._hosts) - _MAX_HOSTS + 1
         if excess > 0:
             idle = (name for name, host in self._hosts.items() if host.is_idle)

@@ -1,9 +1,9 @@
 """The polite client fetches pages, as far as robots.txt, the limits and the health of each host allow.
 
-For each page, the client first checks robots.txt, then acquires a slot of the host, and then fetches the page. The same
-steps precede the request for the target of a redirect. If a redirect leads to another host, the client releases the
-slot before it waits for anything of the other host. Two hosts that redirect to each other therefore cannot block each
-other. A failed attempt may be retried.
+For each page, the client first checks robots.txt, then acquires a slot of the host, and then requests the page. It does
+the same for the target of a redirect. If a redirect leads to another host, the client releases its slot before it waits
+for a slot or for robots.txt of the other host. So two hosts that redirect to each other cannot cause a deadlock. A
+failed attempt may be retried.
 """
 
 import copy
@@ -68,16 +68,17 @@ class PoliteClient:
         """Return the result of ``read`` for the page at ``url``.
 
         The call waits for slots until ``deadline``. With ``validators`` the requests are conditional, and the result
-        None means that the page has not been modified. The slot of the host is held while ``read`` runs, because this
-        service needs as much time to read a page as to fetch it.
+        None means that the page has not been modified. The slot of the host is held while ``read`` runs, because
+        reading a page may take as much time as fetching it.
 
         Raises:
-            LookupFailed: the page could not be fetched; see ``PageFetcher.fetch``.
-            Throttled: the host asked to wait, in this response or before. If before, no request is sent.
+            LookupFailed: the page could not be fetched (see ``PageFetcher.fetch``).
+            Throttled: the host asked to wait, in this response or in an earlier one. In the latter case no request is
+                sent.
             OriginFailed: the circuit of the host is open, and no request is sent.
             Blocked: robots.txt disallows the page, and the page is not requested.
-            Overloaded: too many requests are waiting for a slot, (QueueTimeout) no slot became free in time, or too
-                many DNS lookups are in progress.
+            Overloaded: too many requests are waiting for a slot, or too many DNS lookups are in progress.
+            QueueTimeout: no slot became free in time.
 
         """
         self._fetcher.check(source, url)
@@ -95,7 +96,7 @@ class PoliteClient:
         self._hosts[authority_of(url)].record_throttled(error, source.error_ttl)
 
     def _check_robots(self, source: Source, url: str, deadline: Deadline) -> None:
-        """Check ``url`` against robots.txt, which is fetched like a page: within the limits, and with retries."""
+        """Check ``url`` against robots.txt. The file is fetched like a page, within the limits and with retries."""
 
         def fetch_file(file_url: str) -> bytes:
             def fetch(timer: RequestTimer, follow: Follow) -> Page:
@@ -119,7 +120,8 @@ class PoliteClient:
     ) -> T | None:
         """Acquire a slot, fetch the page and read it. Retry if the source and the error allow a retry.
 
-        All attempts together may take ``source.timeout`` seconds. If all of them fail, the host has failed once.
+        The requests of all attempts together may take ``source.timeout`` seconds. If all attempts fail, only the last
+        failure counts for the health of the host.
         """
         timer = RequestTimer(source.timeout, self._clock)
         retries_left = source.retries
@@ -134,7 +136,7 @@ class PoliteClient:
                         report(outcome_label(error), attempt.seconds)
                     if retries_left and attempt.may_be_retried(error):
                         retries_left -= 1
-                        # The copy has no traceback. A traceback would refer to this frame, and the reference cycle
+                        # The copy has no traceback. A traceback would refer to this frame, and this reference cycle
                         # would stay in memory until the garbage collector runs.
                         failed = attempt, copy.copy(error)
                         continue
@@ -152,18 +154,18 @@ class PoliteClient:
     def _follow(self, attempt: "_Attempt", url: str, target: str, *, check_robots: bool) -> None:
         """Check the target of a redirect against the robots.txt of its origin, and acquire a slot of its host."""
         if check_robots and origin_of(target) == origin_of(url):
-            self._robots.check_redirect(target)  # the rules of this origin are cached
+            self._robots.check_redirect(target)  # robots.txt of this origin is cached
         elif check_robots:
-            attempt.release_slot()  # the file may have to be fetched
+            attempt.release_slot()  # if robots.txt is not cached, fetching it needs a slot
             self._check_robots(attempt.source, target, attempt.deadline)
         attempt.acquire_slot(target)
 
 
 class _Attempt:
-    """One attempt at a page or file. It holds at most one slot: a slot of the host to which it sends requests.
+    """One attempt to fetch a page or a file. It holds at most one slot, which is of the host that it sends requests to.
 
-    ``slot`` is None while the attempt waits for a slot or for robots.txt. ``is_queued`` is true while the attempt waits
-    for a slot.
+    ``slot`` is None while the attempt waits for a slot, or for robots.txt of another origin. ``is_queued`` is true
+    while the attempt waits for a slot.
     """
 
     def __init__(self, hosts: Hosts, source: Source, deadline: Deadline, timer: RequestTimer) -> None:
@@ -187,11 +189,13 @@ class _Attempt:
 
     @property
     def seconds(self) -> float:
-        """The time that the requests of this attempt have taken."""
+        """The number of seconds that the requests of this attempt have taken."""
         return self._seconds_left - self._timer.seconds_left
 
     def acquire_slot(self, url: str) -> None:
-        """Wait for a slot of the host of ``url``, unless this attempt holds one. Release a slot of another host first.
+        """Wait for a slot of the host of ``url``, unless this attempt holds one.
+
+        If the attempt holds a slot of another host, release that slot first.
 
         Raises:
             ServiceError: one of the errors of ``Host.acquire``.
@@ -207,14 +211,14 @@ class _Attempt:
         self.has_sent_request = True
 
     def release_slot(self) -> None:
-        """Record that the host responded, and release its slot, if this attempt holds one."""
+        """If this attempt holds a slot, record that the host of the slot responded, and release the slot."""
         if self.slot is not None:
             self.record_success()
             slot, self.slot = self.slot, None
             slot.release()
 
     def may_be_retried(self, error: Exception) -> bool:
-        """Return whether a retry makes sense. Only ``OriginDown`` may be temporary."""
+        """Return whether a retry may succeed. ``OriginDown`` is the only error that may be temporary."""
         return isinstance(error, OriginDown) and self.slot is not None and self._timer.seconds_left > 0
 
     def record_success(self) -> None:
@@ -223,9 +227,10 @@ class _Attempt:
             self.slot.record_success()
 
     def record_error(self, error: Exception) -> None:
-        """Record what an error says about the host of the request in progress, if there is one.
+        """Record what an error says about the host of the slot, if this attempt holds a slot.
 
-        ``TooSlow`` is recorded only for the host that took the most time. Another host got only the rest of the time.
+        ``TooSlow`` is recorded only if this host took more time than any other host. Otherwise the other hosts may have
+        left too little time for this host.
         """
         if self.slot is None or not isinstance(error, LookupFailed):
             return

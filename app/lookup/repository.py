@@ -1,6 +1,6 @@
-"""The repository of cover records: the memory of the worker and, if there is one, the store that workers share.
+"""The repository of cover records. It uses the worker's memory and, if there is one, the store that workers share.
 
-A record holds times (``app.domain.records``), from which ``app.lookup.freshness`` derives the freshness of the record.
+A record contains times (``app.domain.records``), from which ``app.lookup.freshness`` derives the record's freshness.
 The repository sends no requests to origins.
 """
 
@@ -25,13 +25,14 @@ class Look(NamedTuple):
 
     ``record`` is None if there is no record, or the record has expired.
 
-    ``is_unconfirmed`` says that another worker may have forgotten the item, and that the record in memory may be from
-    before that. ``CoverRepository.apply_invalidations`` returns the keys that were forgotten. If it returns the key of
-    the item, use ``stored`` instead of ``record``. ``stored`` is the record of the store, or None.
+    ``stored`` is the record in the store, or None. ``is_unconfirmed`` is true if another worker may have forgotten the
+    item after ``record`` was put into memory. The caller must then call ``CoverRepository.apply_invalidations``, which
+    returns the keys that were forgotten. If the key of the item is among them, the caller must use ``stored`` instead
+    of ``record``.
 
     ``may_fetch`` is false if the store granted no lease, because another worker holds the lease or because the record
-    is not due for a refresh. ``settle`` needs ``purge_number``, which is that of the store. If there is no store,
-    ``settle`` needs ``purge_position``, which is that of the purge log.
+    is not due for a refresh. ``purge_number`` is the purge number of the store at the time of the look. If there is no
+    store, ``purge_position`` is the position of the purge log at that time. ``settle`` needs these values.
     """
 
     record: CoverRecord | None
@@ -48,8 +49,8 @@ class CoverRepository:
 
     ``purge_log`` has the keys that the workers of this machine have forgotten. It is used only if there is no store.
 
-    A flight that is not current (``Flight.is_current``) puts nothing into the memory. The item was forgotten while the
-    flight waited for the store, so the record that the store returned may be from before that.
+    If ``Flight.is_current`` becomes false while a flight waits for the store, the item was forgotten during the wait.
+    The record may be older than that, so the repository does not put it into the memory.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class CoverRepository:
         return self._memory.get(str(item))
 
     def look(self, item: ItemId, flight: Flight[Any]) -> Look:
-        """Return the better record of memory and store; ``_rank`` says which one is better.
+        """Return the better one of the records in memory and in the store. ``_rank`` defines which record is better.
 
-        If the store has no record, or its record is due for a refresh, the lease of the item is acquired unless another
-        worker holds it. If the record of the store is the better one, it is put into memory.
+        If the store has no record, or a record that is due for a refresh, the item's lease is acquired unless another
+        worker holds the lease. If the record in the store is the better one, it is put into memory.
         """
         if not self._store.is_shared:
             return self._look_in_memory(item)
@@ -87,10 +88,12 @@ class CoverRepository:
         value, has_lease, purge_number = self._store.look(key, token, LEASE_SECONDS, now)
         stored = None if value is None else self._unexpired(item, clamp_to_clock(value, self._clock()))
         if value is not None and stored is None and not is_refresh_due(value, now) and not has_lease:
-            # The store granted no lease, because its record is not due. But the record has expired, because the
-            # settings have changed or because the origin asked to wait for longer than the record is kept.
+            # The store granted no lease, because its record is not due for a refresh. But the record has expired,
+            # either because the settings have changed, or because the origin asked to wait until after the record's
+            # expiry. So ask for the lease again, with a time at which every record is due.
             _, has_lease, _ = self._store.look(key, token, LEASE_SECONDS, math.inf)
-        # The store does not have ``record``: it has evicted the record, was not available to save it, or forgot it.
+        # If the store does not have ``record``, then the store has evicted it, was not available to save it, or was
+        # told to forget it.
         is_unconfirmed = record is not None and (stored is None or _rank(stored, now) < _rank(record, now))
         if stored is not None and (record is None or _rank(stored, now) > _rank(record, now)):
             record = stored
@@ -114,8 +117,8 @@ class CoverRepository:
     def settle(self, item: ItemId, flight: Flight[Any], look: Look, record: CoverRecord) -> bool:
         """Save the record in memory and in the store, and release the lease of ``look``.
 
-        Returns false, and saves nothing, if the item was forgotten after ``look``. A record whose lifetime has ended
-        is not kept, but the older record is deleted.
+        Returns false, and saves nothing, if the item was forgotten after ``look``. If the record has already expired,
+        it is not saved, but the older record is deleted.
         """
         key, now = str(item), self._clock()
         lifetime = retention_seconds(record, self._sources[item.source], now)
@@ -143,10 +146,11 @@ class CoverRepository:
         return is_saved
 
     def validity_check(self, item: ItemId, record: CoverRecord, method: str = "") -> Callable[[], bool]:
-        """Return a function that says whether ``record`` may be served again: it is fresh, and unchanged in memory.
+        """Return a function that says whether ``record`` may be served again.
 
-        If the record may be served, the function also counts a lookup, and a call of ``method`` unless ``method`` is
-        empty. So call the function only when the record is about to be served.
+        The record may be served while it is fresh and the memory has no other record of the item. Each time the
+        function returns true, it also counts a lookup, and a call of ``method`` unless ``method`` is empty. So call the
+        function only when the record is about to be served.
         """
         key, fresh_until, memory, clock = str(item), record.fresh_until, self._memory, self._clock
         cached = memory.get_encoded(key)
@@ -161,7 +165,9 @@ class CoverRepository:
         return is_valid
 
     def forget(self, item: ItemId) -> bool:
-        """Delete the record of ``item`` from memory and store, and notify other workers; return whether it existed.
+        """Delete the record of ``item`` from memory and from the store, and notify other workers.
+
+        Returns whether there was a record.
 
         Raises:
             Overloaded: the store is not available, so it may return the record again later.
@@ -171,16 +177,17 @@ class CoverRepository:
         try:
             was_stored = self._store.forget(key)
         finally:
-            # The memory comes last, because a lookup may have read the record from the store during the call.
+            # The record is deleted from memory last, because during the call above, a lookup may have read the record
+            # from the store and put it into memory.
             was_in_memory = self._memory.forget(key)
         if not self._store.is_shared:
             self._purge_log.add(key)
         return was_stored or was_in_memory
 
     def apply_invalidations(self, keys_in_flight: Iterable[str]) -> list[str]:
-        """Delete from memory the records that other workers have forgotten since the last call; return their keys.
+        """Delete from memory the records that other workers have forgotten since the last call, and return their keys.
 
-        Forgotten keys that are neither in memory nor in ``keys_in_flight`` may be missing from the result.
+        A forgotten key that is neither in memory nor in ``keys_in_flight`` may be missing from the result.
         """
         if not self._store.is_shared:
             keys = self._purge_log.purged_keys([*self._memory.keys(), *keys_in_flight])
@@ -188,8 +195,9 @@ class CoverRepository:
             since = self._invalidation_cursor
             self._invalidation_cursor, keys = self._store.invalidations(since)
             if not since and self._invalidation_cursor:
-                # The store returned its first cursor, and no keys. If the store was not available before, the memory
-                # may have records that were forgotten before this cursor, so all records are deleted.
+                # This is the first cursor that the store returned, and it came without keys. If the store was not
+                # available until now, the memory may have records that were forgotten before this cursor. So all
+                # records are deleted from memory.
                 keys = [*self._memory.keys(), *keys_in_flight]
         for key in keys:
             self._memory.forget(key)
@@ -197,9 +205,10 @@ class CoverRepository:
 
 
 def _rank(record: CoverRecord, now: float) -> tuple[bool, float, float]:
-    """Return a sort key that is greater for the better record: one that is not due for a refresh, or is newer.
+    """Return a sort key, which is greater for a better record.
 
-    A failed refresh changes only the time at which the record is due. So the record that is due later is the newer one
-    of two records with the same ``fetched_at``.
+    A record that is not due for a refresh is better than a record that is due. If this does not decide, the newer
+    record is better. A failed refresh changes the time at which a record is due, but not ``fetched_at``. So if two
+    records have the same ``fetched_at``, the newer one is the one that is due later.
     """
     return not is_refresh_due(record, now), record.fetched_at, record.refresh_due_at

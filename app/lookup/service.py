@@ -3,22 +3,23 @@
 1. A record in memory is used if its freshness allows (RFC 5861):
 
    - *fresh*: the record is returned;
-   - *stale-while-revalidate*: the record is returned, and a background refresh fetches the page;
-   - *stale-if-error*: the record is returned only for some time after a failed refresh. After that, the page is
-     fetched first.
+   - *stale-while-revalidate*: the record is returned. If a refresh is due, a background refresh fetches the page;
+   - *stale-if-error*: the record is returned if a refresh has failed and the next refresh is not due yet. Otherwise the
+     page is fetched first.
 
-2. Otherwise the caller joins the item's flight, or starts one. All callers in this worker share the flight. A
-   background refresh is a flight without waiters. The flight (``_run_flight``)
+2. If the record in memory cannot be used, the caller joins the flight of the item, or starts a flight. All callers in
+   this worker share the flight. A background refresh is a flight without waiters. A flight (``_run_flight``) has up to
+   four steps:
 
-   - looks into the store: one operation returns the record, the item's lease and the purge number;
-   - waits for the record of another worker if that worker holds the lease;
-   - fetches the item's page;
-   - settles: it saves the record of the cover or of the failure, and releases the lease. Nothing is saved if the item
-     was forgotten since the look. So a page that was requested before the item was forgotten never decides a result
-     after that.
+   - it *looks* into the store, which returns the record, the item's lease and the purge number in one operation;
+   - it waits for the record of another worker, if that worker holds the lease;
+   - it fetches the item's page;
+   - it *settles*, which saves the record of the cover or of the failure, and releases the lease. If the item was
+     forgotten after the look, nothing is saved. So a page that was requested before the item was forgotten is never
+     the result of a lookup that starts after that.
 
-A stale cover that has not expired is returned instead of any failure except "no such item". Timeouts of the caller and
-overload count as failures here.
+A stale cover that has not expired is returned instead of a failure, unless the failure is "no such item". Timeouts of
+the caller and overload count as failures here.
 
 The service imports neither requests nor gunicorn nor XML-RPC. The constructor receives all collaborators.
 """
@@ -49,8 +50,8 @@ from app.lookup.single_flight import Flight, FlightResult, SingleFlight
 
 _log = logging.getLogger(__name__)
 
-#: While another worker fetches the page, a flight polls the store for the record. These are the first and the longest
-#: poll interval, in seconds.
+#: The first and the longest interval, in seconds, at which a flight polls the store for the record while another worker
+#: fetches the page.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.01, 0.15
 
 
@@ -69,9 +70,9 @@ StartedLookup = LookupResult | PendingLookup
 class LookupService:
     """Finds covers.
 
-    ``deadline`` is in seconds. It limits how long a caller waits for a result, and how long a fetch waits in the queue
-    of the host. ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random numbers from 0
-    to 1. ``sleep`` suspends the calling greenlet for a number of seconds.
+    ``deadline`` is a duration in seconds. It limits how long a caller waits for a result, and how long a fetch waits in
+    the queue of the host. ``clock`` returns seconds since the epoch and does not jump. ``jitter`` returns random
+    numbers from 0 to 1. ``sleep`` suspends the calling greenlet for a number of seconds.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class LookupService:
         return self._clock() + self._deadline
 
     def begin(self, item: ItemId) -> StartedLookup:
-        """Return the result from memory, if it may be served. Otherwise join or start a flight that will have a result.
+        """Return the result from memory, if it may be served. Otherwise join the item's flight, or start one.
 
         Raises:
             Overloaded: too many lookups are in progress, and there is no stale cover.
@@ -139,7 +140,7 @@ class LookupService:
         return result
 
     def wait(self, started: StartedLookup, deadline: float) -> LookupResult:
-        """Return the result of a lookup that ``begin`` has started. ``deadline`` is a time of the clock.
+        """Return the result of a lookup that ``begin`` has started. Wait until the time ``deadline`` of the clock.
 
         Raises:
             TooSlow: there is no result at the deadline, and no stale cover. The flight continues.
@@ -175,7 +176,7 @@ class LookupService:
             raise TooSlow(text) from None
 
     def forget(self, item: ItemId) -> bool:
-        """Delete the item's record from memory and store; return whether there was a record.
+        """Delete the item's record from memory and from the store. Return whether there was a record.
 
         Raises:
             Overloaded: the store is not available.
@@ -184,29 +185,29 @@ class LookupService:
         try:
             return self._repository.forget(item)
         finally:
-            # The flight comes last, because a flight that has started during the call may have read the record.
+            # The flight is forgotten last, because a flight that started during the call may have read the old record.
             self._flights.forget(str(item))
 
     def apply_invalidations(self) -> None:
         """Delete from memory the records that other workers have forgotten since the last call."""
         self._apply_invalidations("")
 
-    def _apply_invalidations(self, looked_up: str) -> list[str]:
+    def _apply_invalidations(self, looked_up_key: str) -> list[str]:
         """Delete the forgotten records from memory, and return their keys.
 
-        Callers may still join the flight of the key ``looked_up``. That flight has not requested the page yet, so its
-        page will be newer than the invalidation.
+        The flight of ``looked_up_key`` is not forgotten, so callers may still join it. That flight has not requested
+        the page yet, so the page will be newer than the invalidation.
         """
         keys = self._repository.apply_invalidations(self._flights)
         for key in keys:
-            if key != looked_up:
+            if key != looked_up_key:
                 self._flights.forget(key)
         return keys
 
     def _usable_result(self, item: ItemId, record: CoverRecord, cache: CacheStatus) -> LookupResult | None:
         """Return the record as a result, or None if the page must be fetched first.
 
-        ``cache`` is the place from which the record was read.
+        ``cache`` says from where the record was read.
         """
         freshness = self._repository.freshness(item, record)
         if freshness is Freshness.FRESH:
@@ -220,8 +221,8 @@ class LookupService:
     def _needs_refresh(self, item: ItemId, record: CoverRecord) -> bool:
         """Return whether to start a background refresh.
 
-        If the item has a flight already, no refresh is needed. Joining that flight would extend its deadline, and no
-        caller needs the extension.
+        If the item already has a flight, no refresh is started, because joining the flight would extend its deadline
+        although no caller waits longer.
         """
         if self._repository.freshness(item, record) is Freshness.FRESH or str(item) in self._flights:
             return False
@@ -250,11 +251,12 @@ class LookupService:
             raise self._internal_error(item, error) from None
 
     def _look_or_wait(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
-        """Repeat the look until there is a result, or until the flight may fetch the page; return the last look.
+        """Repeat the look until there is a result, or until the flight may fetch the page. Return the last look.
 
         While another worker holds the lease, the flight polls the store for the record of that worker. The other worker
-        may wait in the queue of the host until the flight's deadline, and then fetch for as long as the timeout of the
-        source. If the lease is still held after that, the flight fetches the page without the lease.
+        may have to wait for its host until the deadline, and then fetch for the ``timeout`` of the source. So the
+        flight polls until its own deadline plus this timeout. If the lease is still held then, the flight fetches the
+        page without the lease.
         """
         poll_interval = _MIN_POLL_SECONDS
         while not (look := self._look(item, flight)).may_fetch and self._result_of(item, look) is None:
@@ -268,16 +270,16 @@ class LookupService:
         return look
 
     def _look(self, item: ItemId, flight: Flight[LookupResult]) -> Look:
-        """Return the look of the repository. A record that another worker has forgotten is replaced by ``stored``."""
+        """Return the look of the repository. Replace ``record`` with ``stored`` if another worker forgot the item."""
         look = self._repository.look(item, flight)
-        # The invalidations are read after the look, so they include all purges before the purge number of the look.
-        # ``settle`` checks for the purges after that number. So no purge is missed.
+        # The invalidations are read after the look, so they include all purges up to the purge number of the look.
+        # ``settle`` checks for purges after that number. So no purge is missed.
         if look.is_unconfirmed and (str(item) in self._apply_invalidations(str(item)) or not flight.is_current):
             return look._replace(record=look.stored)
         return look
 
     def _result_of(self, item: ItemId, look: Look) -> LookupResult | None:
-        """Return the record of a look as a result, or None if there is no record or it is due for a refresh."""
+        """Return the record of a look as a result, or None if there is no record or the record is due for a refresh."""
         if look.record is None or is_refresh_due(look.record, self._clock()):
             return None
         return self._usable_result(item, look.record, CacheStatus.STORE)
@@ -285,7 +287,7 @@ class LookupService:
     def _fetch(self, item: ItemId, flight: Flight[LookupResult], look: Look) -> LookupResult:
         """Fetch the item's page, and save the record of the cover or of the failure.
 
-        If the record of ``look`` may be served during the fetch, the waiters of the flight get that record at once.
+        If the record of ``look`` may be served during the fetch, the present waiters of the flight get that record.
         """
         previous = look.record
         if previous is not None and (stale := self._usable_result(item, previous, CacheStatus.STORE)) is not None:
@@ -306,7 +308,8 @@ class LookupService:
                 )
         except (Exception, gevent.Timeout) as error:
             if previous is None or isinstance(error, ServiceError):
-                # Releasing the lease takes some time. A caller that arrives meanwhile must not get this error.
+                # The flight is closed now, because the release of the lease takes some time. A caller that arrives
+                # meanwhile must not get this error.
                 self._flights.close(str(item), flight)
                 raise
             # A bug must not replace a cached cover.
@@ -320,7 +323,10 @@ class LookupService:
         return LookupResult(record, CacheStatus.STALE if record.is_found and record.error else CacheStatus.FETCHED)
 
     def _internal_error(self, item: ItemId, error: BaseException) -> InternalError:
-        """Log an exception that is a bug, and return the error for the callers. A background refresh has no callers."""
+        """Log an exception that is a bug, and return the error for the callers.
+
+        The log is the only report of a bug in a background refresh, because it has no callers.
+        """
         reference = secrets.token_hex(4)
         fields = asdict(item) | {"reference": reference}
         trace = error if self._traceback_limit.allows(type(error).__name__) else None
@@ -335,7 +341,8 @@ class LookupService:
         if (
             previous is not None
             and (previous.etag or previous.last_modified)
-            # If the rules have changed, the cover must be extracted again even if the page has not changed.
+            # If the rules of the source have changed, the request must not be conditional, because the cover must be
+            # extracted again even if the page has not changed.
             and previous.source_fingerprint == source.fingerprint
         ):
             validators = Validators(etag=previous.etag, last_modified=previous.last_modified)

@@ -1,7 +1,7 @@
 """Watches files for changes, for gunicorn's ``--reload``.
 
-gunicorn's own reloader runs in the workers: a worker that finds a change exits, and the next worker imports the new
-code. In this service the workers inherit the modules from the master. So the master watches the files, and reloads.
+gunicorn's own reloader runs in the workers. A worker that finds a change exits, and the next worker imports the new
+code. In this service the workers inherit the imported modules from the master. So the master has to watch the files.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gevent
 
-#: The time of the last modification in nanoseconds, and the size, of each file that exists.
+#: For each file that exists, the time of its last modification in nanoseconds, and its size.
 _Versions = Mapping[Path, tuple[int, int]]
 
 
@@ -20,10 +20,11 @@ def watch_files(
 ) -> None:
     """Start a greenlet that calls ``on_change`` with the files that have been changed, added or removed.
 
-    ``find_files`` returns the files to watch. They are checked every ``interval`` seconds. A change is reported when
-    two checks in a row find the same files, so that a program can write several files.
+    ``find_files`` returns the files to watch. They are checked every ``interval`` seconds. A change is reported only
+    after two checks in a row have found the same versions of all files. So if a program writes several files,
+    ``on_change`` is called once.
 
-    Child processes inherit the greenlet through fork, but it ends there.
+    A child process inherits the greenlet through fork. In the child process the greenlet ends without another check.
     """
     gevent.spawn(_watch, os.getpid(), _versions(find_files()), find_files, on_change, interval)
 

@@ -1,6 +1,6 @@
-"""Cross-origin requests: scripts of every web site may call XML-RPC (CORS; Fetch Standard, 3.3).
+"""Cross-origin requests. Scripts of every web site may call XML-RPC (the CORS protocol, section 3.3 of Fetch Standard).
 
-The requests are without credentials. Nothing in a response depends on who sent the request.
+Browsers allow that only for requests without credentials. No response depends on who sent the request.
 """
 
 import http
@@ -11,7 +11,7 @@ from app.web.response import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: The header that lets scripts of every web site read a response. Browsers then send no cookies or passwords.
+#: The header that lets scripts of every web site read a response, if the request had no cookies and no passwords.
 ALLOW_ANY_ORIGIN: Final = ("Access-Control-Allow-Origin", "*")
 
 _PREFLIGHT_RESPONSE: Final = Response(
@@ -21,12 +21,12 @@ _PREFLIGHT_RESPONSE: Final = Response(
         ALLOW_ANY_ORIGIN,
         ("Access-Control-Allow-Methods", "POST"),
         ("Access-Control-Allow-Headers", "Content-Type, X-Request-Id"),
-        # Seconds for which a browser need not repeat the preflight request. Browsers have lower limits of their own.
+        # Seconds for which a browser may cache the response to a preflight request. Many browsers have a lower limit.
         ("Access-Control-Max-Age", "86400"),
     ),
 )
 
 
 def preflight(_environ: "WSGIEnvironment") -> Response:
-    """Respond to OPTIONS, with which a browser asks whether a script of another site may send a POST."""
+    """Respond to the OPTIONS request with which a browser asks whether a script of another site may send a POST."""
     return _PREFLIGHT_RESPONSE

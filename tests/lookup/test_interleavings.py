@@ -1,10 +1,11 @@
-"""Lookups of two workers in any order of their steps: a stateful test.
+"""A stateful test of the lookups of two workers, whose steps are taken in any order.
 
-A greenlet of a worker stops at each of its steps: when it fetches a page, before and after each call of the store, and
-when it sleeps. It goes on when a rule says so. So the rules decide in which order the steps of all greenlets are taken,
-and the clock moves only by them.
+A greenlet of a worker stops at each of its steps. The steps are fetching a page, the request and the response of each
+call of the store, and sleeping. The greenlet continues when a rule of the state machine takes the step. So the rules
+decide in which order the steps of all greenlets are taken. Only the rules move the clock.
 
-The variable EXAMPLES of the environment sets how many examples to run, with random seeds: ``EXAMPLES=10000 pytest …``.
+If the environment variable EXAMPLES is set, as in ``EXAMPLES=10000 pytest …``, that many examples run with random
+seeds.
 """
 
 import os
@@ -43,13 +44,15 @@ ITEMS = [ItemId("shop", id_) for id_ in "aaab"]
 
 WORKERS = 2
 
-#: Seconds between two steps.
+#: Seconds by which the clock moves at each step.
 TICK = 0.001
 
-#: Entries with covers in the memory of a worker, and at the same time others: fewer than items.
+#: The number of positive entries, and of negative entries, that fit into the memory of a worker. It is less than the
+#: number of different items, so entries are evicted.
 MEMORY_SIZE = 1
 
-#: Seconds that make a lease expire, a failure, a fresh record, its grace and the record itself.
+#: Durations in seconds by which a rule moves the clock. They end the lifetime of a fresh record, its grace, a lease, a
+#: failure, and a record, or only a part of a lifetime.
 PERIODS = [
     *([SHOP.ttl] * 4),
     *([SHOP.ttl + SHOP.grace] * 2),
@@ -60,16 +63,17 @@ PERIODS = [
     SHOP.ttl + SHOP.keep,
 ]
 
-#: What a fetch may end with. "unchanged" is 304 if the request is conditional, else a page.
+#: The results that a fetch may have. The result "unchanged" is a 304 if the request is conditional, and otherwise a
+#: page.
 RESPONSES = ["page", "page", "unchanged", "unchanged", "failed", "failed", "no cover", "no such item"]
 RARE_RESPONSES = ["overloaded", "bug"]
 
 
 @dataclass(eq=False, slots=True)
 class Fetch:
-    """A request for a page. Times are those of the clock, which no two steps share.
+    """A request for a page. No two steps are taken at the same time of the clock, so a time identifies a fetch.
 
-    ``url`` is the cover that the page had, and ``text`` the text of the error.
+    ``url`` is the URL of the cover on the page. ``text`` is the text of the error.
     """
 
     number: int
@@ -85,7 +89,10 @@ class Fetch:
 
 @dataclass(eq=False, slots=True)
 class Step:
-    """A greenlet of a worker that waits for its next step. ``fetch`` is what it fetches, if it does."""
+    """A step at which a greenlet of a worker waits. ``fetch`` is the fetch in progress, or None if it is another step.
+
+    ``choice`` is what the rule chose that took the step.
+    """
 
     worker: "Worker"
     kind: str
@@ -96,7 +103,10 @@ class Step:
 
 @dataclass(eq=False, slots=True)
 class Lookup:
-    """A lookup that waits for its result. ``forgotten_at`` is when the item was last forgotten before it started."""
+    """A lookup that waits for its result.
+
+    ``forgotten_at`` is the time at which the item was last forgotten before the lookup started.
+    """
 
     worker: "Worker"
     item: ItemId
@@ -106,7 +116,7 @@ class Lookup:
 
 
 class Worker(LookupHarness):
-    """A worker: its lookup service, whose steps the machine controls."""
+    """A worker with its lookup service. The state machine controls its steps. ``part`` is its part of the purge log."""
 
     def __init__(self, machine: "Interleavings", part: int) -> None:
         super().__init__(
@@ -120,7 +130,7 @@ class Worker(LookupHarness):
         self.machine = machine
         self.part = part
         self.is_killed = False
-        #: When each item was last forgotten, as far as this worker must know.
+        #: The time at which each item was last forgotten. This includes only purges that this worker must know.
         self.forgotten_at: dict[ItemId, float] = defaultdict(float)
         self.service: LookupService = self.lookup(memory_size=MEMORY_SIZE)
         self.flights = self.service._flights
@@ -137,7 +147,7 @@ class Worker(LookupHarness):
         read: Callable[[Page], T],
         validators: Validators | None = None,
     ) -> T | None:
-        """Fetch a page whose cover no other page has, unless a rule says otherwise."""
+        """Return the result that a rule chose for the fetch. The cover of a page has a URL that no other page has."""
         item = ItemId("shop", url.rpartition("/")[2])
         fetch = self.machine.start_fetch(self, item, deadline, validators)
         choice = self.machine.take_step(self, "fetch", fetch)
@@ -163,7 +173,7 @@ class Worker(LookupHarness):
 
 
 class SteppedStore(DictionaryStore):
-    """The store of a worker: a request and its response are a step each, and either may fail."""
+    """The store of a worker. The request of a call is one step, and the response is another. Both may fail."""
 
     def __init__(self, shared: Shared, worker: Worker) -> None:
         super().__init__(shared)
@@ -186,7 +196,7 @@ class SteppedStore(DictionaryStore):
                 self.worker.machine.holders[token] = self.worker
             return look
 
-        self.worker.machine.has_lease[getcurrent()] = True  # unless the store says otherwise
+        self.worker.machine.has_lease[getcurrent()] = True  # if the call fails, the lease counts as acquired
         return self._call("look", operation)
 
     def settle(self, key: str, token: str, entry: Entry | None, purge_number: int) -> bool:
@@ -207,7 +217,7 @@ class SteppedStore(DictionaryStore):
         return self._call("invalidations", operation)
 
     def renew_lease(self, key: str, token: str, seconds: float) -> bool:
-        """Do nothing: greenlets call it by the real time. The rule ``pass_time`` renews leases."""
+        """Do nothing, because greenlets call this method by the real time. The rule ``pass_time`` renews leases."""
         return True
 
 
@@ -216,7 +226,7 @@ numbers, responses = st.integers(0, 99), st.sampled_from([*RESPONSES, *RESPONSES
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Two workers, their lookups, and the steps that can be taken."""
+    """The state machine. It has two workers, their lookups, and the steps at which greenlets wait."""
 
     has_store = True
     store_fails = False
@@ -231,18 +241,20 @@ class Interleavings(RuleBasedStateMachine):
         self.lookups: list[Lookup] = []
         self.background: list[gevent.Greenlet[..., Any]] = []
         self.flights: dict[int, Flight[LookupResult]] = {}
-        #: Whether the latest look of a greenlet has acquired the lease, and which worker has a token.
+        #: By greenlet, whether its latest look has acquired the lease.
         self.has_lease: dict[Any, bool] = {}
+        #: By token of a lease, the worker that acquired the lease.
         self.holders: dict[str, Worker] = {}
-        #: What the store has forgotten and when, and how much of that a greenlet has read.
+        #: The times of the purges, and the keys that were forgotten.
         self.forgets: list[tuple[float, str]] = []
+        #: By greenlet, how many of ``forgets`` it has read.
         self.reads: dict[Any, int] = {}
         self.workers = [Worker(self, part) for part in range(WORKERS)]
 
-    # What the workers call.
+    # Methods that the workers call.
 
     def take_step(self, worker: Worker, kind: str, fetch: Fetch | None = None) -> str:
-        """Wait until a rule lets this greenlet go on, and return what the rule chose."""
+        """Wait until a rule takes this step, and return what the rule chose. Raises GreenletExit in a killed worker."""
         if not worker.is_killed:
             step = Step(worker, kind, fetch)
             self.steps.append(step)
@@ -253,7 +265,7 @@ class Interleavings(RuleBasedStateMachine):
         return step.choice
 
     def start_fetch(self, worker: Worker, item: ItemId, deadline: Deadline, validators: Validators | None) -> Fetch:
-        """Record a fetch that starts, and check that it may."""
+        """Record that a fetch starts, and check that its flight may fetch the page."""
         flight = self.flights[id(deadline)]
         if self.has_store:
             has_waited = self.clock() >= deadline.at + SHOP.timeout
@@ -266,7 +278,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(worker=worker_numbers, item=items, is_quick=st.booleans())
     def start_lookup(self, worker: int, item: ItemId, *, is_quick: bool) -> None:
-        """A caller asks for a cover. If that is quick, its steps are not mixed with others."""
+        """A caller asks for a cover. If ``is_quick`` is true, no other steps are taken until the lookup ends."""
         chosen, others = self.workers[worker], list(self.steps)
         self._tick()
         started = chosen.service.begin(item)
@@ -285,7 +297,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.lookups)
     @rule(number=numbers)
     def give_up(self, number: int) -> None:
-        """A caller does not wait any longer."""
+        """A caller stops waiting for its lookup."""
         self._tick()
         lookup = self.lookups.pop(number % len(self.lookups))
         self._collect(lookup, gave_up=True)
@@ -294,7 +306,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.steps)
     @rule(number=numbers, choice=responses)
     def go_on(self, number: int, choice: str) -> None:
-        """A greenlet goes on."""
+        """A greenlet takes one step."""
         self._go_on(self.steps[number % len(self.steps)], choice)
 
     @precondition(lambda self: self._fetch_steps())
@@ -307,14 +319,14 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.steps)
     @rule(number=numbers)
     def finish(self, number: int) -> None:
-        """A greenlet goes on until it ends, and so do those that it starts."""
+        """A greenlet, and the greenlets that it starts, take all their steps until they end or sleep."""
         others = list(self.steps)
         self._go_on(others.pop(number % len(others)), "page")
         self._finish_all_but(others)
 
     @rule(worker=worker_numbers, item=items, is_quick=st.booleans())
     def forget(self, worker: int, item: ItemId, *, is_quick: bool) -> None:
-        """An item is forgotten, by one of the workers."""
+        """One of the workers forgets an item."""
         self._start(self._forget, self.workers[worker], item, is_quick=is_quick)
 
     def _forget(self, worker: Worker, item: ItemId) -> None:
@@ -330,7 +342,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(worker=worker_numbers, is_quick=st.booleans())
     def apply_invalidations(self, worker: int, *, is_quick: bool) -> None:
-        """A worker reads what the others have forgotten."""
+        """A worker reads which items the other workers have forgotten."""
         self._start(self._apply_invalidations, self.workers[worker], is_quick=is_quick)
 
     def _apply_invalidations(self, worker: Worker) -> None:
@@ -342,18 +354,18 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(worker=worker_numbers, item=items)
     def evict(self, worker: int, item: ItemId) -> None:
-        """The memory of a worker has no room for an entry."""
+        """The memory of a worker evicts an entry."""
         self.workers[worker].memory.forget(str(item))
 
     @precondition(lambda self: self.shared.values)
     @rule(item=items)
     def evict_from_store(self, item: ItemId) -> None:
-        """The store has no room for an entry."""
+        """The store evicts an entry."""
         self.shared.values.pop(str(item), None)
 
     @rule(seconds=st.sampled_from(PERIODS), renews=st.booleans())
     def pass_time(self, seconds: float, *, renews: bool) -> None:
-        """Time passes. Leases are renewed, unless their holders are too busy."""
+        """Time passes. If ``renews`` is true, the workers renew their leases. Otherwise the workers are too busy."""
         if renews:
             for key, (token, expires_at) in self.shared.leases.items():
                 if expires_at > self.clock() and not self.holders[token].is_killed:
@@ -361,10 +373,10 @@ class Interleavings(RuleBasedStateMachine):
         self.clock.now += seconds
         self._tick()
 
-    @rule(worker=worker_numbers, is_rare=numbers)
-    def restart(self, worker: int, is_rare: int) -> None:
-        """A worker is killed, and another one takes its place."""
-        if is_rare % 4:
+    @rule(worker=worker_numbers, number=numbers)
+    def restart(self, worker: int, number: int) -> None:
+        """A worker is killed, and a new worker replaces it."""
+        if number % 4:  # so that restarts are rarer than other rules
             return
         killed = self.workers[worker]
         self._kill(killed)
@@ -374,12 +386,15 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def one_flight_of_an_item_is_in_progress_per_worker(self) -> None:
-        """Except for those that were in progress when the item was forgotten."""
+        """A worker fetches the page of an item only once at a time.
+
+        Fetches that were in progress when the item was forgotten do not count.
+        """
         current = Counter((fetch.worker.part, fetch.item) for fetch in map(_current_fetch, self.steps) if fetch)
         assert all(count == 1 for count in current.values()), "one item is fetched twice at once"
 
     def teardown(self) -> None:
-        """Let all greenlets go on until they end, and check that nothing is left."""
+        """Take all steps until all greenlets have ended, and check that no flight, lookup or lease is left."""
         for _ in range(10_000):
             if not self.steps:
                 break
@@ -397,7 +412,7 @@ class Interleavings(RuleBasedStateMachine):
         for worker in self.workers:
             self._kill(worker)
 
-    # The rest.
+    # Private methods.
 
     def _fetch_steps(self) -> list[Step]:
         return [step for step in self.steps if step.fetch is not None]
@@ -414,7 +429,7 @@ class Interleavings(RuleBasedStateMachine):
             self._finish_all_but(others)
 
     def _finish_all_but(self, others: list[Step]) -> None:
-        """Take all steps until only those of ``others`` are left, or greenlets that wait for these."""
+        """Take steps until only the steps ``others`` are left, and steps of greenlets that sleep."""
         for _ in range(100):
             steps = [step for step in self.steps if step not in others and step.kind != "sleep"]
             if not steps:
@@ -429,7 +444,7 @@ class Interleavings(RuleBasedStateMachine):
         self._run()
 
     def _run(self) -> None:
-        """Run all greenlets until each waits for a step or has ended; then the lookups that have results end."""
+        """Run all greenlets until each waits at a step or has ended. Then check the lookups that have results."""
         for _ in range(8):
             gevent.sleep(0)
         for lookup in list(self.lookups):
@@ -462,7 +477,10 @@ class Interleavings(RuleBasedStateMachine):
             self._check_result(lookup, result, gave_up=gave_up)
 
     def _check_result(self, lookup: Lookup, result: LookupResult, *, gave_up: bool = False) -> None:
-        """Check that a page said this after the item was last forgotten, and that the result has not expired."""
+        """Check the result of a lookup.
+
+        Its page must have been requested after the item was last forgotten, and the result must not have expired.
+        """
         record = result.record
         fetch = self._fetch_of(lookup.item, record)
         assert fetch.started_at > lookup.forgotten_at, "a forgotten record is returned"
@@ -480,7 +498,7 @@ class Interleavings(RuleBasedStateMachine):
         return fetch
 
     def _failed_fetch_of(self, item: ItemId, record: CoverRecord) -> Fetch:
-        """Return the latest fetch of the item, after which the record is due again when it is."""
+        """Return the fetch whose failure set the time at which the record is due for a refresh."""
         lifetime = SHOP.negative_ttl if record.error.startswith("no cover") else SHOP.error_ttl
         assert record.not_before is not None
         (fetch,) = [
@@ -502,7 +520,7 @@ class Interleavings(RuleBasedStateMachine):
             assert record.fresh_until <= end, "a fresh record is reported as stale"
             if not gave_up and start >= record.fresh_until + SHOP.grace:
                 assert record.error or self._has_been_overloaded(lookup)
-        if not self.has_store:  # otherwise the store may have taken its time to save the record
+        if not self.has_store:  # with a store, a record may expire while its call of ``settle`` waits for a step
             assert start < expires_at or record.fetched_at >= start, "an expired record is returned"
 
     def _has_been_overloaded(self, lookup: Lookup) -> bool:
@@ -519,20 +537,20 @@ def _current_fetch(step: Step) -> Fetch | None:
 
 
 class WithoutStore(Interleavings):
-    """The workers share only what they have forgotten."""
+    """The workers have no store. They share only the purge log."""
 
     has_store = False
 
 
 class FailingStore(Interleavings):
-    """Requests and responses of the store get lost."""
+    """Requests to the store and responses of the store get lost."""
 
     store_fails = True
 
 
 @pytest.mark.parametrize("machine", [Interleavings, WithoutStore, FailingStore])
 def test_in_any_order_of_steps_results_are_valid(machine: type[Interleavings]) -> None:
-    """The results are what a page said since the item was last forgotten, and have not expired."""
+    """Each result is from a page that was requested after the item was last forgotten, and has not expired."""
     run_state_machine_as_test(
         machine,
         settings=settings(
