@@ -56,13 +56,6 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
 _AVAILABLE = HostState(changed_at=0.0)
 
 
-class Admission(msgspec.Struct, frozen=True):
-    """The permission to send requests to a host: the state of the host, and whether they are its trial."""
-
-    state: HostState
-    is_trial: bool
-
-
 class HostHealth:
     """The state of one host, shared by all workers, and the number of its consecutive failures in this worker.
 
@@ -100,8 +93,8 @@ class HostHealth:
             raise Throttled(state.reason, remaining)
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(remaining)} seconds", remaining)
 
-    def admit(self, seconds: float) -> Admission:
-        """Check, by the state that all workers share, that the host is available.
+    def admit(self, seconds: float) -> bool:
+        """Check, by the state that all workers share, that the host is available; return whether this is a trial.
 
         If the circuit is half-open, the caller's request is the trial. It may take ``seconds``, in which no other
         request is admitted. Raises as ``check`` does.
@@ -111,19 +104,18 @@ class HostHealth:
         now = self._clock()
         is_trial = self._state.is_open_or_half_open(now)
         if is_trial:
-            trial = msgspec.structs.replace(self._state, changed_at=now, unavailable_until=now + seconds)
-            self._set_state(trial)
-            return Admission(trial, is_trial=True)
-        return Admission(self._state, is_trial=False)
+            self._set_state(msgspec.structs.replace(self._state, changed_at=now, unavailable_until=now + seconds))
+        return is_trial
 
-    def record_success(self, admission: Admission) -> None:
-        """Record that the host responds: reset its failures and close its circuit.
+    def record_success(self, *, was_trial: bool) -> None:
+        """Record that the host responds: reset its failures, and close its circuit if the request was the trial.
 
-        A request that was sent before the circuit opened does not close it.
+        Any other request was sent before the circuit opened. ``was_trial`` is the result of ``admit``.
         """
         self._failures = 0
-        if self._state.trips and (admission.is_trial or admission.state is self._state):
-            self._set_state(HostState(changed_at=self._clock()))
+        now = self._clock()
+        if self._state.trips and (was_trial or not self._state.is_open_or_half_open(now)):
+            self._set_state(HostState(changed_at=now))
             _log.info("%s responds again, its circuit is closed", self._host, extra={"host": self._host})
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
@@ -139,12 +131,15 @@ class HostHealth:
                 HostState(changed_at=now, unavailable_until=now + seconds, is_throttled=True, reason=reason)
             )
 
-    def record_failure(self, admission: Admission, reason: str) -> None:
-        """Record that a page, with all its retries, got no response or a 5xx. The failure may open the circuit."""
-        now, state, is_trial = self._clock(), self._state, admission.is_trial
-        if state.is_unavailable(now) and (state.is_throttled or not is_trial):
+    def record_failure(self, reason: str, *, was_trial: bool) -> None:
+        """Record that a page, with all its retries, got no response or a 5xx. The failure may open the circuit.
+
+        ``was_trial`` is the result of ``admit``.
+        """
+        now, state = self._clock(), self._state
+        if state.is_unavailable(now) and (state.is_throttled or not was_trial):
             return  # the request was sent before the host became unavailable, so its failure is nothing new
-        if not is_trial:
+        if not was_trial:
             self._failures += 1
             if self._failures < FAILURE_THRESHOLD:
                 return
@@ -155,15 +150,18 @@ class HostHealth:
         if trips == 1:
             _log.warning("%s fails, its circuit is open", self._host, extra={"host": self._host, "reason": reason})
 
-    def record_error(self, admission: Admission, error: LookupFailed, error_ttl: float) -> None:
-        """Record what an error says about the host: throttled, failed, or, by any other response, successful."""
+    def record_error(self, error: LookupFailed, error_ttl: float, *, was_trial: bool) -> None:
+        """Record what an error says about the host: throttled, failed, or, by any other response, successful.
+
+        ``error_ttl`` is how many seconds to wait for a host that throttles without Retry-After.
+        """
         match error:
             case Throttled():
                 self.record_throttled(error, error_ttl)
             case OriginDown() | TooSlow():
-                self.record_failure(admission, str(error))
+                self.record_failure(str(error), was_trial=was_trial)
             case _:
-                self.record_success(admission)
+                self.record_success(was_trial=was_trial)
 
     def _refresh(self) -> None:
         """Update the state from the store, if another worker has changed it."""
