@@ -2,9 +2,9 @@
 
 A host that responds with 429, or with 503 and Retry-After, gets no request until the wait is over. Each host also has a
 circuit breaker. Consecutive failures open the circuit for some seconds. After that, the circuit is half-open, and the
-requests for one page are a probe (identifiers call it the trial). A successful probe closes the circuit. A failed probe
-opens the circuit for longer. Workers share the states of hosts through the store. They read the state of a host each
-time before they fetch a page from the host.
+requests for one page are a probe. A successful probe closes the circuit. A failed probe opens the circuit for longer.
+Workers share the states of hosts through the store. They read the state of a host each time before they fetch a page
+from the host.
 """
 
 import logging
@@ -58,13 +58,6 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
 _AVAILABLE = HostState(changed_at=0.0)
 
 
-class Admission(msgspec.Struct, frozen=True):
-    """The permission to send requests to a host: the state of the host, and whether the requests are a probe."""
-
-    state: HostState
-    is_trial: bool
-
-
 class HostHealth:
     """The state of one host, shared by all workers, and the number of its consecutive failures in this worker.
 
@@ -102,8 +95,10 @@ class HostHealth:
             raise Throttled(state.reason, remaining)
         raise OriginFailed(f"{state.reason}; it is tried again in {math.ceil(remaining)} seconds", remaining)
 
-    def admit(self, seconds: float) -> Admission:
+    def admit(self, seconds: float) -> bool:
         """Check that the host is available, according to the state that all workers share.
+
+        Returns whether the caller's requests are the probe of a half-open circuit.
 
         If the circuit is half-open, the caller's requests are the probe. They may take ``seconds``, and no other
         request is admitted during this time. Raises the same exceptions as ``check``.
@@ -111,21 +106,21 @@ class HostHealth:
         self._refresh()
         self.check()
         now = self._clock()
-        is_trial = self._state.is_open_or_half_open(now)
-        if is_trial:
-            trial = msgspec.structs.replace(self._state, changed_at=now, unavailable_until=now + seconds)
-            self._set_state(trial)
-            return Admission(trial, is_trial=True)
-        return Admission(self._state, is_trial=False)
+        is_probe = self._state.is_open_or_half_open(now)
+        if is_probe:
+            self._set_state(msgspec.structs.replace(self._state, changed_at=now, unavailable_until=now + seconds))
+        return is_probe
 
-    def record_success(self, admission: Admission) -> None:
-        """Record that the host responds: reset the number of its failures and close its circuit.
+    def record_success(self, *, was_probe: bool) -> None:
+        """Record that the host responds: reset the number of its failures, and close its circuit after a probe.
 
-        The response to a request that was sent before the circuit opened does not close the circuit.
+        ``was_probe`` is the result of ``admit``. The response to a request that was sent before the circuit opened does
+        not close the circuit.
         """
         self._failures = 0
-        if self._state.trips and (admission.is_trial or admission.state is self._state):
-            self._set_state(HostState(changed_at=self._clock()))
+        now = self._clock()
+        if self._state.trips and (was_probe or not self._state.is_open_or_half_open(now)):
+            self._set_state(HostState(changed_at=now))
             _log.info("%s responds again, its circuit is closed", self._host, extra={"host": self._host})
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
@@ -141,12 +136,15 @@ class HostHealth:
                 HostState(changed_at=now, unavailable_until=now + seconds, is_throttled=True, reason=reason)
             )
 
-    def record_failure(self, admission: Admission, reason: str) -> None:
-        """Record that all attempts at a page got no response or a 5xx status. This failure may open the circuit."""
-        now, state, is_trial = self._clock(), self._state, admission.is_trial
-        if state.is_unavailable(now) and (state.is_throttled or not is_trial):
+    def record_failure(self, reason: str, *, was_probe: bool) -> None:
+        """Record that all attempts at a page got no response or a 5xx status. This failure may open the circuit.
+
+        ``was_probe`` is the result of ``admit``.
+        """
+        now, state = self._clock(), self._state
+        if state.is_unavailable(now) and (state.is_throttled or not was_probe):
             return  # the request was sent before the host became unavailable, so its failure is nothing new
-        if not is_trial:
+        if not was_probe:
             self._failures += 1
             if self._failures < FAILURE_THRESHOLD:
                 return
@@ -157,15 +155,18 @@ class HostHealth:
         if trips == 1:
             _log.warning("%s fails, its circuit is open", self._host, extra={"host": self._host, "reason": reason})
 
-    def record_error(self, admission: Admission, error: LookupFailed, error_ttl: float) -> None:
-        """Record what an error says about the host. Errors other than throttling and failures count as successes."""
+    def record_error(self, error: LookupFailed, error_ttl: float, *, was_probe: bool) -> None:
+        """Record what an error says about the host. Errors other than throttling and failures count as successes.
+
+        ``error_ttl`` is the number of seconds to wait if a throttling host sent no Retry-After.
+        """
         match error:
             case Throttled():
                 self.record_throttled(error, error_ttl)
             case OriginDown() | TooSlow():
-                self.record_failure(admission, str(error))
+                self.record_failure(str(error), was_probe=was_probe)
             case _:
-                self.record_success(admission)
+                self.record_success(was_probe=was_probe)
 
     def _refresh(self) -> None:
         """Update the state from the store, if another worker has changed it."""

@@ -9,7 +9,7 @@ from app.concurrency.deadline import Deadline
 from app.config.source import Source
 from app.domain.errors import LookupFailed, Throttled
 from app.domain.events import NULL_OBSERVER, Observer
-from app.fetch.host_health import Admission, HostHealth, HostState
+from app.fetch.host_health import HostHealth, HostState
 from app.fetch.host_limiter import HostLimiter
 from app.fetch.process_semaphore import ProcessSemaphore
 from app.fetch.worker_limiter import WorkerLimiter
@@ -50,11 +50,11 @@ class Host:
             concurrency=source.concurrency, delay=source.delay, deadline=deadline, check=self._health.check
         )
         try:
-            admission = self._health.admit(seconds)
+            is_probe = self._health.admit(seconds)
         except BaseException:
             release()
             raise
-        return HostSlot(self.name, self._health, admission, release, source.error_ttl)
+        return HostSlot(self.name, self._health, release, source.error_ttl, is_probe=is_probe)
 
     def record_throttled(self, error: Throttled, error_ttl: float) -> None:
         """Record that the content of a page asked to wait."""
@@ -64,24 +64,24 @@ class Host:
 class HostSlot:
     """The permission to send requests to ``host``, one after the other, until ``release`` is called."""
 
-    __slots__ = ("_admission", "_error_ttl", "_health", "_release", "host")
+    __slots__ = ("_error_ttl", "_health", "_is_probe", "_release", "host")
 
     def __init__(
-        self, host: str, health: HostHealth, admission: Admission, release: Callable[[], None], error_ttl: float
+        self, host: str, health: HostHealth, release: Callable[[], None], error_ttl: float, *, is_probe: bool
     ) -> None:
         self.host = host
         self._health = health
-        self._admission = admission
         self._release = release
         self._error_ttl = error_ttl
+        self._is_probe = is_probe
 
     def record_success(self) -> None:
         """Record that the host responded."""
-        self._health.record_success(self._admission)
+        self._health.record_success(was_probe=self._is_probe)
 
     def record_error(self, error: LookupFailed) -> None:
         """Record what the error of a request says about the host. This method may be called after ``release``."""
-        self._health.record_error(self._admission, error, self._error_ttl)
+        self._health.record_error(error, self._error_ttl, was_probe=self._is_probe)
 
     def release(self) -> None:
         """Release the slot. Must be called exactly once."""

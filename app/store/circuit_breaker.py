@@ -5,14 +5,14 @@ is in one of three states:
 
 - *closed*: each call goes to the store. A failure opens the circuit;
 - *open*: for ``OPEN_SECONDS`` all calls bypass the store, as if there were no store;
-- *half-open*: after that, the next call goes to the store as a trial, and all other calls still bypass the store. If
-  the trial succeeds, the circuit closes. If it fails, the circuit opens again.
+- *half-open*: after that, the next call goes to the store as a probe, and all other calls still bypass the store. If
+  the probe succeeds, the circuit closes. If it fails, the circuit opens again.
 
-Calls may overlap, so the success or failure of a call may be out of date when the call ends. Therefore only a trial
+Calls may overlap, so the success or failure of a call may be out of date when the call ends. Therefore only a probe
 closes a circuit, and a failed call opens a circuit only if the circuit has not opened since the call began. While the
 circuit of the reads is not closed, writes bypass the store too.
 
-The change from closed to open is logged, and so is the change back to closed. A failed trial is not logged.
+The change from closed to open is logged, and so is the change back to closed. A failed probe is not logged.
 """
 
 import logging
@@ -47,7 +47,7 @@ class _Circuit:
     closed_message: str
     #: The time at which the circuit becomes half-open; None if the circuit is closed.
     open_until: float | None = None
-    is_trial_in_progress: bool = False
+    is_probe_in_progress: bool = False
     #: How often the circuit has opened.
     openings: int = 0
 
@@ -82,7 +82,7 @@ class CircuitBreakingStore(Generic[V]):
 
     @property
     def is_bypassed(self) -> bool:
-        """Whether reads or writes bypass the store, because a call failed and no trial has succeeded since."""
+        """Whether reads or writes bypass the store, because a call failed and no probe has succeeded since."""
         return self._reads.open_until is not None or self._writes.open_until is not None
 
     def look(self, key: str, token: str, seconds: float, now: float) -> tuple[V | None, bool, int]:
@@ -119,11 +119,11 @@ class CircuitBreakingStore(Generic[V]):
 
     def release(self, key: str, token: str) -> None:
         """Release the lease without storing a record."""
-        self._write(lambda store: store.settle(key, token, None, 0), default=True, may_be_trial=False)
+        self._write(lambda store: store.settle(key, token, None, 0), default=True, may_be_probe=False)
 
     def renew_lease(self, key: str, token: str, seconds: float) -> None:
         """Renew the lease, if ``token`` still holds it."""
-        self._write(lambda store: store.renew_lease(key, token, seconds), default=True, may_be_trial=False)
+        self._write(lambda store: store.renew_lease(key, token, seconds), default=True, may_be_probe=False)
 
     def namespace(self, prefix: str, kind: type[T]) -> "StoreNamespace[T]":
         """Return a view for values of another type, a msgspec struct, behind the same circuit breaker."""
@@ -171,12 +171,12 @@ class CircuitBreakingStore(Generic[V]):
     def _read(self, operation: Callable[[Store], T], default: T) -> T:
         return self._call(self._reads, operation, default)
 
-    def _write(self, operation: Callable[[Store], T], default: T, *, may_be_trial: bool = True) -> T:
+    def _write(self, operation: Callable[[Store], T], default: T, *, may_be_probe: bool = True) -> T:
         """Call an operation that writes, and return its result.
 
-        ``may_be_trial`` is false for an operation that may succeed without writing anything.
+        ``may_be_probe`` is false for an operation that may succeed without writing anything.
         """
-        if self._reads.open_until is not None or not (may_be_trial or self._writes.open_until is None):
+        if self._reads.open_until is not None or not (may_be_probe or self._writes.open_until is None):
             return default
         return self._call(self._writes, operation, default)
 
@@ -187,11 +187,11 @@ class CircuitBreakingStore(Generic[V]):
         """
         if self._store is None:
             return default
-        is_trial = circuit.open_until is not None
+        is_probe = circuit.open_until is not None
         if circuit.open_until is not None:
-            if circuit.is_trial_in_progress or self._clock() < circuit.open_until:
+            if circuit.is_probe_in_progress or self._clock() < circuit.open_until:
                 return default
-            circuit.is_trial_in_progress = True
+            circuit.is_probe_in_progress = True
         openings = circuit.openings
         try:
             result = operation(self._store)
@@ -205,9 +205,9 @@ class CircuitBreakingStore(Generic[V]):
             return default
         finally:
             self.has_been_tried = True
-            if is_trial:
-                circuit.is_trial_in_progress = False
-        if is_trial:
+            if is_probe:
+                circuit.is_probe_in_progress = False
+        if is_probe:
             self._close(circuit)
         return result
 

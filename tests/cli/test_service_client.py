@@ -13,7 +13,7 @@ from gevent.server import StreamServer
 
 from app.cli.exit_status import ServiceUnreachable, UsageError
 from app.cli.service_client import ServiceClient, ServiceFault
-from tests.support.scripted_origin import Behaviour, Origin, Request, one_after_the_other, page, raw, reset
+from tests.support.scripted_origin import Behaviour, Origin, Request, in_sequence, page, raw, reset
 
 
 def rpc_response(value: Any) -> Behaviour:
@@ -130,7 +130,7 @@ FAILURES = [
 @pytest.mark.parametrize("failure", FAILURES, ids=["reset", "closed", "incomplete response", "bad gateway"])
 def test_a_call_is_retried_while_the_service_restarts(server: Origin, failure: Behaviour) -> None:
     """Calls are retried after the service has responded once, on any connection."""
-    server.default = one_after_the_other(COVER, failure, failure, failure, COVER)
+    server.default = in_sequence(COVER, failure, failure, failure, COVER)
     service = ServiceClient(f"{server.url}/RPC2")
     for _ in range(2):
         with service.connect() as connection:
@@ -138,7 +138,7 @@ def test_a_call_is_retried_while_the_service_restarts(server: Origin, failure: B
 
 
 def test_retries_stop_after_the_time_limit(server: Origin) -> None:
-    server.default = one_after_the_other(COVER, raw())
+    server.default = in_sequence(COVER, raw())
     with ServiceClient(f"{server.url}/RPC2", retry_seconds=0.3).connect() as connection:
         connection.get_cover("42")
         with pytest.raises(ServiceUnreachable):

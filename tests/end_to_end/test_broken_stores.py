@@ -61,7 +61,7 @@ def test_a_redis_that_is_full_still_has_its_covers(
             for number in range(300, 320):
                 assert server.client().get_cover(number) == server.client().get_cover(number + 100) == url
             log = server.log.read_text()
-    assert all(origin.asked_for(number) == 1 for number in (*range(300, 320), *range(400, 420)))
+    assert all(origin.request_count(number) == 1 for number in (*range(300, 320), *range(400, 420)))
     assert log.count("nothing is written to the store") == 1
     assert "the store is bypassed" not in log
 
@@ -72,7 +72,7 @@ def test_a_corrupt_database_is_replaced(origin: Origin, tmp_path: Path) -> None:
     database.write_bytes(b"this is no database" * 1000)
     with run_service(tmp_path, config(origin, f"sqlite:{database}"), workers=4) as server:
         assert set(in_each_worker(server, "get_cover", 48)) == {URL.format(origin=origin.url)}
-    assert origin.asked_for(48) == 1, "the workers share the new database"
+    assert origin.request_count(48) == 1, "the workers share the new database"
     assert len(list(tmp_path.glob("covers.db.broken-*"))) == 1
 
 

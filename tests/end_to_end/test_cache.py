@@ -65,10 +65,10 @@ def item() -> int:
 def test_concurrent_calls_for_an_uncached_id_cause_one_fetch(shop: Origin, service: Service, item: int) -> None:
     shop.item(item, barrier := Barrier(cover(7)))
     calls = [gevent.spawn(service.client().get_cover, item) for _ in range(200)]
-    assert barrier.asked.wait(10)
+    assert barrier.reached.wait(10)
     barrier.go.set()
     assert {call.get() for call in calls} == {URL.format(origin=shop.url)}
-    assert shop.asked_for(item) == 1
+    assert shop.request_count(item) == 1
 
 
 def test_two_servers_with_one_redis_cause_one_fetch(origin: Origin, redis: RedisServer, tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_two_servers_with_one_redis_cause_one_fetch(origin: Origin, redis: Redis
     text = config(origin, redis.url)
     with run_service(folders[0], text, workers=2) as one, run_service(folders[1], text, workers=2) as two:
         calls = [gevent.spawn(server.client().get_cover, 43) for server in (one, two) for _ in range(50)]
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         barrier.go.set()
         assert {call.get() for call in calls} == {URL.format(origin=origin.url)}
-    assert origin.asked_for(43) == 1
+    assert origin.request_count(43) == 1
 
 
 def test_stored_covers_survive_a_crash_of_the_server(origin: Origin, store: str, tmp_path: Path) -> None:
@@ -108,16 +108,16 @@ def test_the_lease_of_a_killed_worker_expires(
     origin.item(item, barrier := Barrier(cover(7)))
     with run_service(tmp_path, config(origin, store), workers=WORKERS) as server:
         calls = [gevent.spawn(_get_cover_or_error, server, item) for _ in range(40)]
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         os.kill(_process_connected_to(ss, origin.port, server.workers()), signal.SIGKILL)
         started_at = time.monotonic()
-        while origin.asked_for(item) < 2:
+        while origin.request_count(item) < 2:
             assert time.monotonic() - started_at < 5
             gevent.sleep(0.02)
         barrier.go.set()
         urls = {result for call in calls if isinstance(result := call.get(), str)}
     assert urls == {URL.format(origin=origin.url)}
-    assert origin.asked_for(item) == 2
+    assert origin.request_count(item) == 2
 
 
 def _get_cover_or_error(service: Service, item: int) -> Any:
@@ -213,12 +213,12 @@ def test_a_page_requested_before_an_item_was_forgotten_decides_no_later_result(
     new = {URL.format(origin=origin.url)}
     with run_service(tmp_path, text, workers=WORKERS) as server:
         early = gevent.spawn(server.client().get_cover, item)
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         server.client().forget_cover(item, "ozon", "s")
         origin.item(item, cover(7))
         # A worker that does not know yet of the call of forget_cover lets its calls join the fetch in progress.
         calls = []
-        while origin.asked_for(item) < 2:
+        while origin.request_count(item) < 2:
             calls.append(gevent.spawn(server.client().get_cover, item))
             gevent.sleep(0.02)
         barrier.go.set()
@@ -239,7 +239,7 @@ def test_forget_cover_invalidates_cached_responses(tmp_path: Path) -> None:
         with run_service(tmp_path, config(origin, "none", top="admin_token = 's'")) as server:
             client = server.client()
             assert len({client.get_cover(47) for _ in range(5)}) == 1
-            assert origin.asked_for(47) == 1
+            assert origin.request_count(47) == 1
             origin.item(47, cover(7))
             assert client.forget_cover(47, "ozon", "s")
             assert client.get_cover(47) == URL.format(origin=origin.url)

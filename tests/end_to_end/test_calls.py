@@ -58,7 +58,7 @@ def test_a_cover_is_returned_and_cached(origin: Origin, server: Service, item: i
     assert client.get_cover(item) == url
     assert client.get_cover(str(item)) == url
     assert client.get_cover(f"ozon:{item}", "ozon") == url
-    assert origin.asked_for(item) == 1
+    assert origin.request_count(item) == 1
 
 
 def test_many_covers_are_returned_by_one_call(origin: Origin, server: Service) -> None:
@@ -144,7 +144,7 @@ def test_a_failure_is_cached(origin: Origin, server: Service, item: int) -> None
     client = server.client()
     for _ in range(3):
         fault(client.get_cover, item)
-    assert origin.asked_for(item) == 1
+    assert origin.request_count(item) == 1
 
 
 def test_a_page_that_times_out_is_504(origin: Origin, tmp_path: Path, item: int) -> None:
@@ -165,7 +165,7 @@ def test_every_call_returns_within_the_deadline(origin: Origin, tmp_path: Path, 
         assert client.get_covers([item])[str(item)]["faultCode"] == 504
         barrier.go.set()
         assert client.get_cover(item).endswith(".jpg")
-    assert origin.asked_for(item) == 1
+    assert origin.request_count(item) == 1
 
 
 def test_slow_pages_are_fetched_concurrently_and_do_not_delay_hits(fresh_origin: Origin, tmp_path: Path) -> None:
@@ -179,17 +179,17 @@ def test_slow_pages_are_fetched_concurrently_and_do_not_delay_hits(fresh_origin:
         client = server.client()
         client.get_cover(1)
         slow = [gevent.spawn(server.client().get_cover, number) for number in range(100, 150)]
-        while fresh_origin.under_way < 40:
+        while fresh_origin.in_progress < 40:
             gevent.sleep(0.01)
         durations = []
         for _ in range(50):
             started_at = time.perf_counter()
             client.get_cover(1)
             durations.append(time.perf_counter() - started_at)
-        assert fresh_origin.under_way == 40
+        assert fresh_origin.in_progress == 40
         barrier.go.set()
         assert len({greenlet.get() for greenlet in slow}) == 1
-    assert fresh_origin.most_under_way == 40
+    assert fresh_origin.max_in_progress == 40
     assert statistics.median(durations) < 0.05
 
 
@@ -199,17 +199,17 @@ def test_concurrent_calls_for_an_uncached_id_cause_one_fetch_per_worker(
     origin.item(item, barrier := Barrier(cover(7)))
     with run_service(tmp_path, CONFIG.format(origin=origin.url), workers=2) as server:
         calls = [gevent.spawn(server.client().get_cover, item) for _ in range(200)]
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         barrier.go.set()
         assert {call.get() for call in calls} == {f"{origin.url}/multimedia/audio_cd_covers/7.jpg"}
-    assert 1 <= origin.asked_for(item) <= 2
+    assert 1 <= origin.request_count(item) <= 2
 
 
 def test_a_client_that_disconnects_does_not_cancel_the_lookup(origin: Origin, server: Service, item: int) -> None:
     origin.item(item, barrier := Barrier(cover()))
     call = gevent.spawn(server.client().get_cover, item)
-    assert barrier.asked.wait(10)
+    assert barrier.reached.wait(10)
     call.kill()
     barrier.go.set()
     assert server.client().get_cover(item).endswith(".jpg")
-    assert origin.asked_for(item) == 1
+    assert origin.request_count(item) == 1

@@ -73,7 +73,7 @@ def test_ctrl_c_ends_the_command_silently(origin: Origin, tmp_path: Path) -> Non
     path = tmp_path / "covers.toml"
     path.write_text(config(origin, "[1]"), "utf-8")
     with running("check", "ozon", config=path) as process:
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, b"", b"")

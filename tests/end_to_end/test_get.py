@@ -127,7 +127,7 @@ def test_results_keep_the_order_of_the_ids(origin: Origin, server: Service, bloc
     with running("get", "--url", server.url, "--jobs", "2", "1", slow, "2", later) as process:
         stdout = pipe(process.stdout)
         assert stdout.readline().decode() == f"{url(origin, 1)}\n"
-        assert later_barrier.asked.wait(10)
+        assert later_barrier.reached.wait(10)
         assert not barrier.go.is_set()
         barrier.go.set()
         lines = stdout.read().decode().splitlines()
@@ -236,7 +236,7 @@ def test_ctrl_c_ends_the_command_while_it_waits_for_a_response(
 ) -> None:
     slow, barrier = blocked_item
     with running(command, "--url", server.url, slow) as process:
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, b"", b"")

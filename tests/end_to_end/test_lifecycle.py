@@ -67,7 +67,7 @@ def test_term_finishes_requests_in_flight(origin: Origin, tmp_path: Path) -> Non
     origin.item(42, barrier := Barrier(cover()))
     with run_service(tmp_path, CONFIG.format(origin=origin.url)) as server:
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "Handling signal: term" in server.log.read_text(), "the signal is handled")
         barrier.go.set()

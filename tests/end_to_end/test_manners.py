@@ -70,7 +70,7 @@ def new_ids(count: int) -> list[int]:
 
 def release_soon(barrier: Barrier) -> None:
     """Release a barrier shortly after its first request."""
-    barrier.asked.wait()
+    barrier.reached.wait()
     gevent.sleep(0.02)
     barrier.go.set()
 
@@ -82,7 +82,7 @@ def test_the_concurrency_limit_is_shared_by_all_workers(origin: Origin, service:
         origin.item(number, barrier := Barrier(FOUND))
         gevent.spawn(release_soon, barrier)
     assert are_found(get_covers(service, ids))
-    assert origin.most_under_way == CONCURRENCY
+    assert origin.max_in_progress == CONCURRENCY
 
 
 def test_the_delay_between_requests_is_shared_by_all_workers(origin: Origin, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_two_hosts_that_redirect_to_each_other_serve_all(origin: Origin, tmp_pat
         results = [result for batch in batches for result in batch.get().values()]
     assert len(results) == 512
     assert are_found(results)
-    assert origin.most_under_way <= 2 * concurrency
+    assert origin.max_in_progress <= 2 * concurrency
 
 
 def test_a_busy_host_that_a_shop_redirects_to_does_not_stall_the_shop(origin: Origin, tmp_path: Path) -> None:
@@ -162,12 +162,12 @@ def test_a_busy_host_that_a_shop_redirects_to_does_not_stall_the_shop(origin: Or
     text = two_hosts(origin, "concurrency = 2\n", settings="fetch_concurrency = 4\ndeadline = 60")
     with run_service(tmp_path, text) as server:
         waiting = start_calls(server, redirecting)
-        barrier.asked.wait()
+        barrier.reached.wait()
         assert are_found(get_covers(server, direct))
         assert not any(greenlet.ready() for greenlet in waiting)
         barrier.go.set()
         assert are_found([greenlet.get() for greenlet in waiting])
-    assert origin.most_under_way <= 4
+    assert origin.max_in_progress <= 4
 
 
 def test_a_host_whose_slot_comes_late_has_its_full_time(origin: Origin, tmp_path: Path) -> None:
@@ -184,9 +184,9 @@ def test_a_host_whose_slot_comes_late_has_its_full_time(origin: Origin, tmp_path
     text = two_hosts(origin, keys.format(0.5), other_keys=keys.format(60), settings="deadline = 60")
     with run_service(tmp_path, text) as server:
         busy = start_calls(server, [1], "other")
-        barrier.asked.wait()
+        barrier.reached.wait()
         waiting = start_calls(server, ids)
-        while sum(origin.asked_for(number) for number in ids) < len(ids):
+        while sum(origin.request_count(number) for number in ids) < len(ids):
             gevent.sleep(0.01)
         gevent.sleep(0.6)
         barrier.go.set()
@@ -233,7 +233,7 @@ def test_the_fault_504_names_the_host_or_the_queue(origin: Origin, tmp_path: Pat
     ) as server:
         slow, queued = new_ids(2)
         waiting = start_calls(server, [slow])
-        while not origin.asked_for(slow):
+        while not origin.request_count(slow):
             gevent.sleep(0.01)
         fault = get_fault(server, queued)
         assert fault.faultCode == 504
@@ -327,7 +327,7 @@ def test_robots_txt_is_honoured_if_the_source_asks_for_it(origin: Origin, tmp_pa
         for _ in range(10):
             assert get_fault(server, forbidden).faultCode == 403
     assert [request.target for request in origin.requests].count("/robots.txt") == 1
-    assert origin.asked_for(forbidden) == 0
+    assert origin.request_count(forbidden) == 0
 
 
 @pytest.mark.parametrize("key", ["throttled", "blocked"])
@@ -383,5 +383,5 @@ def test_a_retry_after_a_broken_connection_keeps_the_concurrency_limit(origin: O
     origin.item(number, raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
     with run_service(tmp_path, config(origin, "retries = 2\n")) as server:
         assert get_fault(server, number).faultCode == 502
-    assert origin.asked_for(number) == 3
-    assert origin.most_under_way == 1
+    assert origin.request_count(number) == 3
+    assert origin.max_in_progress == 1

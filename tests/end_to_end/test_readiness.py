@@ -61,7 +61,7 @@ def test_a_worker_that_is_shutting_down_is_alive_but_not_ready(origin: Origin, t
         closing(connection_to(server)) as liveness,
     ):
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         assert status_and_body(readiness, "/readyz") == status_and_body(liveness, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
         with stopped(worker):
@@ -84,7 +84,7 @@ def test_a_worker_that_is_replaced_at_a_reload_stays_ready(origin: Origin, tmp_p
         closing(connection_to(server)) as connection,
     ):
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         assert status_and_body(connection, "/readyz") == (200, "ready\n")
         (worker,) = server.workers()
         with stopped(worker):
@@ -103,7 +103,7 @@ def test_a_worker_that_is_replaced_at_max_requests_stays_ready(origin: Origin, t
     extra = {"GUNICORN_CMD_ARGS": "--max-requests 2"}
     with run_service(tmp_path, CONFIG.format(origin=origin.url), extra=extra) as server:
         caller = gevent.spawn(server.client().get_cover, 42)
-        assert barrier.asked.wait(10)
+        assert barrier.reached.wait(10)
         before = server.workers()
         for _ in range(3):
             with closing(connection_to(server)) as connection:

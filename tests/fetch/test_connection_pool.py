@@ -17,7 +17,7 @@ from app.fetch.connection_pool import _MAX_IDLE, ConnectionPool
 from app.fetch.dns import DnsResolver, SocketAddress
 from app.fetch.transport import TransportAdapter
 from tests.support.clock import ManualClock
-from tests.support.scripted_origin import Barrier, Behaviour, Origin, one_after_the_other, page, raw, reset
+from tests.support.scripted_origin import Barrier, Behaviour, Origin, in_sequence, page, raw, reset
 
 MakePool = Callable[..., ConnectionPool]
 
@@ -173,7 +173,7 @@ def test_an_idle_connection_with_unread_data_is_not_reused(site: Origin, pool: C
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse")
         has_sent.set()
 
-    site.pages["/"] = one_after_the_other(respond_twice, page("there"))
+    site.pages["/"] = in_sequence(respond_twice, page("there"))
     assert get(pool, f"{site.url}/") == b"there"
     send_more.set()
     assert has_sent.wait(5)
@@ -202,7 +202,7 @@ def test_a_reused_connection_that_ends_before_its_response_is_replaced(
     site: Origin, pool: ConnectionPool, end: Behaviour
 ) -> None:
     """The server may have closed it before the request arrived."""
-    site.pages["/"] = one_after_the_other(page("there"), end, page("again"))
+    site.pages["/"] = in_sequence(page("there"), end, page("again"))
     assert get(pool, f"{site.url}/") == b"there"
     assert get(pool, f"{site.url}/") == b"again"
     assert site.connections == 2
@@ -212,7 +212,7 @@ def test_a_reused_connection_that_ends_before_its_response_is_replaced(
 def test_a_new_connection_that_ends_before_its_response_is_an_error(
     site: Origin, pool: ConnectionPool, end: Behaviour
 ) -> None:
-    site.pages["/"] = one_after_the_other(page("there"), end)
+    site.pages["/"] = in_sequence(page("there"), end)
     assert get(pool, f"{site.url}/") == b"there"
     with pytest.raises(NoConnectionError, match=r"closed without a response|reset by peer"):
         get(pool, f"{site.url}/")
@@ -220,7 +220,7 @@ def test_a_new_connection_that_ends_before_its_response_is_an_error(
 
 
 def test_a_reused_connection_that_ends_within_its_response_is_an_error(site: Origin, pool: ConnectionPool) -> None:
-    site.pages["/"] = one_after_the_other(page("there"), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
+    site.pages["/"] = in_sequence(page("there"), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
     assert get(pool, f"{site.url}/") == b"there"
     with pytest.raises(NoConnectionError, match="closed in the middle"):
         get(pool, f"{site.url}/")

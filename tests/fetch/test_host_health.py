@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.errors import Blocked, LookupFailed, NoSuchItem, OriginDown, OriginFailed, Throttled, TooSlow
 from app.domain.events import NULL_OBSERVER, Observer
-from app.fetch.host_health import FAILURE_THRESHOLD, Admission, HostHealth, HostState
+from app.fetch.host_health import FAILURE_THRESHOLD, HostHealth, HostState
 from app.store.base import Store
 from app.store.circuit_breaker import CircuitBreakingStore
 from tests.store.dictionary import DictionaryStore
@@ -15,9 +15,6 @@ from tests.support.recording_observer import RecordingObserver
 
 HOST = "shop.example:443"
 DOWN = OriginDown("shop.example: connection refused")
-
-#: The admission of a request that was sent before anything was known of its host.
-EARLIER = Admission(HostState(changed_at=0.0), is_trial=False)
 
 
 def new_health(
@@ -29,11 +26,11 @@ def new_health(
 
 def fail(health: HostHealth, times: int = FAILURE_THRESHOLD, error: LookupFailed = DOWN) -> None:
     for _ in range(times):
-        health.record_error(health.admit(5), error, 10)
+        health.record_error(error, 10, was_probe=health.admit(5))
 
 
 def is_unavailable(health: HostHealth) -> bool:
-    """Return whether this worker considers the host unavailable, without starting a trial."""
+    """Return whether this worker considers the host unavailable, without starting a probe."""
     try:
         health.check()
     except (Throttled, OriginFailed):
@@ -42,25 +39,25 @@ def is_unavailable(health: HostHealth) -> bool:
 
 
 def test_an_unknown_host_is_available() -> None:
-    assert new_health(ManualClock()).admit(5).is_trial is False
+    assert new_health(ManualClock()).admit(5) is False
 
 
 def test_a_throttling_host_is_unavailable_until_retry_after_has_passed() -> None:
     clock = ManualClock()
     health = new_health(clock)
-    health.record_error(EARLIER, Throttled("429", 4), 10)
+    health.record_error(Throttled("429", 4), 10, was_probe=False)
     clock.now += 3.9
     with pytest.raises(Throttled, match="429") as caught:
         health.admit(5)
     assert caught.value.retry_after == pytest.approx(0.1)
     clock.now += 0.1
-    assert health.admit(5).is_trial is False
+    assert health.admit(5) is False
 
 
 def test_without_retry_after_a_throttling_host_is_unavailable_for_error_ttl() -> None:
     clock = ManualClock()
     health = new_health(clock)
-    health.record_error(EARLIER, Throttled("429"), 10)
+    health.record_error(Throttled("429"), 10, was_probe=False)
     clock.now += 9.9
     assert is_unavailable(health)
     clock.now += 0.1
@@ -71,8 +68,8 @@ def test_the_longer_retry_after_counts() -> None:
     """Each of several concurrent requests may get a 429."""
     clock = ManualClock(1_700_000_000.0)
     health = new_health(clock)
-    health.record_error(EARLIER, Throttled("429", 100), 10)
-    health.record_error(EARLIER, Throttled("429", 1), 10)
+    health.record_error(Throttled("429", 100), 10, was_probe=False)
+    health.record_error(Throttled("429", 1), 10, was_probe=False)
     clock.now += 50
     assert is_unavailable(health)
 
@@ -80,7 +77,7 @@ def test_the_longer_retry_after_counts() -> None:
 def test_all_workers_share_the_state() -> None:
     clock, store = ManualClock(), DictionaryStore()
     one, other = new_health(clock, store), new_health(clock, store)
-    one.record_error(EARLIER, Throttled("429", 4), 10)
+    one.record_error(Throttled("429", 4), 10, was_probe=False)
     with pytest.raises(Throttled):
         other.admit(5)
     assert is_unavailable(other)
@@ -89,12 +86,12 @@ def test_all_workers_share_the_state() -> None:
 def test_a_clock_that_is_ahead_does_not_make_a_host_unavailable_for_longer() -> None:
     store = DictionaryStore()
     clock_ahead, clock = ManualClock(5_000), ManualClock(1_000)
-    new_health(clock_ahead, store).record_error(EARLIER, Throttled("429", 4), 10)
+    new_health(clock_ahead, store).record_error(Throttled("429", 4), 10, was_probe=False)
     health = new_health(clock, store)
     with pytest.raises(Throttled):
         health.admit(5)
     clock.now += 4
-    assert health.admit(5).is_trial is False
+    assert health.admit(5) is False
 
 
 def test_consecutive_failures_open_the_circuit() -> None:
@@ -123,29 +120,29 @@ def test_any_response_resets_the_failure_count(error: LookupFailed) -> None:
     assert not is_unavailable(health)
 
 
-def test_a_half_open_circuit_admits_one_trial() -> None:
+def test_a_half_open_circuit_admits_one_probe() -> None:
     clock, store = ManualClock(), DictionaryStore()
     one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
-    assert one.admit(5).is_trial
+    assert one.admit(5) is True
     for health in (one, other):
         with pytest.raises(OriginFailed):
             health.admit(5)
 
 
-def test_a_successful_trial_closes_the_circuit_for_all_workers() -> None:
+def test_a_successful_probe_closes_the_circuit_for_all_workers() -> None:
     clock, store = ManualClock(), DictionaryStore()
     one, other = new_health(clock, store), new_health(clock, store)
     fail(one)
     clock.now += 1
-    trial = other.admit(5)
-    assert trial.is_trial
-    other.record_success(trial)
-    assert [health.admit(5).is_trial for health in (one, other)] == [False, False]
+    probe = other.admit(5)
+    assert probe is True
+    other.record_success(was_probe=probe)
+    assert [health.admit(5) for health in (one, other)] == [False, False]
 
 
-def test_a_failed_trial_opens_the_circuit_for_twice_as_long_up_to_15_seconds() -> None:
+def test_a_failed_probe_opens_the_circuit_for_twice_as_long_up_to_15_seconds() -> None:
     clock = ManualClock()
     health = new_health(clock)
     fail(health)
@@ -159,14 +156,14 @@ def test_a_failed_trial_opens_the_circuit_for_twice_as_long_up_to_15_seconds() -
     assert open_seconds == [1, 2, 4, 8, 15, 15, 15]
 
 
-def test_a_trial_that_does_not_end_blocks_others_for_its_timeout_only() -> None:
+def test_a_probe_that_does_not_end_blocks_others_for_its_timeout_only() -> None:
     clock = ManualClock()
     health = new_health(clock)
     fail(health)
     clock.now += 1
-    assert health.admit(5).is_trial
+    assert health.admit(5) is True
     clock.now += 5
-    assert health.admit(5).is_trial
+    assert health.admit(5) is True
 
 
 def test_failures_of_requests_from_before_the_circuit_opened_are_ignored() -> None:
@@ -174,62 +171,60 @@ def test_failures_of_requests_from_before_the_circuit_opened_are_ignored() -> No
     health = new_health(clock)
     fail(health)
     for _ in range(100):
-        health.record_error(EARLIER, DOWN, 10)
+        health.record_error(DOWN, 10, was_probe=False)
     clock.now += 1
     assert not is_unavailable(health)
 
 
-def test_a_circuit_without_a_trial_closes_after_a_while() -> None:
-    """An hour later, concurrent callers do not have to wait for a trial."""
+def test_a_circuit_without_a_probe_closes_after_a_while() -> None:
+    """An hour later, concurrent callers do not have to wait for a probe."""
     clock, store = ManualClock(), DictionaryStore()
     fail(new_health(clock, store))
     clock.now += 3600
-    assert new_health(clock, store).admit(5).is_trial is False
+    assert new_health(clock, store).admit(5) is False
 
 
 def test_a_success_of_a_request_from_before_the_circuit_opened_is_ignored() -> None:
     """It says nothing about the host of today. Fails if any success closes the circuit, so that it flaps."""
     clock = ManualClock()
     health = new_health(clock)
-    admission = health.admit(5)
+    was_probe = health.admit(5)
     fail(health)
-    health.record_success(admission)
+    health.record_success(was_probe=was_probe)
     assert is_unavailable(health)
     clock.now += 1
-    trial = health.admit(5)
-    health.record_success(admission)
+    probe = health.admit(5)
+    health.record_success(was_probe=was_probe)
     assert is_unavailable(health)
-    health.record_success(trial)
-    assert health.admit(5).is_trial is False
+    health.record_success(was_probe=probe)
+    assert health.admit(5) is False
 
 
-def test_a_circuit_that_counts_as_closed_closes_with_a_success() -> None:
-    """The next time that it opens, it opens for one second again."""
-    clock = ManualClock()
-    health = new_health(clock)
+def test_a_circuit_that_counts_as_closed_is_closed_by_a_success() -> None:
+    """So observers and the log have the end of the failures."""
+    clock, observer = ManualClock(), RecordingObserver()
+    health = new_health(clock, observer=observer)
     fail(health)
-    clock.now += 3600
-    health.record_success(health.admit(5))
-    fail(health)
-    clock.now += 1
-    assert health.admit(5).is_trial
+    clock.now += 1 + 60
+    health.record_success(was_probe=health.admit(5))
+    assert observer.events[-1] == ("host_state_changed", HOST, 0, 0)
 
 
 def test_each_host_has_its_own_state() -> None:
     """In one store."""
     clock, store = ManualClock(), DictionaryStore()
     fail(new_health(clock, store))
-    assert new_health(clock, store, host="other.example:443").admit(5).is_trial is False
+    assert new_health(clock, store, host="other.example:443").admit(5) is False
 
 
-def test_a_failed_trial_does_not_shorten_a_retry_after() -> None:
+def test_a_failed_probe_does_not_shorten_a_retry_after() -> None:
     clock = ManualClock()
     health = new_health(clock)
     fail(health)
     clock.now += 1
-    trial = health.admit(5)
-    health.record_error(EARLIER, Throttled("429", 60), 10)
-    health.record_error(trial, DOWN, 10)
+    probe = health.admit(5)
+    health.record_error(Throttled("429", 60), 10, was_probe=False)
+    health.record_error(DOWN, 10, was_probe=probe)
     clock.now += 59
     assert is_unavailable(health)
 
@@ -241,7 +236,7 @@ def test_an_older_state_in_the_store_does_not_shorten_a_retry_after() -> None:
     fail(other)
     before = dict(store.shared.values)
     clock.now += 2
-    health.record_error(EARLIER, Throttled("429", 60), 10)
+    health.record_error(Throttled("429", 60), 10, was_probe=False)
     store.shared.values.update(before)
     with pytest.raises(Throttled):
         health.admit(5)
@@ -274,7 +269,7 @@ def test_observers_are_notified_of_a_circuit_in_all_workers() -> None:
     event = ("host_state_changed", HOST, 1 + 60, 0)
     assert observer.events == other_observer.events == [event]
     clock.now += 1
-    other.record_success(other.admit(5))
+    other.record_success(was_probe=other.admit(5))
     assert other_observer.events[-1] == ("host_state_changed", HOST, 0, 0)
     one.admit(5)
     assert observer.events[-1] == other_observer.events[-1]
@@ -282,7 +277,7 @@ def test_observers_are_notified_of_a_circuit_in_all_workers() -> None:
 
 def test_a_throttling_host_has_no_open_circuit() -> None:
     observer = RecordingObserver()
-    new_health(ManualClock(), observer=observer).record_error(EARLIER, Throttled("429", 4), 10)
+    new_health(ManualClock(), observer=observer).record_error(Throttled("429", 4), 10, was_probe=False)
     assert observer.events == [("host_state_changed", HOST, 0, 4)]
 
 
@@ -295,16 +290,16 @@ def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         clock.now += 1
         fail(one, 1)
         clock.now += 2
-        trial = other.admit(5)
-        assert trial.is_trial
-        other.record_success(trial)
-        other.record_success(trial)
+        probe = other.admit(5)
+        assert probe is True
+        other.record_success(was_probe=probe)
+        other.record_success(was_probe=probe)
         for seconds in (4, 9, 1):
-            other.record_error(EARLIER, Throttled("429", seconds), 10)
+            other.record_error(Throttled("429", seconds), 10, was_probe=False)
         with pytest.raises(Throttled):
             one.admit(5)
         clock.now += 9
-        other.record_error(EARLIER, Throttled("429", 3), 10)
+        other.record_error(Throttled("429", 3), 10, was_probe=False)
     logged = [(record.levelname, record.message, record.__dict__.get("seconds")) for record in caplog.records]
     assert logged == [
         ("WARNING", f"{HOST} fails, its circuit is open", None),

@@ -365,8 +365,8 @@ def test_a_caller_that_does_not_take_its_turn_at_the_worker_passes_it_on(semapho
     limiters = Limiters(semaphore, total=1)
     callers = Callers(limiters)
     with slot(limiters, "a"):
-        first = callers.start("first", "b")
-        second = callers.start("second", "c")
+        first = callers.start("first", "b", max_wait=60)
+        second = callers.start("second", "c", max_wait=5)
         if end == "kill":
             first.kill(block=False)
         else:
@@ -400,6 +400,24 @@ def test_a_caller_that_waits_for_its_host_does_not_take_a_slot_of_the_worker(sem
     with slot(limiters, "quick", max_wait=0):
         assert callers.order == ["busy 0"]
     callers.finish()
+
+
+def test_callers_of_one_worker_do_not_wait_for_a_poll(
+    semaphore: ProcessSemaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker knows when it releases a slot, and when its own delay ends. Fails if only polling finds that out."""
+    monkeypatch.setattr("app.fetch.host_limiter._MIN_POLL_INTERVAL", 60)
+    monkeypatch.setattr("app.fetch.host_limiter._MAX_POLL_INTERVAL", 60)
+    limiters, order = Limiters(semaphore), list[int]()
+
+    def hold_slot(number: int) -> None:
+        with slot(limiters, "a", delay=0.01, max_wait=100):
+            order.append(number)
+            gevent.sleep(0.02 * (number % 2))  # the delay ends before the slot is released, or after it
+
+    with gevent.Timeout(30):
+        gevent.joinall([gevent.spawn(hold_slot, number) for number in range(4)], raise_error=True)
+    assert order == [0, 1, 2, 3]
 
 
 def test_fetches_start_a_delay_apart(semaphore: ProcessSemaphore) -> None:
@@ -606,17 +624,26 @@ def test_a_worker_whose_callers_have_left_does_not_wait(end: str) -> None:
 
 
 def test_a_caller_that_waits_for_its_worker_does_not_poll() -> None:
-    """Nor do other workers pause for it. Fails if each host with a queue takes processor time while it waits."""
+    """Nor do other workers pause for it, once its host has a slot.
+
+    Fails if each host with a queue takes processor time while it waits, or if the others pause for nothing.
+    """
     machine = Machine()
-    semaphore = WorkerSemaphore(machine)
+    semaphore, other = WorkerSemaphore(machine), WorkerSemaphore(machine)
+    held = other.acquire("b", 1)
+    assert held is not None
     limiters = Limiters(semaphore, total=1)
     callers = Callers(limiters)
     callers.start("holder", "a")
     callers.start("waiting", "b")
+    assert other.is_awaited_elsewhere("b")
+    other.release(held)
+    with gevent.Timeout(30):
+        while other.is_awaited_elsewhere("b"):
+            gevent.sleep(0.001)
     tries = semaphore.tries
     gevent.sleep(0.03)
     assert semaphore.tries == tries
-    assert not WorkerSemaphore(machine).is_awaited_elsewhere("b")
     assert callers.finish() == ["holder", "waiting"]
 
 

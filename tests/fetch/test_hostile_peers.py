@@ -208,7 +208,7 @@ def test_no_connection_stays_open_after_many_failures(fetcher: PageFetcher, site
                 gevent.spawn_later(number / 2000, greenlet.kill)
         gevent.joinall(greenlets, raise_error=True)
         fetcher._pool.close()
-        while site.under_way:
+        while site.in_progress:
             gevent.sleep(0.01)
         gevent.sleep(0.01)
         return open_files()

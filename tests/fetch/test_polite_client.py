@@ -295,8 +295,8 @@ def test_a_page_whose_content_asks_to_wait_counts_as_well(fetcher: ScriptedFetch
     assert client.fetch(source()) is not None
 
 
-def test_repeated_failures_open_the_circuit_then_one_trial_is_sent(fetcher: ScriptedFetcher, client: Client) -> None:
-    """A trial is not retried, whatever the source allows."""
+def test_repeated_failures_open_the_circuit_then_one_probe_is_sent(fetcher: ScriptedFetcher, client: Client) -> None:
+    """A probe is not retried, whatever the source allows."""
     fetcher.steps = [fail(OriginDown("down"))]
     for _ in range(FAILURE_THRESHOLD + 5):
         with pytest.raises(OriginFailed):

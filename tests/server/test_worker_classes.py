@@ -66,10 +66,10 @@ def test_the_number_of_calls_at_a_time(origin: Origin, tmp_path: Path, flags: st
     with run_with_flags(tmp_path, flags, origin.url) as server:
         callers = [gevent.spawn(server.client().get_cover, number) for number in barriers]
         with gevent.Timeout(20):
-            while origin.under_way < at_once:
+            while origin.in_progress < at_once:
                 gevent.sleep(0.01)
         gevent.sleep(0.5)
-        assert origin.under_way == at_once
+        assert origin.in_progress == at_once
         for barrier in barriers.values():
             barrier.go.set()
         assert all(caller.get().endswith(".jpg") for caller in callers)

@@ -130,30 +130,30 @@ def test_a_failure_opens_the_circuit_and_a_later_success_closes_it(
 
 
 def test_a_half_open_circuit_lets_one_call_through() -> None:
-    clock, trial_result = ManualClock(), pending()
-    scripted = ScriptedStore(StoreError("down"), trial_result)
+    clock, probe_result = ManualClock(), pending()
+    scripted = ScriptedStore(StoreError("down"), probe_result)
     store = with_breaker(scripted, clock)
     get(store)
     clock.now += OPEN_SECONDS
-    trial = gevent.spawn(get, store)
+    probe = gevent.spawn(get, store)
     gevent.sleep(0)
     for _ in range(3):
         clock.now += 10 * OPEN_SECONDS
         assert get(store) is None
-    trial_result.set(b"value")
-    assert trial.get() == "value"
+    probe_result.set(b"value")
+    assert probe.get() == "value"
     assert scripted.calls == 2
 
 
-def test_a_trial_that_is_killed_makes_way_for_the_next_one() -> None:
-    """It fails if the circuit waits forever for the result of the trial."""
+def test_a_probe_that_is_killed_makes_way_for_the_next_one() -> None:
+    """It fails if the circuit waits forever for the result of the probe."""
     clock = ManualClock()
     store = with_breaker(ScriptedStore(StoreError("down"), pending()), clock)
     get(store)
     clock.now += OPEN_SECONDS
-    trial = gevent.spawn(get, store)
+    probe = gevent.spawn(get, store)
     gevent.sleep(0)
-    trial.kill()
+    probe.kill()
     assert store.is_bypassed
     assert get(store) == "value"
 
@@ -193,7 +193,7 @@ def test_a_failure_that_began_before_the_recovery_does_not_open_the_circuit_agai
 
 
 def test_a_failure_that_began_before_the_circuit_opened_does_not_keep_it_open_for_longer() -> None:
-    """It fails if failures of calls that overlap postpone the trial."""
+    """It fails if failures of calls that overlap postpone the probe."""
     clock, slow = ManualClock(), pending()
     store = with_breaker(ScriptedStore(slow, StoreError("down")), clock)
     early = gevent.spawn(get, store)
@@ -206,27 +206,27 @@ def test_a_failure_that_began_before_the_circuit_opened_does_not_keep_it_open_fo
     assert get(store) == "value"
 
 
-def test_a_failure_during_a_trial_does_not_end_the_trial() -> None:
-    """An old call fails meanwhile. It fails if that starts a second trial."""
-    clock, slow, trial_result = ManualClock(), pending(), pending()
-    scripted = ScriptedStore(slow, StoreError("down"), trial_result)
+def test_a_failure_during_a_probe_does_not_end_the_probe() -> None:
+    """An old call fails meanwhile. It fails if that starts a second probe."""
+    clock, slow, probe_result = ManualClock(), pending(), pending()
+    scripted = ScriptedStore(slow, StoreError("down"), probe_result)
     store = with_breaker(scripted, clock)
     early = gevent.spawn(get, store)
     gevent.sleep(0)
     get(store)
     clock.now += OPEN_SECONDS
-    trial = gevent.spawn(get, store)
+    probe = gevent.spawn(get, store)
     gevent.sleep(0)
     slow.set_exception(StoreError("down"))
     early.join()
     assert get(store) is None
-    trial_result.set(b"value")
-    assert trial.get() == "value"
+    probe_result.set(b"value")
+    assert probe.get() == "value"
     assert not store.is_bypassed
     assert scripted.calls == 3
 
 
-def test_a_failed_trial_opens_the_circuit_again() -> None:
+def test_a_failed_probe_opens_the_circuit_again() -> None:
     clock, scripted = ManualClock(), ScriptedStore(StoreError("down"), StoreError("down"))
     store = with_breaker(scripted, clock)
     get(store)
@@ -251,7 +251,7 @@ def test_an_overload_is_counted_and_changes_nothing() -> None:
     assert not settle(store)
 
 
-def test_an_overload_during_a_trial_leaves_the_circuit_half_open() -> None:
+def test_an_overload_during_a_probe_leaves_the_circuit_half_open() -> None:
     clock = ManualClock()
     store = with_breaker(ScriptedStore(StoreError("down"), StoreOverloaded("busy")), clock)
     get(store)
@@ -297,7 +297,7 @@ def test_reads_continue_while_writes_fail(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["release", "renew_lease"])
-def test_a_call_that_may_write_nothing_is_no_trial(name: str) -> None:
+def test_a_call_that_may_write_nothing_is_no_probe(name: str) -> None:
     """It fails if the release of a lease that was never stored closes the circuit of a store that cannot be written."""
     clock, scripted = ManualClock(), ScriptedStore(writes=(StoreError("full"),))
     store = with_breaker(scripted, clock)

@@ -68,7 +68,7 @@ def chunked(*chunks: bytes, trailer: bytes = b"") -> Behaviour:
     return page(framed + b"0\r\n" + trailer + b"\r\n", headers={"Transfer-Encoding": "chunked"}, length=None)
 
 
-def one_after_the_other(*behaviours: Behaviour) -> Behaviour:
+def in_sequence(*behaviours: Behaviour) -> Behaviour:
     """Return a behaviour that uses the given ones for successive requests, and the last one for all that follow."""
     remaining = list(behaviours)
 
@@ -102,15 +102,15 @@ def raw(*parts: bytes) -> Behaviour:
 
 @dataclass(slots=True)
 class Barrier:
-    """A behaviour that waits until the test sets ``go``, then calls ``then``. The first request sets ``asked``."""
+    """A behaviour that waits until the test sets ``go``, then calls ``then``. The first request sets ``reached``."""
 
     then: Behaviour
-    asked: Event = field(default_factory=Event)
+    reached: Event = field(default_factory=Event)
     go: Event = field(default_factory=Event)
 
     def __call__(self, connection: socket.socket, request: Request) -> None:
         """Wait for ``go``, then respond."""
-        self.asked.set()
+        self.reached.set()
         self.go.wait()
         self.then(connection, request)
 
@@ -120,16 +120,16 @@ class Origin:
     """The server, and what it has received.
 
     ``pages`` maps request targets to behaviours. ``default`` is the behaviour of all others, a 404 unless a test sets
-    it. ``under_way`` is the number of requests in progress, ``most_under_way`` the highest so far, and ``connections``
-    the number of connections so far.
+    it. ``in_progress`` is the number of requests in progress, and ``max_in_progress`` the highest number so far.
+    ``connections`` is the number of connections so far.
     """
 
     port: int = 0
     pages: dict[str, Behaviour] = field(default_factory=dict)
     default: Behaviour = field(default_factory=lambda: page("no such item", status="404 Not Found"))
     requests: list[Request] = field(default_factory=list)
-    under_way: int = 0
-    most_under_way: int = 0
+    in_progress: int = 0
+    max_in_progress: int = 0
     connections: int = 0
     scheme: str = "http"
 
@@ -143,7 +143,7 @@ class Origin:
         self._release_barriers()
         self.pages.clear()
         self.requests.clear()
-        self.connections = self.most_under_way = 0
+        self.connections = self.max_in_progress = 0
 
     def item(self, item_id: object, behaviour: Behaviour) -> str:
         """Set the behaviour of an item's product page; return its URL."""
@@ -151,7 +151,7 @@ class Origin:
         self.pages[path] = behaviour
         return self.url + path
 
-    def asked_for(self, item_id: object) -> int:
+    def request_count(self, item_id: object) -> int:
         """Return the number of requests for the page of this item."""
         return sum(request.target == PAGE_PATH.format(id=item_id) for request in self.requests)
 
@@ -195,12 +195,12 @@ class Origin:
 
     def _respond(self, connection: socket.socket, request: Request) -> None:
         self.requests.append(request)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_progress += 1
+        self.max_in_progress = max(self.max_in_progress, self.in_progress)
         try:
             self.pages.get(request.target, self.default)(connection, request)
         finally:
-            self.under_way -= 1
+            self.in_progress -= 1
 
 
 def _receive(connection: socket.socket) -> bytes:

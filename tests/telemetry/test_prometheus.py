@@ -186,12 +186,12 @@ def test_workers_whose_clocks_differ_agree_on_a_hosts_state(server: Server) -> N
 
     ahead, behind = host_health(offset=3600), host_health(offset=0)
     for _ in range(FAILURE_THRESHOLD):
-        ahead.record_failure(ahead.admit(5), "it is down")
+        ahead.record_failure("it is down", was_probe=False)
     assert is_open() == 1
     server.clock.now += 100
     assert is_open() == 0
     for _ in range(FAILURE_THRESHOLD):
-        behind.record_failure(behind.admit(5), "it is down")
+        behind.record_failure("it is down", was_probe=False)
     assert is_open() == 1
 
 

@@ -69,7 +69,7 @@ def test_stop_cancels_the_remaining_lookups(harness: PageHarness) -> None:
         wait_until_finished(page)
         assert card_states(page) == ["found"] + ["stopped"] * 7
         assert page.text("#status") == "Stopped at 1 of 8. Found: 1. No cover: 0. Failed: 0."
-        assert harness.origin.asked_for(38) == 0
+        assert harness.origin.request_count(38) == 0
 
 
 def test_clear_resets_the_page(harness: PageHarness) -> None:
