@@ -152,7 +152,8 @@ class PoliteClient:
         if check_robots and origin_of(target) == origin_of(url):
             self._robots.check_redirect(target)  # the rules of this origin are cached
         elif check_robots:
-            attempt.release_slot()  # the file may have to be fetched
+            if not self._robots.has_rules(target):
+                attempt.release_slot()
             self._check_robots(attempt.source, target, attempt.deadline)
         attempt.acquire_slot(target)
 
