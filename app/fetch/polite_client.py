@@ -156,7 +156,8 @@ class PoliteClient:
         if check_robots and origin_of(target) == origin_of(url):
             self._robots.check_redirect(target)  # robots.txt of this origin is cached
         elif check_robots:
-            attempt.release_slot()  # if robots.txt is not cached, fetching it needs a slot
+            if not self._robots.has_rules(target):
+                attempt.release_slot()  # fetching robots.txt needs a slot
             self._check_robots(attempt.source, target, attempt.deadline)
         attempt.acquire_slot(target)
 

@@ -101,6 +101,11 @@ class RobotsPolicy:
         if not rules.allow(url, self._user_agent):
             raise Blocked(f"{origin}/robots.txt does not allow this page")
 
+    def has_rules(self, url: str) -> bool:
+        """Return whether ``check`` can check the page at ``url`` without waiting for robots.txt."""
+        rules = self._cache.get(origin_of(url))
+        return rules is not None and self._clock() < rules.file.fresh_until
+
     def check_redirect(self, url: str) -> None:
         """Check the target of a redirect against the rules of its origin, if they are cached. Raises Blocked."""
         rules = self._cache.get(origin_of(url))

@@ -427,6 +427,17 @@ def test_a_redirect_to_https_needs_no_second_slot_for_robots_txt(fetcher: Script
     ]
 
 
+def test_a_redirect_to_https_keeps_the_slot_if_its_robots_txt_is_known(
+    fetcher: ScriptedFetcher, client: Client
+) -> None:
+    """Fails if such a redirect waits for the delay of the host once more."""
+    fetcher.pages["http://shop.example/item/42"] = redirect(URL)
+    for url in ("http://shop.example/", "https://shop.example/"):
+        client.fetch(source(robots=True), url)
+    delayed = source(robots=True, delay=Duration(60))
+    assert client.fetch(delayed, "http://shop.example/item/42", max_wait=0) == b"page"
+
+
 @pytest.mark.parametrize("robots", [False, True], ids=["", "robots.txt"])
 @pytest.mark.parametrize("concurrency", range(1, 9))
 def test_two_hosts_that_redirect_to_each_other_serve_all(

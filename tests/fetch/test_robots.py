@@ -165,6 +165,18 @@ def test_the_old_file_is_used_while_fetching_a_new_one_fails() -> None:
         is_allowed(policy, origin)
 
 
+def test_a_policy_knows_whether_it_has_the_rules_of_an_origin() -> None:
+    """Then a check does not wait. An old file has to be fetched again."""
+    clock = ManualClock()
+    policy = new_policy(clock)
+    assert not policy.has_rules(PAGE)
+    policy.check(PAGE, FakeOrigin(""), 10)
+    assert policy.has_rules(PAGE)
+    assert not policy.has_rules("http://shop.example/item/42")
+    clock.now += DAY
+    assert not policy.has_rules(PAGE)
+
+
 def test_workers_share_the_file() -> None:
     clock, store, origin = ManualClock(), DictionaryStore(), FakeOrigin(DISALLOWS_ITEMS)
     assert [is_allowed(new_policy(clock, store), origin) for _ in range(4)] == [False] * 4
