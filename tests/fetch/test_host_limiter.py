@@ -426,11 +426,11 @@ def test_fetches_start_a_delay_apart(semaphore: ProcessSemaphore) -> None:
 
     def hold_slot(limiters: Limiters) -> None:
         with slot(limiters, "a", 10, delay=0.03):
-            started_at.append(time.monotonic())
+            started_at.append(gevent.get_hub().loop.now())
 
     gevent.joinall([gevent.spawn(hold_slot, workers[number % 2]) for number in range(6)], raise_error=True)
-    assert min(later - earlier for earlier, later in itertools.pairwise(started_at)) > 0.02
-    assert started_at[-1] - started_at[0] > 5 * 0.03 - 0.01  # after a late start the next may come early, but not all
+    # Timers use the time of the event loop, so by this clock no gap is shorter, however busy the machine is.
+    assert min(later - earlier for earlier, later in itertools.pairwise(started_at)) > 0.0299
 
 
 def test_a_delay_beyond_the_deadline_is_a_queue_timeout(semaphore: ProcessSemaphore) -> None:
