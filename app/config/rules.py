@@ -20,6 +20,8 @@ _MAX_PROGRAM_SIZE = 2000
 
 #: The attribute names that an HTML parser can produce (WHATWG, 13.1.2.3).
 _ATTRIBUTE_NAME = re.compile(r"""[^\s\x00-\x1f"'<>/=]+""")
+#: The name of a type, which may have a prefix or be the last part of a URL.
+_TYPE_NAME = re.compile(r"(?:[!-~]*[/#:])?[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Regex(str):
@@ -80,6 +82,19 @@ class JmesPath(str):
 compile_jmespath = functools.cache(jmespath.compile)
 
 
+class TypeName(str):
+    """The name of a type in structured data, such as ``Product`` or ``https://schema.org/Product``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Validate a type name."""
+        if not isinstance(value, str) or not _TYPE_NAME.fullmatch(value):
+            raise ValueError('expected the name of a type, such as "Product"')
+        return cls(value)
+
+
 class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the configuration in which exactly one of the keys in ``KINDS`` is set."""
 
@@ -108,17 +123,20 @@ class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
     """One way to find the cover on a page.
 
     Exactly one of the keys in ``KINDS`` is set. Its name is the kind of the rule. ``attribute`` is allowed only with
-    ``css``; it is the attribute that contains the URL, ``src`` by default. ``image_url`` is the template for the
-    matches of the rule, and takes precedence over the template of the source.
+    ``css``; it is the attribute that contains the URL, ``src`` by default. ``type`` is allowed only with ``jsonld`` and
+    ``microdata``; it is the type of the nodes or items that are searched. ``image_url`` is the template for the matches
+    of the rule, and takes precedence over the template of the source.
     """
 
-    KINDS = ("regex", "css", "meta", "jsonld", "json")
+    KINDS = ("regex", "css", "meta", "jsonld", "microdata", "json")
 
     regex: Regex | None = None
     css: CssSelector | None = None
     attribute: str | None = None
     meta: str | None = None
     jsonld: str | None = None
+    microdata: str | None = None
+    type: TypeName | None = None
     json: JmesPath | None = None
     image_url: ImageUrlTemplate | None = None
 
@@ -128,15 +146,18 @@ class Rule(Matcher, frozen=True, forbid_unknown_fields=True):
             raise ValueError("attribute is only allowed with css")
         if self.attribute is not None and not _ATTRIBUTE_NAME.fullmatch(self.attribute):
             raise ValueError("expected an HTML attribute name as attribute")
+        if self.type is not None and self.jsonld is None and self.microdata is None:
+            raise ValueError("type is only allowed with jsonld and microdata")
 
     def __str__(self) -> str:
         attribute = f" @{self.attribute}" if self.attribute else ""
+        type_name = f" of {self.type}" if self.type else ""
         image_url = f" -> {self.image_url}" if self.image_url else ""
-        return f"{super().__str__()}{attribute}{image_url}"
+        return f"{super().__str__()}{attribute}{type_name}{image_url}"
 
 
 #: The kinds of rules that read the page as HTML.
-HTML_RULE_KINDS = frozenset({"css", "meta", "jsonld"})
+HTML_RULE_KINDS = frozenset({"css", "meta", "jsonld", "microdata"})
 
 
 def decode_hook(expected: type[Any], value: object) -> object:

@@ -115,6 +115,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     extract: Annotated[list[Rule], msgspec.Meta(min_length=1)]
     id_pattern: Regex = Regex("[A-Za-z0-9._-]{1,64}")
     image_url: ImageUrlTemplate | None = None
+    https: bool = False
+    reject: list[Regex] = []
     ttl: Duration = Duration(30 * 86400)
     grace: Duration = Duration(7 * 86400)
     keep: Duration = Duration(365 * 86400)
@@ -178,8 +180,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @cached_property
     def fingerprint(self) -> int:
-        """A 16-bit checksum of the keys that determine which cover is found: page URL, rules and image URL template."""
-        return zlib.crc32("\n".join([self.page_url, *map(str, self.extract), self.image_url or ""]).encode()) & 0xFFFF
+        """A 16-bit checksum of the keys that determine which cover is found."""
+        keys = [self.page_url, *map(str, self.extract), self.image_url or ""]
+        # Without these two keys, the checksum is that of earlier versions, so that known covers remain current.
+        keys += ["https"] * self.https + [f"reject {pattern}" for pattern in self.reject]
+        return zlib.crc32("\n".join(keys).encode()) & 0xFFFF
 
     def page_url_for(self, item_id: str) -> str:
         """Return the URL of an item's page.

@@ -1,4 +1,4 @@
-"""The character encoding of a page: from the Content-Type header, a byte order mark or ``<meta charset>``."""
+"""The character encoding of a page: from a byte order mark, the Content-Type header or ``<meta charset>``."""
 
 import codecs
 import functools
@@ -6,35 +6,72 @@ import re
 
 import webencodings
 
-_META_WINDOW = 1024  # bytes in which a page must declare its encoding (WHATWG, 13.2.3.2)
-_META_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
+from app.extract.html_tokenizer import read_tags, split_attributes
+
+_UNCONDITIONAL_WINDOW = 1024  # bytes in which a declaration counts even after the head
+_MAX_HEAD_TOKENS = 2000  # tags and comments that are searched for a declaration; a head has a hundred or two
+
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-#: The Python codecs of labels and encodings for which webencodings returns another codec. The Encoding Standard
-#: (https://encoding.spec.whatwg.org/) decodes GBK as gb18030, and the label "utf-16" as UTF-16LE. Python's "utf-16" is
-#: used for this label because it also reads a byte order mark. None means that the encoding is not supported.
-_CODECS = {"gbk": "gb18030", "utf-16": "utf-16", "x-user-defined": None, "replacement": None}
+#: The Python codecs of encodings for which webencodings returns another codec. The Encoding Standard
+#: (https://encoding.spec.whatwg.org/) decodes GBK as gb18030. None means that the encoding is not supported.
+_CODECS = {"gbk": "gb18030", "x-user-defined": None, "replacement": None}
+
+#: The elements of a head, after which browsers still look for a declaration, besides <html> and <head>.
+_HEAD_TAGS = frozenset({"script", "noscript", "style", "link", "meta", "object", "title", "base"})
+_JSON_START = re.compile(rb"\s*[{\[]")
+_LABEL = re.compile(r"\s*([a-z0-9._:-]{1,64})\s*", re.ASCII | re.IGNORECASE)
+_CONTENT_TYPE_LABEL = re.compile(r"""charset\s*=\s*["']?\s*([a-z0-9._:-]{1,64})""", re.ASCII | re.IGNORECASE)
 
 
 def detect_codec(body: bytes, charset: str | None) -> str:
-    """Return the name of the Python codec for a page.
+    """Return the name of the Python codec for a page (WHATWG, 13.2.3.2).
 
-    The encoding is the first one that is given by ``charset``, a byte order mark or ``<meta>``, otherwise UTF-8.
+    The encoding is the first one that is given by a byte order mark, ``charset`` or ``<meta>``, otherwise UTF-8.
     ``charset`` is the parameter of the Content-Type header. Unknown labels are ignored. The encoding is never guessed
     from the text, because that would be slow and unreliable.
     """
-    if (codec := _codec_of(charset)) is not None:
-        return codec
     for mark, codec in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return codec
-    declaration = _META_CHARSET.search(body, 0, _META_WINDOW)
-    codec = _codec_of(declaration[1].decode()) if declaration is not None else None
-    # A declaration that is readable as ASCII cannot be in UTF-16 (WHATWG, 13.2.3.2).
-    return codec if codec is not None and not codec.startswith("utf-16") else "utf-8"
+    return _codec_of(charset) or _declared_codec(body) or "utf-8"
+
+
+def _declared_codec(body: bytes) -> str | None:
+    """Return the codec of the first ``<meta>`` that declares a known encoding, or None.
+
+    As in browsers, the whole head is searched, and at least the first 1,024 bytes of the page. The head ends at the
+    first tag that cannot be in a head. A JSON page declares no encoding, even if there is HTML in its strings.
+    """
+    if _JSON_START.match(body) is not None:
+        return None
+    is_head = True
+    for tag, name, _ in read_tags(body.decode("latin-1"), _MAX_HEAD_TOKENS):
+        is_head &= name in _HEAD_TAGS or (name in {"html", "head"} and not tag["slash"])
+        if not is_head and tag.start() >= _UNCONDITIONAL_WINDOW:
+            return None
+        if name == "meta" and (codec := _codec_of(_declared_label(tag[0]))) is not None:
+            # A declaration that is readable as ASCII cannot be in UTF-16.
+            return "utf-8" if codec.startswith("utf-16") else codec
+    return None
+
+
+def _declared_label(meta: str) -> str | None:
+    """Return the encoding label in a ``<meta charset>`` or ``<meta http-equiv=content-type>``, or None."""
+    attributes: dict[str, str] = {}
+    for attribute in split_attributes(meta):
+        name, _, value = attribute.partition("=")
+        attributes.setdefault(name.strip().lower(), value.strip().strip("\"'"))
+    if "charset" in attributes:
+        label = _LABEL.fullmatch(attributes["charset"])
+    elif attributes.get("http-equiv", "").lower() == "content-type":
+        label = _CONTENT_TYPE_LABEL.search(attributes.get("content", ""))
+    else:
+        label = None
+    return label[1] if label is not None else None
 
 
 @functools.lru_cache(256)
@@ -44,9 +81,8 @@ def _codec_of(label: str | None) -> str | None:
     webencodings looks labels up in the table of the Encoding Standard. Python's own lookup also finds codecs that are
     not encodings of text (zlib, idna) or not used on the web (utf-7), and it caches every name that is looked up.
     """
-    text = (label or "").strip(" \t\"'").lower()
-    encoding = webencodings.lookup(text)
+    encoding = webencodings.lookup((label or "").strip(" \t\"'").lower())
     if encoding is None:
         return None
     name: str = encoding.codec_info.name
-    return _CODECS.get(text, _CODECS.get(name, name))
+    return _CODECS.get(name, name)

@@ -1,12 +1,10 @@
 """A page in the forms that rules read: text, HTML tree and JSON. Each form is created when it is first used."""
 
 import functools
-import re
 from collections import Counter
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from app.config.css_selector import counts_siblings
@@ -14,14 +12,11 @@ from app.extract.charset import detect_codec
 from app.extract.css_query import select_elements
 from app.extract.html_sanitizer import sanitize
 from app.extract.image_url import MAX_LENGTH
+from app.extract.json_text import MAX_VALUES, TOO_MANY_VALUES, count_values, parse_json, parse_script
 
-#: The limit on JSON values per page. Without a limit, a JMESPath expression takes ten seconds on 2 MB of "[],[],[]".
-MAX_VALUES = 100_000
 #: The limit on children of one element for selectors that count siblings. For each child, such a selector visits half
 #: of the siblings on average.
 MAX_SIBLINGS = 1_000
-
-_RAW_CONTROLS = re.compile(r"[\x00-\x1f]+")
 
 
 class UnreadablePage(Exception):
@@ -94,9 +89,9 @@ class Document:
         """The values of the JSON-LD blocks, without invalid blocks. Raises UnreadablePage if all blocks are invalid."""
         scripts = [script.text() for script in self.select('script[type^="application/ld+json" i]')]
         remaining = MAX_VALUES
-        results = [parse_json(script) for script in scripts if (remaining := remaining - _count_values(script)) >= 0]
+        results = [parse_script(script) for script in scripts if (remaining := remaining - count_values(script)) >= 0]
         if scripts and not results:
-            raise UnreadablePage(f"its JSON-LD: {_TOO_MANY_VALUES}")
+            raise UnreadablePage(f"its JSON-LD: {TOO_MANY_VALUES}")
         values = [value for value, problem in results if not problem]
         if results and not values:
             raise UnreadablePage(f"its JSON-LD: {results[0][1]}")
@@ -122,29 +117,3 @@ class Document:
     @functools.cached_property
     def _json(self) -> tuple[Any, str]:
         return parse_json(self.text)
-
-
-_TOO_MANY_VALUES = "JSON with too many values"
-
-
-def parse_json(text: str) -> tuple[Any, str]:
-    """Return the value of a JSON text and "", or None and a short reason why the text cannot be read.
-
-    Raw line breaks and tabs inside strings, which are common in descriptions, are read as spaces. The limits are those
-    of msgspec (less than a thousand levels, numbers of 64 bits, no NaN, no lone surrogates) and ``MAX_VALUES``.
-    """
-    if _count_values(text) > MAX_VALUES:
-        return None, _TOO_MANY_VALUES
-    try:
-        return msgspec.json.decode(_RAW_CONTROLS.sub(" ", text)), ""
-    except RecursionError:
-        return None, "JSON nested too deeply"
-    except msgspec.ValidationError:
-        return None, "JSON with a number out of range"
-    except (msgspec.DecodeError, UnicodeError):
-        return None, "not valid JSON"
-
-
-def _count_values(text: str) -> int:
-    """Estimate the number of values in a JSON text by its commas and opening brackets, even those inside strings."""
-    return text.count(",") + text.count("[") + text.count("{")

@@ -4,8 +4,9 @@ Pages may be hostile. ``extract`` raises no exception for any page, and its cost
 HTML, ``app.extract.html_sanitizer`` ensures the linear cost.
 """
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from app.extract.document import Document, UnreadablePage
 from app.extract.image_url import UnusableMatch, absolute_url, decode_entities
 from app.extract.json_ld import find_json_ld_images
 from app.extract.meta_tags import find_meta_contents
+from app.extract.microdata import find_microdata_images
 from app.extract.srcset import largest_image
 
 MAX_CANDIDATES = 100  # matches of one rule that are tried; if these are unusable, another one is unlikely to be usable
@@ -51,13 +53,15 @@ def extract(
     page_url: str,
     charset: str | None = None,
     image_url: str | None = None,
+    https: bool = False,
+    reject: Sequence[str] = (),
     response_patterns: OutcomePatterns = (),
 ) -> Extraction:
     """Try the response patterns, then the rules in order until one finds a cover. Raises no exceptions.
 
     ``page_url`` is the URL of the page after redirects, against which relative URLs are resolved. ``charset`` is the
     parameter of the Content-Type header of the page. ``image_url`` is the template with ``{match}`` for rules without a
-    template of their own.
+    template of their own. ``https`` and ``reject`` are those of ``absolute_url``.
     """
     document = Document(body, charset)
     if (classified := _classify(document, response_patterns)) is not None:
@@ -66,8 +70,10 @@ def extract(
     misses: list[str] = []
     is_malformed = False
     for index, rule in enumerate(rules):
+        template = rule.image_url or image_url
+        to_url = functools.partial(absolute_url, template=template, https=https, reject=reject)
         try:
-            url = _first_url(rule, document, page_url, rule.image_url or image_url)
+            url = _first_url(rule, document, page_url, to_url)
         except (UnreadablePage, UnusableMatch) as miss:
             misses.append(f"{rule}: {miss}")
             is_malformed |= rule.json is not None and isinstance(miss, UnreadablePage)
@@ -112,8 +118,8 @@ def _matches_regex(document: Document, regex: str, end: int) -> bool:
     return compile_regex(regex).search(document.utf8, 0, end) is not None
 
 
-def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | None) -> str:
-    """Return the first usable URL among the matches of a rule.
+def _first_url(rule: Rule, document: Document, page_url: str, to_url: Callable[..., str]) -> str:
+    """Return the first usable URL among the matches of a rule, which ``to_url`` converts.
 
     Raises:
         UnreadablePage: the page is not in the form that the rule reads.
@@ -125,7 +131,7 @@ def _first_url(rule: Rule, document: Document, page_url: str, image_url: str | N
     base = document.base_url(page_url) if matches and rule.kind in HTML_RULE_KINDS else page_url
     for index, match in enumerate(matches):
         try:
-            return absolute_url(match, base=base, template=image_url)
+            return to_url(match, base=base)
         except UnusableMatch as unusable:
             if index == 0:
                 reason = str(unusable)
@@ -140,7 +146,9 @@ def _find_matches(rule: Rule, document: Document) -> Iterable[str]:
     if rule.meta is not None:
         return find_meta_contents(document, rule.meta)
     if rule.jsonld is not None:
-        return find_json_ld_images(document, rule.jsonld)
+        return find_json_ld_images(document, rule.jsonld, rule.type)
+    if rule.microdata is not None:
+        return find_microdata_images(document, rule.microdata, rule.type)
     value = _search_json(document, str(rule.json))
     values = value if isinstance(value, list) else [value]
     return (decode_entities(text) for text in values if isinstance(text, str))

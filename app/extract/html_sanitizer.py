@@ -14,45 +14,22 @@ the same tree of elements from the result as from the original page.
 import re
 from itertools import islice
 
+from app.extract.html_tokenizer import is_self_closing, read_tags, split_attributes
+
 MAX_ELEMENTS = 20_000  # per page; the rest of the page is dropped
 MAX_TOKENS = 4 * MAX_ELEMENTS  # tags and declarations per page; an end tag without a start tag costs as much as another
 MAX_DEPTH = 64  # nested elements
 MAX_FORMATTING = 8  # open formatting elements, each of which may be reopened in each paragraph
 MAX_ATTRIBUTES = 128  # per tag
-MAX_TAG = 65_536  # characters of a tag; the rest is read as text
 _SHORT_TAG = 512  # characters; shorter tags have too few attributes to be worth counting
-
-_SPACE = r"\t\n\f\r "
-_ATTRIBUTE = (
-    rf"[^{_SPACE}/>][^{_SPACE}/>=]*+"
-    rf"""(?:[{_SPACE}]*+=[{_SPACE}]*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^{_SPACE}>]*+))?+"""
-)
-# Each alternative may also end at the end of the text, and all repetitions are possessive. Therefore a match that has
-# begun does not fail, and the whole scan is linear. Possessive repetitions keep no backtracking state, which would take
-# 700 MB for a tag of 2 MB. "gap" follows the repetition, because Python 3.11 raises SystemError for a group inside a
-# possessive repetition.
-_TOKEN = re.compile(
-    rf"<(?:(?P<slash>/?)(?P<name>[a-zA-Z][^{_SPACE}/>]*+)(?:[{_SPACE}/]*+{_ATTRIBUTE})*+"
-    rf"(?P<gap>[{_SPACE}/]*+)(?:(?P<closed>>)|\Z)"
-    r"|[!?/][^>]*+(?:>|\Z))",
-    re.DOTALL,
-)
-# A search holds the GIL, so it must not take long. Searching 2 MB of "<" for _TOKEN itself would take 0.1 s.
-_TOKEN_START = re.compile(r"<[a-zA-Z!?/]")
-_COMMENT_END = re.compile(r"--!?>")
 
 
 def _elements(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_ATTRIBUTES = re.compile(_ATTRIBUTE)
 _ELEMENT_NAME = re.compile(r"[a-z][a-z0-9:_-]{0,63}")
 
-_RAW_TEXT = {
-    name: re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE)
-    for name in ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
-}
 #: Written once and never closed, because a parser also puts the elements after their end tags inside them.
 _SINGLETONS = frozenset({"html", "head", "body"})
 #: Dropped, but their children are kept. The content of <noscript> is wanted because no script runs here, <frameset>
@@ -67,6 +44,7 @@ _CLOSES_PARAGRAPH = _elements(
     "h1 h2 h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p pre search section summary table ul"
 )
 _BLOCKS = _TABLE | _SCOPES | _CLOSES_PARAGRAPH
+_COMMON = _BLOCKS | _VOID | _FORMATTING | _elements("g label path script span style svg use")
 _CLOSED_BY_TABLE_SECTION = _elements("p tbody td tfoot th thead tr")
 #: The open elements that a start tag closes, because their end tags are optional (13.1.2.4).
 _IMPLIED_END_TAGS = {name: frozenset({"p"}) for name in _CLOSES_PARAGRAPH} | {
@@ -86,36 +64,15 @@ _IMPLIED_END_TAGS = {name: frozenset({"p"}) for name in _CLOSES_PARAGRAPH} | {
 def sanitize(html: str) -> str:
     """Return ``html`` as markup that a parser reads in time linear in its length. Accepts any text and never raises."""
     page = _SanitizedPage()
-    position = tokens = 0
-    while (
-        page.element_count < MAX_ELEMENTS
-        and tokens < MAX_TOKENS
-        and (start := _TOKEN_START.search(html, position)) is not None
-    ):
-        if html.startswith("<!--", start.start()):
-            # The search starts at the dashes of "<!--", because "<!-->" and "<!--->" are complete comments.
-            end = _COMMENT_END.search(html, start.start() + 2)
-            position = len(html) if end is None else end.end()
-            continue
-        token = _TOKEN.match(html, start.start(), start.start() + MAX_TAG)
-        position = start.end() if token is None else token.end()
-        tokens += 1
-        if token is None:
-            continue
-        slash, name, gap, closed = token.groups()
-        if closed is None:
-            continue  # a declaration or processing instruction, or a tag that is cut off at the end of the page
-        name = name.lower()
-        if slash:
+    for tag, name, raw_text in read_tags(html, MAX_TOKENS):
+        if tag["slash"]:
             page.end_tag(name)
-            continue
-        is_self_closing = gap.endswith("/")  # <br/>, but not <a href=/x/>
-        if name in _RAW_TEXT and not is_self_closing:
-            end = _RAW_TEXT[name].search(html, position)
-            position = len(html) if end is None else end.start()
-            page.raw_text_element(name, token[0], html[token.end() : position])
+        elif raw_text is not None:
+            page.raw_text_element(name, tag[0], raw_text)
         else:
-            page.start_tag(name, token[0], is_self_closing=is_self_closing)
+            page.start_tag(name, tag[0], is_self_closing=is_self_closing(tag))
+        if page.element_count >= MAX_ELEMENTS:
+            break
     return "".join(page.output)
 
 
@@ -170,9 +127,11 @@ class _SanitizedPage:
 
     def _accept(self, name: str, tag: str) -> bool:
         """Return whether an element may be written, and count it."""
-        if name in _DROPPED or name in self._written_singletons or _ELEMENT_NAME.fullmatch(name) is None:
+        if name not in _COMMON and (
+            name in _DROPPED or name in self._written_singletons or _ELEMENT_NAME.fullmatch(name) is None
+        ):
             return False
-        if len(tag) > _SHORT_TAG and next(islice(_ATTRIBUTES.finditer(tag), MAX_ATTRIBUTES, None), None) is not None:
+        if len(tag) > _SHORT_TAG and next(islice(split_attributes(tag), MAX_ATTRIBUTES, None), None) is not None:
             return False
         if name in _SINGLETONS:
             self._written_singletons.add(name)

@@ -97,6 +97,8 @@ class CoverPageReader:
             page_url=page.url,
             charset=page.charset,
             image_url=source.image_url,
+            https=source.https,
+            reject=source.reject,
             response_patterns=source.response_patterns,
         )
         if len(page.body) <= (_MAX_INLINE_HTML if source.needs_html_parser else _MAX_INLINE_TEXT):

@@ -114,6 +114,71 @@ def test_the_default_of_blocked_is_the_challenge_pages(tmp_path: Path) -> None:
     assert load_settings(write_config(tmp_path, f"{SHOP}blocked = []")).sources["shop"].blocked == ()
 
 
+def test_https_and_reject(tmp_path: Path) -> None:
+    shop = load_settings(write_config(tmp_path, SHOP)).sources["shop"]
+    assert (shop.https, shop.reject) == (False, [])
+    text = f"{SHOP}https = true\nreject = ['/none\\.png$', '(?i)nophoto']"
+    shop = load_settings(write_config(tmp_path, text)).sources["shop"]
+    assert (shop.https, shop.reject) == (True, [r"/none\.png$", "(?i)nophoto"])
+
+
+def shop_with(rules: str) -> str:
+    return SHOP.replace("{ regex = 'src=\"(.+?)\"' }", rules)
+
+
+def test_the_type_of_a_rule(tmp_path: Path) -> None:
+    text = shop_with(
+        "{ jsonld = 'image', type = 'Product' }, { microdata = 'image', type = 'https://schema.org/Book' }"
+    )
+    shop = load_settings(write_config(tmp_path, text)).sources["shop"]
+    assert [str(rule) for rule in shop.extract] == [
+        "jsonld image of Product",
+        "microdata image of https://schema.org/Book",
+    ]
+    assert shop.needs_html_parser
+
+
+@pytest.mark.parametrize(
+    ("text", "is_different"),
+    [
+        ("timeout = 3", False),
+        ("reject = []\nhttps = false", False),
+        ("https = true", True),
+        ("reject = ['x']", True),
+        ("reject = ['https']", True),
+        ("image_url = '{match}.jpg'", True),
+    ],
+)
+def test_the_fingerprint_covers_the_keys_that_determine_the_cover(
+    tmp_path: Path,
+    text: str,
+    is_different: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """A 304 renews only covers that were found with the same keys."""
+    before = load_settings(write_config(tmp_path, shop_with("{ jsonld = 'image' }"))).sources["shop"]
+    after = load_settings(write_config(tmp_path, shop_with("{ jsonld = 'image' }") + text)).sources["shop"]
+    assert (after.fingerprint != before.fingerprint) == is_different
+
+
+def test_fingerprints_differ(tmp_path: Path) -> None:
+    """Two values of ``reject``, and rules with and without a type."""
+    texts = [
+        "",
+        "https = true",
+        "reject = ['a']",
+        "reject = ['b']",
+        "reject = ['a', 'b']",
+        "https = true\nreject = ['a']",
+    ]
+    rules = ["{ jsonld = 'image' }", "{ jsonld = 'image', type = 'Book' }", "{ microdata = 'image', type = 'Book' }"]
+    sources = [
+        load_settings(write_config(tmp_path, shop_with(rule) + text)).sources["shop"]
+        for rule in rules
+        for text in texts
+    ]
+    assert len({source.fingerprint for source in sources}) == len(rules) * len(texts)
+
+
 def test_the_name_of_a_source_is_that_of_its_table(tmp_path: Path) -> None:
     assert {name: source.name for name, source in load_settings({}).sources.items()}["caa"] == "caa"
     assert load_settings(write_config(tmp_path, SHOP)).sources["shop"].name == "shop"
@@ -240,6 +305,17 @@ INVALID = [
     (css_rule("a:has(:has(b))"), "sources.shop.extract[0].css: expected no :has() in this position, because"),
     (css_rule("a:nth-child(2 of b)"), 'sources.shop.extract[0].css: expected no "of" in :nth-child(), which takes'),
     (css_rule("a["), "sources.shop.extract[0].css: expected a CSS selector, got [{'css': 'a['}]"),
+    (f"{SHOP}https = 1", "sources.shop.https: expected `bool`, got 1"),
+    (f"{SHOP}reject = 'x'", "sources.shop.reject: expected `array`, got 'x'"),
+    (f"{SHOP}reject = ['x', '(']", "sources.shop.reject[1]: expected a regular expression of RE2"),
+    (shop_with("{ css = 'a', type = 'Product' }"), "sources.shop.extract[0]: type is only allowed with jsonld and"),
+    (shop_with("{ jsonld = 'a', type = '' }"), "sources.shop.extract[0].type: expected the name of a type, such as"),
+    (shop_with("{ jsonld = 'a', type = 'a b' }"), "sources.shop.extract[0].type: expected the name of a type, such as"),
+    (
+        shop_with("{ jsonld = 'a', microdata = 'a' }"),
+        "sources.shop.extract[0]: expected exactly one of regex, css, meta,",
+    ),
+    (shop_with("{ microdata = '' }"), "sources.shop.extract[0]: expected microdata not to be empty"),
     (f"{SHOP}blocked = 5", "sources.shop.blocked: expected a regular expression, or a table with one of status, regex"),
     (f"{SHOP}blocked = ['a', 5]", "sources.shop.blocked: expected a regular expression, or a table with one of"),
     (f"{SHOP}blocked = '('", "sources.shop.blocked.regex: expected a regular expression of RE2"),

@@ -25,6 +25,8 @@ def extract_with(name: str, response: Any, page_url: str = "https://api.example/
         rules=source.extract,
         page_url=page_url,
         image_url=source.image_url,
+        https=source.https,
+        reject=source.reject,
         response_patterns=source.response_patterns,
     )
 
@@ -39,6 +41,8 @@ def caa_response(**keys: Any) -> dict[str, Any]:
 CAA = "https://coverartarchive.org/release/76df3287/829521842"
 ART = "https://is1-ssl.mzstatic.com/image/thumb/Music115/v4/aa/bb/source"
 DEEZER = {"id": 302127, "title": "Discovery", "cover": "https://api.deezer.com/album/302127/image", "md5_image": "57"}
+PLACEHOLDER = "https://cdn-images.dzcdn.net/images/cover//1000x1000-000000-80-0-0.jpg"
+EMPTY_HASH = "d41d8cd98f00b204e9800998ecf8427e"
 COVERS = "https://covers.openlibrary.org/b/id/240727"
 SMALL = {"small": f"{COVERS}-S.jpg"}
 LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
@@ -56,8 +60,11 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
         (
             "caa",
             caa_response(image="http://coverartarchive.org/a.png", thumbnails={}),
-            "http://coverartarchive.org/a.png",
+            "https://coverartarchive.org/a.png",
         ),
+        ("caa", caa_response(image=f"{CAA}.pdf", thumbnails={"1200": f"{CAA}-1200.jpg"}), f"{CAA}-1200.jpg"),
+        ("caa", caa_response(image=f"{CAA}.PDF?x=1", thumbnails={"large": f"{CAA}-500.jpg"}), f"{CAA}-500.jpg"),
+        ("caa", caa_response(image=f"{CAA}.pdf.jpg"), f"{CAA}.pdf.jpg"),
         ("caa", caa_response(thumbnails={"250": f"{CAA}-250.jpg", "1200": f"{CAA}-1200.jpg"}), f"{CAA}-1200.jpg"),
         ("caa", caa_response(image=None, thumbnails={"large": f"{CAA}-500.jpg"}), f"{CAA}-500.jpg"),
         ("caa", caa_response(thumbnails={"500": f"{CAA}-500.jpg", "250": "x"}), f"{CAA}-500.jpg"),
@@ -70,6 +77,11 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
             "https://e.example/1000.jpg",
         ),
         ("deezer", {**DEEZER, "cover_big": "https://e.example/500.jpg"}, "https://e.example/500.jpg"),
+        (
+            "deezer",
+            {**DEEZER, "cover_xl": PLACEHOLDER, "cover_big": "https://e.example/5.jpg"},
+            "https://e.example/5.jpg",
+        ),
         ("deezer", {**DEEZER, "cover_xl": None, "cover_medium": "https://e.example/2.jpg"}, "https://e.example/2.jpg"),
         (
             "itunes",
@@ -95,6 +107,11 @@ LARGE = {**SMALL, "medium": f"{COVERS}-M.jpg", "large": f"{COVERS}-L.jpg"}
         ("page", "<meta itemprop=image content=/m.jpg>", "/m.jpg"),
         ("page", "<div itemscope><img itemprop=image src=/i.jpg></div>", "/i.jpg"),
         ("page", "<link itemprop=image href=/l.jpg>", "/l.jpg"),
+        (
+            "page",
+            "<div itemscope itemprop=author><img itemprop=image src=/no.jpg></div><img itemprop=image src=/i.jpg>",
+            "/i.jpg",
+        ),
         ("page", '<script type="application/ld+json">{"@graph": [{"image": {"url": "/j.jpg"}}]}</script>', "/j.jpg"),
         ("page", "<base href=https://cdn.example/><meta property=og:image content=a.jpg>", "https://cdn.example/a.jpg"),
         ("page", "<title>An article</title><img src=/logo.png>", ""),
@@ -119,6 +136,9 @@ def test_the_cover_of_a_response(name: str, response: Any, url: str) -> None:
         ("deezer", {"error": {"type": "Exception", "message": "Service busy", "code": 700}}, Outcome.ORIGIN_FAILED),
         ("deezer", {"error": {"type": "Exception"}}, Outcome.ORIGIN_FAILED),
         ("deezer", {**DEEZER, "cover_xl": ""}, None),
+        ("deezer", {**DEEZER, "cover_xl": PLACEHOLDER, "cover_big": PLACEHOLDER.replace("1000x1000", "500x500")}, None),
+        ("deezer", {**DEEZER, "cover_xl": PLACEHOLDER.replace("cover//", f"cover/{EMPTY_HASH}/")}, None),
+        ("caa", caa_response(image=f"{CAA}.pdf", thumbnails={}), None),
         ("itunes", {"resultCount": 0, "results": []}, Outcome.NO_SUCH_ITEM),
         ("itunes", {"resultCount": 1, "results": [{"trackId": 1}]}, None),
     ],

@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.config.css_selector import CssSelector
-from app.config.rules import JmesPath, Regex, Rule
+from app.config.rules import JmesPath, Regex, Rule, TypeName
 from app.config.url_templates import ImageUrlTemplate
-from app.extract.document import parse_json
 from app.extract.engine import Extraction, extract
 from app.extract.html_sanitizer import sanitize
+from app.extract.json_text import parse_json
 from tests.extract.extraction import JSONLD, PAGE, absolute, extract_from, json_ld_page, url_of
 
 OZON = Rule(regex=Regex(r"(/multimedia/audio_cd_covers/(?:\d+)\.jpg)"))
@@ -139,6 +139,11 @@ CAA_RESPONSE = """{"images": [{"types": ["Back"], "front": false, "image": "http
         ("a", '{"a": [null, 1, {}, "/a.jpg", "/b.jpg"]}', "/a.jpg"),
         ("a", '{"a": {"b": "/a.jpg"}}', None),
         ("a", '\ufeff{"a": "/a.jpg"}', "/a.jpg"),
+        ("a", r'{"title": "a \ud83d", "a": "/a.jpg"}', "/a.jpg"),
+        ("a", r'{"title": "\udE00 a", "\ud83d": "\ud83d\ud83d", "a": "/a.jpg"}', "/a.jpg"),
+        ("a", r'{"title": "\ud83d", "a": "/\ud83d\ude00.jpg"}', "/%F0%9F%98%80.jpg"),
+        ("a", r'{"title": "\ud83d", "a": ["/\ud83d.jpg", "/b.jpg"]}', "/b.jpg"),
+        ("a", r'{"title": "\ud83d", "a": "/a\\ud83d.jpg"}', "/a/ud83d.jpg"),
     ],
 )
 def test_json(path: str, body: str, url: str | None) -> None:
@@ -152,7 +157,10 @@ def test_json(path: str, body: str, url: str | None) -> None:
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "JSON nested too deeply"),
         (b'{"a": "/a.jpg", "n": ' + b"1" * 5000 + b"}", "JSON with a number out of range"),
         (b'{"a": "/a.jpg", "n": 1e999}', "JSON with a number out of range"),
-        (b'{"a": "\\ud800"}', "not valid JSON"),
+        (b'{"a": "\\ud800"}', "it has characters that could not be decoded"),
+        (b'{"a": "/a.jpg",}', "not valid JSON"),
+        (b'{"a": "/a.jpg"};', "not valid JSON"),
+        (b'// {"a": "/a.jpg"}', "not valid JSON"),
         (b'{"a": NaN}', "not valid JSON"),
         (b"", "not valid JSON"),
         (b"<html>", "not valid JSON"),
@@ -226,6 +234,8 @@ RULES = [
     OZON,
     Rule(regex=Regex("(?s)src=(.*)")),
     IMG,
+    Rule(microdata="image"),
+    Rule(jsonld="image", type=TypeName("Product")),
     Rule(css=CssSelector("img"), attribute="srcset"),
     Rule(css=CssSelector("a b > c + :not(d), p:has(> img) :nth-child(2)")),
     OG_IMAGE,
@@ -240,7 +250,8 @@ SNIPPETS = [
     b'{"image":', b'{"@graph":[', b'{"@id":', b"[", b"]", b"}", b",", b"1e9", b"&#xd800;", b"&#0;", b"\x00",
     b"\xff\xfe",
     b"\xef\xbb\xbf", b"<meta charset=", b"utf-16", b"iso-2022-jp", b"\x1b$B", b" ", b"x", "я".encode(), b"\xed\xa0\x80",
-    b"srcset=", b"2x,",
+    b"srcset=", b"2x,", b"<div itemscope itemprop=image>", b"<img itemprop=image src=", b" itemref=x id=x ",
+    b"//<![CDATA[", b"]]>", b"/*", b"*/", b";", b"\\ud83d", b"\\",
 ]  # fmt: skip
 
 
@@ -264,14 +275,14 @@ def test_no_page_makes_extract_raise(body: bytes, charset: str | None, page_url:
         msgspec.json.encode(found)
 
 
+KEYS = ["image", "url", "contentUrl", "@id", "@type", "@graph", "mainEntity", "primaryImageOfPage", "images", "front"]
+
+
 @settings(deadline=None)
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.text(max_size=5),
-        lambda v: (
-            st.lists(v)
-            | st.dictionaries(st.sampled_from(["image", "url", "contentUrl", "@id", "@graph", "images", "front"]), v)
-        ),
+        st.none() | st.booleans() | st.text(max_size=5) | st.sampled_from(["WebPage", "schema:Person", "x"]),
+        lambda v: st.lists(v) | st.dictionaries(st.sampled_from(KEYS), v),
     )
 )
 def test_no_json_makes_extract_raise(value: Any) -> None:

@@ -115,6 +115,7 @@ RULES = [
     Rule(css=CssSelector("p:nth-child(2) img:not(.nowhere)")),
     Rule(meta="og:image"),
     Rule(jsonld="image"),
+    Rule(microdata="image"),
     Rule(json=JmesPath("images[?front].image")),
 ]
 
@@ -124,6 +125,7 @@ def repeat(text: str) -> str:
     return "".join(text.replace("#", str(number)) for number in range(SIZE // len(text)))
 
 
+JSON_LD = '<script type="application/ld+json">'
 ORDINARY_PAGE = repeat("<p class=a><img src=data:#,></p><br>")
 
 
@@ -161,6 +163,24 @@ def cpu_seconds(page: str) -> float:
         pytest.param("<" * SIZE, id="nothing but <"),
         pytest.param('<script type="application/ld+json">' + "[" * SIZE, id="nested JSON-LD"),
         pytest.param(repeat('<script type="application/ld+json">{"image":#}</script>'), id="many blocks of JSON-LD"),
+        pytest.param(JSON_LD + '{"a":"b",//' + repeat("\n//"), id="comments in JSON-LD"),
+        pytest.param(JSON_LD + "{" + repeat("/*"), id="a comment in JSON-LD that does not end"),
+        pytest.param(JSON_LD + "{" + repeat("<!-- "), id="HTML comments in JSON-LD that do not end"),
+        pytest.param(JSON_LD + '{"a":"' + repeat("\\'"), id="escape sequences that JSON does not have"),
+        pytest.param(JSON_LD + '{"a":"' + repeat("\\ud800"), id="lone surrogates"),
+        pytest.param(JSON_LD + '{"a":"' + repeat("\\\\"), id="nothing but backslashes"),
+        pytest.param(JSON_LD + "[" + " " * SIZE, id="white space before a comma that does not come"),
+        pytest.param(JSON_LD + "[" + repeat(";"), id="semicolons"),
+        pytest.param(repeat(f"{JSON_LD}{{}};;,</script>"), id="many invalid blocks of JSON-LD"),
+        pytest.param(JSON_LD + "[" + '{"mainEntity":{"@id":"x"}},' * 6000 + '{"@id":"x"}]', id="main entities"),
+        pytest.param(
+            JSON_LD + "[" + '{"image":{"@id":"x"},"@id":"x"},' * 6000 + "1]", id="references without an image"
+        ),
+        pytest.param(JSON_LD + '{"mainEntity":' * 900 + "1" + "}" * 900, id="nested main entities"),
+        pytest.param(repeat("<p itemscope itemprop=image>"), id="nested items"),
+        pytest.param("<div itemscope>" * 60 + repeat("<i itemprop=image content=data:,></i>"), id="properties"),
+        pytest.param(f"<p itemscope><p itemprop='{'a ' * 30_000}'>" * 3, id="a property of many names"),
+        pytest.param(repeat("<p itemscope itemref='x y'>") + "<p id=x>", id="references to the same element"),
         pytest.param("[" * SIZE, id="nested JSON"),
         pytest.param('{"a":' * 100_000, id="nested objects of JSON"),
         pytest.param("<img srcset='" + "," * SIZE, id="commas"),

@@ -64,6 +64,8 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
         ("/a\x00b.jpg", "control characters"),
         ("/a\x85b.jpg", "control characters"),
         ("/a\ud800.jpg", "not a valid URL"),
+        ("/a\ufffd.jpg", "characters that could not be decoded"),
+        ("https://cdn.example/a.jpg?q=\ufffd", "characters that could not be decoded"),
         ("/" + "a" * 2048, "longer than 2048"),
         ("/" + "я" * 400, "longer than 2048"),
         ("x" * 1_000_000, "longer than 2048"),
@@ -74,6 +76,47 @@ def test_a_match_becomes_an_absolute_url(match: str, url: str) -> None:
 def test_an_unusable_match_is_refused(match: str, reason: str) -> None:
     with pytest.raises(UnusableMatch, match=reason):
         print(absolute_url(match, base=PAGE))  # noqa: T201 - shows the URL if the test fails
+
+
+@pytest.mark.parametrize(
+    ("match", "url"),
+    [
+        ("/a.jpg", "https://shop.example/a.jpg"),
+        ("/a b.jpg", "https://shop.example/a%20b.jpg"),
+        ("http://cdn.example/a.jpg?u=http://x.example:80/", "https://cdn.example/a.jpg?u=http://x.example:80/"),
+        ("HTTP://CDN.example:80/a.jpg", "https://cdn.example/a.jpg"),
+        ("http://cdn.example:80", "https://cdn.example"),
+        ("http://cdn.example:8080/a.jpg", "https://cdn.example:8080/a.jpg"),
+        ("http://[2001:db8::80]/a.jpg", "https://[2001:db8::80]/a.jpg"),
+        ("https://cdn.example:80/a.jpg", "https://cdn.example:80/a.jpg"),
+    ],
+)
+def test_an_image_url_is_handed_out_as_https(match: str, url: str) -> None:
+    """The port 80, which is that of http, is removed."""
+    assert absolute_url(match, base="http://shop.example/item/1", https=True) == url
+
+
+def test_https_applies_to_templates() -> None:
+    template = "http://cdn.example/{match}"
+    assert absolute_url("7.jpg", base=PAGE, template=template) == "http://cdn.example/7.jpg"
+    assert absolute_url("7.jpg", base=PAGE, template=template, https=True) == "https://cdn.example/7.jpg"
+
+
+def test_the_limit_on_the_length_includes_the_s_of_https() -> None:
+    match = "http://cdn.example/" + "a" * (2048 - len("http://cdn.example/"))
+    assert absolute_url(match, base=PAGE) == match
+    with pytest.raises(UnusableMatch, match="longer than 2048"):
+        absolute_url(match, base=PAGE, https=True)
+
+
+@pytest.mark.parametrize("match", ["/none.png", "/none%2Epng?x", "http://shop.example/img/none.png", "/x?/none.png"])
+def test_a_rejected_url_is_refused(match: str) -> None:
+    """The expressions are searched in the URL that would be handed out."""
+    reject = ["^http:", r"/none(?:\.|%2E)png"]
+    with pytest.raises(UnusableMatch, match=r"^it matches reject /none"):
+        absolute_url(match, base="http://shop.example/", https=True, reject=reject)
+    assert absolute_url("/one.png", base=PAGE, https=True, reject=reject) == "https://shop.example/one.png"
+    assert absolute_url("/one.png", base=PAGE, reject=[]) == "https://shop.example/one.png"
 
 
 @pytest.mark.parametrize(
