@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 from app.concurrency.clock import Clock
 from app.concurrency.deadline import Deadline
 from app.config.source import Source
-from app.domain.errors import LookupFailed, OriginDown, Throttled, TooSlow
+from app.domain.errors import LookupFailed, OriginDown, ServiceError, Throttled, TooSlow
 from app.domain.events import NULL_OBSERVER, Observer
 from app.domain.records import NOT_MODIFIED, Outcome, outcome_label
 from app.fetch.hosts import Hosts, HostSlot
@@ -140,7 +140,7 @@ class PoliteClient:
                         # would stay in memory until the garbage collector runs.
                         failed = attempt, copy.copy(error)
                         continue
-                    if attempt.is_queued and failed is not None:
+                    if attempt.is_queued and failed is not None and isinstance(error, ServiceError):
                         # The retry got no slot, so the previous attempt was the last one.
                         failed_attempt, failure = failed
                         failed_attempt.record_error(failure)
