@@ -555,7 +555,7 @@ def test_in_any_order_of_steps_results_are_valid(machine: type[Interleavings]) -
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES or 100,
+            max_examples=EXAMPLES or 200,
             stateful_step_count=80,
             derandomize=not EXAMPLES,
             deadline=None,
